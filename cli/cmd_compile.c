@@ -1,0 +1,76 @@
+/* aneforge compile: a graph text becomes a saved model. */
+#include "open_model.h"
+
+#include <sys/stat.h>
+
+enum { OPT_OUTPUT = 1, OPT_LEVEL };
+
+struct compile_opts {
+    const char *output;
+    anf_opt level;
+};
+
+static const struct option_desc options[] = {
+    {"output", 'o', "MODEL", OPT_OUTPUT, "the file to write (required)"},
+    {"opt", 0, "LEVEL", OPT_LEVEL, "default, or none: one instruction per operator"},
+    {0},
+};
+
+static anf_status take(struct cli *c, void *opts, int id, const char *value)
+{
+    struct compile_opts *o = opts;
+    if (id == OPT_LEVEL)
+        return cli_opt_level(c, value, &o->level);
+    o->output = value;
+    return ANF_OK;
+}
+
+static void print_made(const struct cli *c, const struct compile_opts *o,
+                       const struct open_model *f)
+{
+    anf_model_stats s;
+    struct stat file;
+    anf_model_get_stats(f->model, &s);
+    if (c->quiet)
+        return;
+    printf("%s: %d instructions from %d operators, %s, weights %s, activations %s", o->output,
+           s.n_instructions, anf_model_n_ops(f->model), count_text((double)s.flops, "FLOP").s,
+           bytes_text((double)s.weight_bytes).s, bytes_text((double)s.activation_bytes).s);
+    if (stat(o->output, &file) == 0)
+        printf(", file %s", bytes_text((double)file.st_size).s);
+    printf(", compiled in %s\n", time_text(f->seconds).s);
+}
+
+static anf_status run(struct cli *c, const void *opts, int n_args, char **args)
+{
+    const struct compile_opts *o = opts;
+    struct model_opts m = {
+        .opt = o->level, .text_only = true, .needs = "compile needs a graph text"};
+    struct open_model f;
+    TRY(cli_need_args(c, n_args, 1, 1));
+    if (!o->output)
+        return cli_fail(c, ANF_E_ARG, "no file to write, --output MODEL is needed");
+    TRY(cli_context(c));
+    TRY(model_open(c, c->ctx, args[0], &m, &f));
+    anf_status st = cli_check(c, anf_model_save(f.model, o->output));
+    if (st == ANF_OK)
+        print_made(c, o, &f);
+    anf_model_free(f.model);
+    return st;
+}
+
+const struct verb verb_compile = {
+    .name = "compile",
+    .operands = "GRAPH -o MODEL",
+    .summary = "Compile a graph text and save the model.",
+    .text = "GRAPH is a graph text (see docs/graph-text.md), '-' for standard input. Array files\n"
+            "that it names are looked for beside it. The saved model holds its weights and runs\n"
+            "on every machine with the same results, bit for bit.\n\n"
+            "Examples:\n"
+            "  aneforge compile net.graph -o net.anf\n"
+            "  aneforge compile --opt none net.graph -o plain.anf\n",
+    .options = options,
+    .opts_size = sizeof(struct compile_opts),
+    .option = take,
+    .run = run,
+};

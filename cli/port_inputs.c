@@ -1,0 +1,270 @@
+/* The INPUT operands of a run.
+ *
+ * An operand is SOURCE or NAME=SOURCE, and a source is zeros, random[:SEED], an image, or an array
+ * file, with ":ENTRY" behind it to take one entry of several.  Operands that say their port by
+ * name, or by the names of their entries, are placed first; the others fill what is left, in port
+ * order. Every check that needs the file name is made here; what is left for the run cannot fail.
+ */
+#include "port_inputs.h"
+
+#include "image_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum source_kind { SOURCE_ZEROS, SOURCE_RANDOM, SOURCE_IMAGE, SOURCE_ARRAY };
+
+struct source {
+    enum source_kind kind;
+    int port; /* -1: the next free one */
+    const char *path;
+    uint64_t seed;
+    anf_array array;
+    bool placed; /* by the names of its entries */
+};
+
+struct placing {
+    struct cli *cli;
+    const anf_model *model;
+    struct port_inputs *in;
+    bool resize;
+};
+
+/* ---- values without a file ------------------------------------------------------------------- */
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+void fill_random(const anf_port *port, uint64_t seed, int port_number, void *data)
+{
+    uint64_t state = (uint64_t)port_number, mixed = next_random(&state) ^ seed;
+    uint16_t *half = data;
+    unsigned char *byte = data;
+    for (size_t i = 0; i < port->n_elements; i++) {
+        uint64_t r = next_random(&mixed);
+        if (port->dtype == ANF_U8)
+            byte[i] = (unsigned char)(r >> 56);
+        else
+            half[i] = anf_f16_from_f32((float)((int)(r >> 53) - 1024) / 1024.0f);
+    }
+}
+
+/* ---- ports ----------------------------------------------------------------------------------- */
+
+static int find_port(const anf_model *m, const char *name, size_t n)
+{
+    const anf_port *p;
+    for (int i = 0; (p = anf_model_input(m, i)); i++)
+        if (strlen(p->name) == n && memcmp(p->name, name, n) == 0)
+            return i;
+    return -1;
+}
+
+static void list_ports(const anf_model *m, char *out, size_t cap)
+{
+    const anf_port *p;
+    size_t at = 0;
+    out[0] = 0;
+    for (int i = 0; (p = anf_model_input(m, i)) && at + 1 < cap; i++)
+        at += (size_t)snprintf(out + at, cap - at, "%s'%.60s' %s %s", i ? ", " : "", p->name,
+                               anf_dtype_name(p->dtype), shape_text(&p->shape).s);
+}
+
+static anf_status set_port(const struct placing *p, int i, const char *path, anf_array a)
+{
+    const anf_port *port = anf_model_input(p->model, i);
+    bool same = a.shape.rank == port->shape.rank;
+    for (int k = 0; same && k < a.shape.rank; k++)
+        same = a.shape.dim[k] == port->shape.dim[k];
+    bool is_float = a.dtype == ANF_F16 || a.dtype == ANF_F32 || a.dtype == ANF_F64;
+    bool takes = port->dtype == ANF_U8 ? a.dtype == ANF_U8 : is_float;
+    if (p->in->arrays[i].data)
+        return cli_fail(p->cli, ANF_E_ARG, "input '%s' is given twice, the second time by %s",
+                        port->name, path);
+    if (!same || !takes)
+        return cli_fail(p->cli, same ? ANF_E_DTYPE : ANF_E_SHAPE,
+                        "%s: %s %s, input '%s' needs %s %s", path, anf_dtype_name(a.dtype),
+                        shape_text(&a.shape).s, port->name,
+                        port->dtype == ANF_U8 ? "uint8" : "float16, float32 or float64",
+                        shape_text(&port->shape).s);
+    p->in->arrays[i] = a;
+    return ANF_OK;
+}
+
+/* ---- operands -------------------------------------------------------------------------------- */
+
+/* Every entry that has the name of a port. */
+static anf_status place_entries(const struct placing *p, const anf_arrays *file, const char *path,
+                                struct source *s)
+{
+    char ports[600];
+    for (int i = 0; i < anf_arrays_count(file); i++) {
+        const char *name = anf_arrays_name(file, i);
+        int port = find_port(p->model, name, strlen(name));
+        anf_array a;
+        if (port < 0)
+            continue;
+        TRY(cli_check(p->cli, anf_arrays_find(file, name, &a)));
+        TRY(set_port(p, port, path, a));
+        s->placed = true;
+    }
+    if (s->placed)
+        return ANF_OK;
+    list_ports(p->model, ports, sizeof ports);
+    return cli_fail(p->cli, ANF_E_ARG,
+                    "%s: none of its %d arrays has the name of an input (%s); FILE:ENTRY takes one",
+                    path, anf_arrays_count(file), ports);
+}
+
+static anf_status open_array(const struct placing *p, const char *path, const char *entry,
+                             struct source *s)
+{
+    anf_arrays *file;
+    TRY(cli_check(p->cli, anf_arrays_open(p->cli->ctx, path, &file)));
+    p->in->files[p->in->n_files++] = file;
+    if (!entry && s->port >= 0 && anf_arrays_count(file) > 1)
+        entry = anf_model_input(p->model, s->port)->name;
+    if (entry)
+        return cli_check(p->cli, anf_arrays_find(file, entry, &s->array));
+    bool single = anf_arrays_count(file) == 1 && !*anf_arrays_name(file, 0);
+    if (!single && s->port < 0)
+        return place_entries(p, file, path, s);
+    if (anf_arrays_count(file) == 0)
+        return cli_fail(p->cli, ANF_E_ARG, "%s: has no arrays", path);
+    return cli_check(p->cli, anf_arrays_find(file, anf_arrays_name(file, 0), &s->array));
+}
+
+/* "FILE:ENTRY" is split at the last colon unless a file has that whole name. */
+static anf_status open_file(const struct placing *p, char *text, struct source *s)
+{
+    struct text head = {0};
+    char *colon = strrchr(text, ':'), *entry = NULL;
+    if (colon && !file_exists(text)) {
+        *colon = 0;
+        entry = colon + 1;
+    }
+    s->path = text;
+    TRY(file_head(p->cli, text, 16, &head));
+    bool image = image_magic(head.s, head.n);
+    text_free(&head);
+    s->kind = image ? SOURCE_IMAGE : SOURCE_ARRAY;
+    return image && !entry ? ANF_OK : open_array(p, text, entry, s);
+}
+
+static anf_status read_operand(const struct placing *p, char *arg, struct source *s)
+{
+    char *equals = strchr(arg, '=');
+    s->port = equals ? find_port(p->model, arg, (size_t)(equals - arg)) : -1;
+    if (s->port >= 0) {
+        arg = equals + 1;
+    } else if (equals && !file_exists(arg)) {
+        char ports[600];
+        list_ports(p->model, ports, sizeof ports);
+        return cli_fail(p->cli, ANF_E_ARG, "no input '%.*s', the model has %s",
+                        (int)(equals - arg > 60 ? 60 : equals - arg), arg, *ports ? ports : "none");
+    }
+    s->path = arg;
+    if (strcmp(arg, "zeros") == 0) {
+        s->kind = SOURCE_ZEROS;
+        return ANF_OK;
+    }
+    if (strcmp(arg, "random") == 0 || strncmp(arg, "random:", 7) == 0) {
+        s->kind = SOURCE_RANDOM;
+        return arg[6] ? cli_count(p->cli, "the seed in random:SEED", arg + 7, 0, INT64_MAX,
+                                  &s->seed)
+                      : ANF_OK;
+    }
+    return open_file(p, arg, s);
+}
+
+static anf_status place(const struct placing *p, const struct source *s, int i)
+{
+    const anf_port *port = anf_model_input(p->model, i);
+    anf_array a = s->array;
+    unsigned char *pixels;
+    if (s->kind == SOURCE_ARRAY)
+        return set_port(p, i, s->path, a);
+    if (s->kind == SOURCE_IMAGE) {
+        TRY(image_for_port(p->cli, s->path, port, p->resize, &pixels));
+        a = anf_array_of(pixels, ANF_U8, port->shape);
+    } else {
+        void *block = cli_alloc(p->cli, port->n_elements, anf_dtype_size(port->dtype));
+        if (!block)
+            return ANF_E_NOMEM;
+        if (s->kind == SOURCE_RANDOM)
+            fill_random(port, s->seed, i, block);
+        a = anf_array_of(block, port->dtype, port->shape);
+    }
+    anf_status st = set_port(p, i, s->path, a);
+    if (st == ANF_OK)
+        p->in->blocks[i] = a.data;
+    else
+        free(a.data);
+    return st;
+}
+
+static anf_status place_all(const struct placing *p, int n_args, char **args,
+                            struct source *sources)
+{
+    int next = 0, n = p->in->n;
+    char ports[600];
+    for (int i = 0; i < n_args; i++) {
+        TRY(read_operand(p, args[i], &sources[i]));
+        if (sources[i].port >= 0)
+            TRY(place(p, &sources[i], sources[i].port));
+    }
+    for (int i = 0; i < n_args; i++) {
+        if (sources[i].port >= 0 || sources[i].placed)
+            continue;
+        while (next < n && p->in->arrays[next].data)
+            next++;
+        if (next == n) {
+            list_ports(p->model, ports, sizeof ports);
+            return cli_fail(p->cli, ANF_E_ARG, "no input is left for %s, the model has %s",
+                            sources[i].path, *ports ? ports : "none");
+        }
+        TRY(place(p, &sources[i], next));
+    }
+    for (int i = 0; i < n; i++) {
+        const anf_port *port = anf_model_input(p->model, i);
+        if (!p->in->arrays[i].data)
+            return cli_fail(p->cli, ANF_E_ARG, "input '%s' %s %s is not given", port->name,
+                            anf_dtype_name(port->dtype), shape_text(&port->shape).s);
+    }
+    return ANF_OK;
+}
+
+anf_status port_inputs_open(struct cli *c, const anf_model *m, int n_args, char **args, bool resize,
+                            struct port_inputs *out)
+{
+    struct placing p = {c, m, out, resize};
+    *out = (struct port_inputs){.n = anf_model_n_inputs(m)};
+    struct source *sources = cli_alloc(c, (size_t)n_args, sizeof *sources);
+    out->arrays = cli_alloc(c, (size_t)out->n, sizeof *out->arrays);
+    out->blocks = cli_alloc(c, (size_t)out->n, sizeof *out->blocks);
+    out->files = cli_alloc(c, (size_t)n_args, sizeof *out->files);
+    anf_status st = sources && out->arrays && out->blocks && out->files ? ANF_OK : ANF_E_NOMEM;
+    if (st == ANF_OK)
+        st = place_all(&p, n_args, args, sources);
+    free(sources);
+    if (st != ANF_OK)
+        port_inputs_free(out);
+    return st;
+}
+
+void port_inputs_free(struct port_inputs *in)
+{
+    for (int i = 0; in->blocks && i < in->n; i++)
+        free(in->blocks[i]);
+    for (int i = 0; i < in->n_files; i++)
+        anf_arrays_free(in->files[i]);
+    free(in->arrays);
+    free(in->blocks);
+    free(in->files);
+    *in = (struct port_inputs){0};
+}

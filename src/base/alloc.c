@@ -1,0 +1,72 @@
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *default_alloc(void *user, size_t n, size_t align)
+{
+    (void)user;
+    if (align <= sizeof(void *) * 2)
+        return malloc(n ? n : 1);
+    void *p = NULL;
+    return posix_memalign(&p, align, n ? n : 1) == 0 ? p : NULL;
+}
+
+static void default_free(void *user, void *p, size_t n)
+{
+    (void)user;
+    (void)n;
+    free(p);
+}
+
+const anf_allocator alloc_default = {NULL, default_alloc, default_free};
+
+void *mem_alloc(const anf_allocator *a, size_t n_bytes, size_t align)
+{
+    void *p = a->alloc(a->user, n_bytes, align);
+    if (!p)
+        status_fail(ANF_E_NOMEM, "out of memory: %zu bytes could not be allocated", n_bytes);
+    return p;
+}
+
+void *mem_calloc(const anf_allocator *a, size_t count, size_t size)
+{
+    size_t n;
+    if (!size_mul(count, size, &n)) {
+        status_fail(ANF_E_NOMEM, "out of memory: %zu items of %zu bytes overflow", count, size);
+        return NULL;
+    }
+    void *p = mem_alloc(a, n, 16);
+    if (p)
+        memset(p, 0, n);
+    return p;
+}
+
+void mem_free(const anf_allocator *a, void *p, size_t n_bytes)
+{
+    if (p)
+        a->free(a->user, p, n_bytes);
+}
+
+anf_status mem_grow(const anf_allocator *a, void **p, size_t *cap, size_t need, size_t size)
+{
+    if (need <= *cap)
+        return ANF_OK;
+    size_t n = *cap ? *cap : 8, bytes;
+    while (n < need) {
+        if (n > SIZE_MAX / 2)
+            FAIL(NOMEM, "out of memory: %zu items overflow", need);
+        n *= 2;
+    }
+    if (!size_mul(n, size, &bytes))
+        FAIL(NOMEM, "out of memory: %zu items of %zu bytes overflow", n, size);
+    void *q = mem_alloc(a, bytes, 16);
+    if (!q)
+        return ANF_E_NOMEM;
+    if (*cap)
+        memcpy(q, *p, *cap * size);
+    mem_free(a, *p, *cap * size);
+    *p = q;
+    *cap = n;
+    return ANF_OK;
+}

@@ -1,0 +1,54 @@
+/* The message lives in thread-local storage: several threads may run one model and fail
+ * differently, and a failing anf_ctx_new has no context to keep a message in. */
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char message[ANF_ERROR_MAX];
+static _Thread_local anf_status last;
+
+anf_status status_fail(anf_status code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(message, sizeof message, fmt, ap);
+    va_end(ap);
+    last = code;
+    return code;
+}
+
+anf_status status_prefix(anf_status code, const char *fmt, ...)
+{
+    char old[ANF_ERROR_MAX];
+    memcpy(old, message, sizeof old);
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(message, sizeof message, fmt, ap);
+    va_end(ap);
+    if (n >= 0 && (size_t)n + 2 < sizeof message) {
+        size_t room = sizeof message - (size_t)n - 3, len = strlen(old);
+        memcpy(message + n, ": ", 2);
+        memcpy(message + n + 2, old, len < room ? len : room);
+        message[(size_t)n + 2 + (len < room ? len : room)] = 0;
+    }
+    last = code;
+    return code;
+}
+
+const char *status_message(void)
+{
+    return message;
+}
+
+anf_status status_last(void)
+{
+    return last;
+}
+
+void status_clear(void)
+{
+    message[0] = 0;
+    last = ANF_OK;
+}

@@ -1,0 +1,11 @@
+#ifndef ANF_COMPILE_H
+#define ANF_COMPILE_H
+
+#include "ir/graph.h"
+#include "program/program.h"
+
+/* The whole compiler: the outputs of `g` to a checked, planned program. `g` is not changed. */
+anf_status compile_graph(const struct graph *g, const struct kern *kern,
+                         const anf_compile_opts *opts, struct program *out);
+
+#endif

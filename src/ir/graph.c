@@ -1,0 +1,399 @@
+/* Nodes are appended, never changed; see graph.h for the invariants.  graph_add is the one door: it
+ * copies, normalises and infers, so every graph - built, parsed, rewritten, loaded - is
+ * well-typed. */
+#include "ir/graph.h"
+
+#include "ops/op.h"
+#include "ops/op_attrs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+void graph_init(struct graph *g, anf_ctx *ctx)
+{
+    memset(g, 0, sizeof *g);
+    g->ctx = ctx;
+    g->allocator = ctx_allocator(ctx);
+    arena_init(&g->arena, g->allocator);
+}
+
+void graph_free(struct graph *g)
+{
+    mem_free(g->allocator, g->nodes, g->cap_nodes * sizeof *g->nodes);
+    mem_free(g->allocator, g->outputs, g->cap_outputs * sizeof *g->outputs);
+    arena_free(&g->arena);
+}
+
+size_t node_count(const struct node *n)
+{
+    size_t count = 0;
+    dims_count(&n->type.shape, &count);
+    return count;
+}
+
+/* Room for one more node; nodes[0] exists from the first one on. */
+static struct node *push(struct graph *g)
+{
+    void *p = g->nodes;
+    size_t at = g->n_nodes ? g->n_nodes : 1;
+    if (at >= UINT32_MAX - 1) {
+        status_fail(ANF_E_UNSUPPORTED, "graph: more than %u nodes", UINT32_MAX - 2);
+        return NULL;
+    }
+    if (mem_grow(g->allocator, &p, &g->cap_nodes, at + 1, sizeof *g->nodes) != ANF_OK)
+        return NULL;
+    g->nodes = p;
+    if (at == 1)
+        memset(&g->nodes[0], 0, sizeof g->nodes[0]);
+    memset(&g->nodes[at], 0, sizeof g->nodes[at]);
+    return &g->nodes[at];
+}
+
+static node_id commit(struct graph *g)
+{
+    g->n_nodes = g->n_nodes ? g->n_nodes + 1 : 2;
+    return (node_id)(g->n_nodes - 1);
+}
+
+static anf_status check_operands(const struct graph *g, const struct op *op, const node_id *in,
+                                 int n_in)
+{
+    int n_named = op_n_operands(op);
+    bool variadic = n_named > 0 && op_operand_variadic(op, n_named - 1);
+    if (n_in > MAX_OPERANDS)
+        FAIL(ARG, "%s: %d operands given, at most %d are possible", op->name, n_in, MAX_OPERANDS);
+    if (!variadic && n_in > n_named)
+        FAIL(ARG, "%s: %d operands given, it takes %d", op->name, n_in, n_named);
+    for (int i = 0; i < n_in || i < n_named; i++) {
+        int named = i < n_named ? i : n_named - 1;
+        node_id id = i < n_in ? in[i] : 0;
+        if (id >= (g->n_nodes ? g->n_nodes : 1))
+            FAIL(ARG, "%s: operand '%s' is not a value of this graph", op->name,
+                 op_operand_name(op, named));
+        if (id == 0 && !op_operand_optional(op, named))
+            FAIL(ARG, "%s: operand '%s' is missing", op->name, op_operand_name(op, named));
+    }
+    return ANF_OK;
+}
+
+node_id graph_add(struct graph *g, enum op_id op_id, const node_id *in, int n_in, const void *attrs)
+{
+    const struct op *op = op_table[op_id];
+    while (n_in > 0 && in[n_in - 1] == 0)
+        n_in--;
+    if (check_operands(g, op, in, n_in) != ANF_OK)
+        return 0;
+    struct value_type types[MAX_OPERANDS];
+    for (int i = 0; i < n_in; i++) {
+        if (in[i])
+            types[i] = graph_node(g, in[i])->type;
+        else
+            types[i] = (struct value_type){ANF_F16, {-1, {0}}};
+    }
+    void *copy = NULL;
+    if (op->attrs_size) {
+        copy = arena_alloc(&g->arena, op->attrs_size);
+        if (!copy)
+            return 0;
+        if (attrs)
+            memcpy(copy, attrs, op->attrs_size);
+        else
+            op_attrs_default(op, copy);
+    }
+    struct op_call call = {op, n_in, types, copy};
+    struct value_type out;
+    if (op_infer(&call, copy, &out) != ANF_OK)
+        return 0;
+    node_id *ids = arena_alloc_array(&g->arena, (size_t)n_in, sizeof *ids);
+    struct node *n = ids ? push(g) : NULL;
+    if (!n)
+        return 0;
+    if (n_in)
+        memcpy(ids, in, (size_t)n_in * sizeof *ids);
+    n->op = (uint16_t)op_id;
+    n->n_in = (uint16_t)n_in;
+    n->in = ids;
+    n->type = out;
+    n->attrs = copy;
+    return commit(g);
+}
+
+static bool is_identifier(const char *s)
+{
+    if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_'))
+        return false;
+    for (; *s; s++)
+        if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_' || *s == '.' ||
+              (*s >= '0' && *s <= '9')))
+            return false;
+    return true;
+}
+
+static anf_status check_port_name(const char *what, const char *name)
+{
+    if (!is_identifier(name) || strlen(name) > 200)
+        FAIL(ARG, "%s: name '%.220s' must be a letter or _ followed by letters, digits, _ or . "
+                  "(at most 200 characters)", what, name);
+    return ANF_OK;
+}
+
+node_id graph_add_input(struct graph *g, const char *name, const struct value_type *type)
+{
+    char made[32];
+    size_t count;
+    if (!name) {
+        snprintf(made, sizeof made, "x%zu", g->n_inputs);
+        name = made;
+    }
+    if (check_port_name("input", name) != ANF_OK)
+        return 0;
+    for (size_t i = 1; i < g->n_nodes; i++)
+        if (g->nodes[i].op == OP_input && strcmp(g->nodes[i].name, name) == 0) {
+            status_fail(ANF_E_ARG, "input: the name '%s' is taken by another input", name);
+            return 0;
+        }
+    if (!dims_count(&type->shape, &count)) {
+        status_fail(ANF_E_SHAPE, "input: shape %s of '%s' needs rank 0..%d and dims of at least 1",
+                    dims_text(&type->shape), name, ANF_MAX_RANK);
+        return 0;
+    }
+    char *copy = arena_strdup(&g->arena, name);
+    struct node *n = copy ? push(g) : NULL;
+    if (!n)
+        return 0;
+    n->op = OP_input;
+    n->type = *type;
+    n->name = copy;
+    g->n_inputs++;
+    return commit(g);
+}
+
+node_id graph_add_const(struct graph *g, const anf_dims *shape, const f16 *data)
+{
+    size_t count;
+    if (!dims_count(shape, &count)) {
+        status_fail(ANF_E_SHAPE, "constant: shape %s needs rank 0..%d and dims of at least 1",
+                    dims_text(shape), ANF_MAX_RANK);
+        return 0;
+    }
+    struct node *n = push(g);
+    if (!n)
+        return 0;
+    n->op = OP_const;
+    n->type = (struct value_type){ANF_F16, *shape};
+    n->data = data;
+    return commit(g);
+}
+
+f16 *graph_const_data(struct graph *g, size_t count)
+{
+    return arena_alloc_array(g->keep ? g->keep : &g->arena, count, sizeof(f16));
+}
+
+static f16 *const_storage(struct graph *g, const anf_dims *shape, size_t *count)
+{
+    if (!dims_count(shape, count)) {
+        status_fail(ANF_E_SHAPE, "constant: shape %s needs rank 0..%d and dims of at least 1",
+                    dims_text(shape), ANF_MAX_RANK);
+        return NULL;
+    }
+    return graph_const_data(g, *count);
+}
+
+node_id graph_add_fill(struct graph *g, const anf_dims *shape, f16 value)
+{
+    size_t count;
+    f16 *data = const_storage(g, shape, &count);
+    if (!data)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        data[i] = value;
+    node_id id = graph_add_const(g, shape, data);
+    if (id)
+        g->nodes[id].const_kind = CONST_FILL;
+    return id;
+}
+
+node_id graph_add_random(struct graph *g, const anf_dims *shape, uint64_t seed, double std)
+{
+    if (!(std >= 0) || std > F16_MAX) {
+        status_fail(ANF_E_ARG, "random weight: std %g must lie in 0..65504", std);
+        return 0;
+    }
+    size_t count;
+    f16 *data = const_storage(g, shape, &count);
+    if (!data)
+        return 0;
+    /* xorshift64* (Vigna 2016); the seed is spread so that small seeds differ at once. */
+    uint64_t s = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
+    if (s == 0)
+        s = 1;
+    for (size_t i = 0; i < count; i++) {
+        s ^= s >> 12;
+        s ^= s << 25;
+        s ^= s >> 27;
+        double u = (double)((s * 0x2545f4914f6cdd1du) >> 11) * 0x1p-53; /* [0, 1) */
+        data[i] = f64_to_f16((2 * u - 1) * std * 1.7320508075688772);
+    }
+    node_id id = graph_add_const(g, shape, data);
+    if (id) {
+        g->nodes[id].const_kind = CONST_RANDOM;
+        g->nodes[id].seed = seed;
+        g->nodes[id].std = std;
+    }
+    return id;
+}
+
+anf_status graph_add_output(struct graph *g, node_id node, const char *name)
+{
+    char made[32];
+    if (node == 0 || node >= g->n_nodes)
+        FAIL(ARG, "output: not a value of this graph");
+    if (!name) {
+        snprintf(made, sizeof made, "y%zu", g->n_outputs);
+        name = made;
+    }
+    TRY(check_port_name("output", name));
+    for (size_t i = 0; i < g->n_outputs; i++)
+        if (strcmp(g->outputs[i].name, name) == 0)
+            FAIL(ARG, "output: the name '%s' is taken by another output", name);
+    if (graph_node(g, node)->type.dtype != ANF_F16)
+        FAIL(DTYPE, "output: '%s' is %s, an output must be float16 (use cast)", name,
+             dtype_info[graph_node(g, node)->type.dtype].name);
+    char *copy = arena_strdup(&g->arena, name);
+    void *p = g->outputs;
+    if (!copy ||
+        mem_grow(g->allocator, &p, &g->cap_outputs, g->n_outputs + 1, sizeof *g->outputs) != ANF_OK)
+        return ANF_E_NOMEM;
+    g->outputs = p;
+    g->outputs[g->n_outputs++] = (struct graph_output){node, copy};
+    return ANF_OK;
+}
+
+anf_status graph_verify(const struct graph *g)
+{
+    _Alignas(16) char scratch[sizeof(anf_dims) * 4];
+    for (node_id id = 1; id < g->n_nodes; id++) {
+        const struct node *n = graph_node(g, id);
+        if (n->op >= OP_COUNT)
+            FAIL(INTERNAL, "verify: node %u has no operator", id);
+        const struct op *op = node_op(n);
+        size_t count;
+        if (!dims_count(&n->type.shape, &count))
+            FAIL(INTERNAL, "verify: %s (node %u) has shape %s", op->name, id,
+                 dims_text(&n->type.shape));
+        for (int i = 0; i < n->n_in; i++)
+            if (n->in[i] >= id)
+                FAIL(INTERNAL, "verify: %s (node %u) uses node %u before it exists", op->name, id,
+                     n->in[i]);
+        if (op->traits & OP_LEAF) {
+            if (n->op == OP_const && !n->data)
+                FAIL(INTERNAL, "verify: constant (node %u) has no data", id);
+            continue;
+        }
+        struct value_type types[MAX_OPERANDS], out;
+        for (int i = 0; i < n->n_in; i++)
+            types[i] = n->in[i] ? graph_node(g, n->in[i])->type
+                                : (struct value_type){ANF_F16, {-1, {0}}};
+        ANF_ASSERT(op->attrs_size <= sizeof scratch);
+        if (op->attrs_size)
+            memcpy(scratch, n->attrs, op->attrs_size);
+        struct op_call call = {op, n->n_in, types, scratch};
+        if (op_infer(&call, scratch, &out) != ANF_OK)
+            return status_prefix(ANF_E_INTERNAL, "verify: node %u", id);
+        if (out.dtype != n->type.dtype || !dims_equal(&out.shape, &n->type.shape))
+            FAIL(INTERNAL, "verify: %s (node %u) is %s, its operands give %s", op->name, id,
+                 dims_text(&n->type.shape), dims_text(&out.shape));
+        if (op->attrs_size && memcmp(scratch, n->attrs, op->attrs_size) != 0)
+            FAIL(INTERNAL, "verify: attributes of %s (node %u) are not in normal form", op->name,
+                 id);
+    }
+    for (size_t i = 0; i < g->n_outputs; i++)
+        if (g->outputs[i].node == 0 || g->outputs[i].node >= g->n_nodes)
+            FAIL(INTERNAL, "verify: output '%s' names no node", g->outputs[i].name);
+    return ANF_OK;
+}
+
+unsigned char *graph_reachable(const struct graph *g, struct arena *arena)
+{
+    unsigned char *live = arena_alloc(arena, g->n_nodes + 1);
+    if (!live)
+        return NULL;
+    for (size_t i = 0; i < g->n_outputs; i++)
+        live[g->outputs[i].node] = 1;
+    /* Operands have smaller ids, so one backward sweep is enough. */
+    for (size_t id = g->n_nodes; id-- > 1;)
+        if (live[id])
+            for (int i = 0; i < g->nodes[id].n_in; i++)
+                live[g->nodes[id].in[i]] = 1;
+    live[0] = 0;
+    return live;
+}
+
+uint32_t *graph_use_counts(const struct graph *g, struct arena *arena)
+{
+    unsigned char *live = graph_reachable(g, arena);
+    uint32_t *uses = arena_alloc_array(arena, g->n_nodes + 1, sizeof *uses);
+    if (!live || !uses)
+        return NULL;
+    for (size_t id = 1; id < g->n_nodes; id++)
+        if (live[id])
+            for (int i = 0; i < g->nodes[id].n_in; i++)
+                uses[g->nodes[id].in[i]]++;
+    for (size_t i = 0; i < g->n_outputs; i++)
+        uses[g->outputs[i].node]++;
+    return uses;
+}
+
+node_id graph_copy_node(struct graph *to, const struct graph *from, node_id id,
+                        const node_id *mapped_in)
+{
+    const struct node *n = graph_node(from, id);
+    if (n->op == OP_input)
+        return graph_add_input(to, n->name, &n->type);
+    if (n->op == OP_const) {
+        node_id c = graph_add_const(to, &n->type.shape, n->data);
+        if (c) {
+            to->nodes[c].type = n->type;
+            to->nodes[c].const_kind = n->const_kind;
+            to->nodes[c].seed = n->seed;
+            to->nodes[c].std = n->std;
+        }
+        return c;
+    }
+    return graph_add(to, (enum op_id)n->op, mapped_in, n->n_in, n->attrs);
+}
+
+anf_status graph_rewrite(struct graph *to, const struct graph *from, graph_visit_fn visit,
+                         void *user)
+{
+    struct arena scratch;
+    arena_init(&scratch, from->allocator);
+    anf_status st = ANF_E_NOMEM;
+    unsigned char *live = graph_reachable(from, &scratch);
+    node_id *map = arena_alloc_array(&scratch, from->n_nodes + 1, sizeof *map);
+    if (!live || !map)
+        goto done;
+    for (node_id id = 1; id < from->n_nodes; id++) {
+        if (!live[id])
+            continue;
+        const struct node *n = graph_node(from, id);
+        node_id in[MAX_OPERANDS];
+        for (int i = 0; i < n->n_in; i++)
+            in[i] = n->in[i] ? map[n->in[i]] : 0;
+        status_clear();
+        map[id] = visit(user, to, from, id, in);
+        if (map[id] == 0) {
+            /* Out of memory may happen; anything else is a pass that made a bad node. */
+            st = status_last() == ANF_E_NOMEM ? ANF_E_NOMEM : ANF_E_INTERNAL;
+            goto done;
+        }
+    }
+    st = ANF_OK;
+    for (size_t i = 0; i < from->n_outputs && st == ANF_OK; i++)
+        st = graph_add_output(to, map[from->outputs[i].node], from->outputs[i].name);
+done:
+    arena_free(&scratch);
+    return st;
+}

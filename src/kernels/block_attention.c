@@ -1,0 +1,194 @@
+/* Attention in blocks of query rows.
+ *
+ * A task owns a head, or a range of query rows of one.  It packs the keys and values of the head
+ * once and then takes a few query rows at a time, whose whole score rows fit in L2 beside the
+ * panels: scores never reach memory, and no running maximum or rescaling is needed, so the
+ * softmax of a row is the separate operator's, bit for bit.
+ *
+ * The probabilities come out of the softmax row by row and go into the second product column by
+ * column; they are binary16 values, so they are narrowed exactly, and the packing of binary16
+ * rows turns them. */
+#include "kernels/block_attention.h"
+
+enum {
+    SMALL_ATTENTION = 1 << 16, /* multiply-adds not worth a second thread */
+    SCORE_FLOATS = 1 << 16,    /* 256 KiB of score rows */
+    MOST_ROWS = 48,            /* a multiple of every register tile */
+};
+
+struct attention_cut {
+    size_t parts; /* of a head */
+    size_t rows;  /* query rows of a block */
+    size_t key_panels, value_panels;
+    size_t ld, ldo; /* of the scores, of the output sums */
+    size_t kc;
+};
+
+static struct attention_cut attention_cut(const struct kern *kern, const struct attention_job *job)
+{
+    struct attention_cut cut = {
+        .parts = 1,
+        .key_panels = (job->skv + ANF_PANEL - 1) / ANF_PANEL,
+        .value_panels = (job->dv + ANF_PANEL - 1) / ANF_PANEL,
+        .kc = block_least(kern->kc, job->skv),
+    };
+    const size_t strips = (job->sq + kern->mr - 1) / kern->mr;
+    const size_t work = job->heads * job->sq * job->skv * (job->d + job->dv);
+    if (job->n_threads > 1 && work > SMALL_ATTENTION)
+        cut.parts = block_least(block_threads(job->heads, job->n_threads), strips);
+    /* Odd numbers of panels: the rows of a tile would share cache sets. */
+    cut.ld = (cut.key_panels | 1) * ANF_PANEL;
+    cut.ldo = (cut.value_panels | 1) * ANF_PANEL;
+    cut.rows = MOST_ROWS;
+    while (cut.rows > kern->mr && cut.rows * cut.ld > SCORE_FLOATS)
+        cut.rows -= kern->mr;
+    cut.rows = block_least(cut.rows, strips * kern->mr);
+    return cut;
+}
+
+size_t attention_tasks(const struct kern *kern, const struct attention_job *job, size_t phase)
+{
+    (void)phase;
+    if (!job->heads || !job->sq || !job->dv)
+        return 0;
+    return job->heads * attention_cut(kern, job).parts;
+}
+
+enum scratch { KEYS, VALUES, QUERIES, SCORES, SUMS, TURNED, NARROW, N_SCRATCH };
+
+static void scratch_floats(const struct kern *kern, const struct attention_job *job,
+                           const struct attention_cut *cut, size_t n[N_SCRATCH])
+{
+    n[KEYS] = cut->key_panels * job->d * ANF_PANEL;     /* panels of k^T */
+    n[VALUES] = cut->value_panels * job->skv * ANF_PANEL; /* panels of v */
+    n[QUERIES] = cut->rows * job->d;                    /* [strips][d][strip rows] */
+    n[SCORES] = cut->rows * cut->ld;
+    n[SUMS] = cut->rows * cut->ldo;
+    n[TURNED] = cut->kc * kern->mr;                     /* [kc][strip rows] */
+    n[NARROW] = (cut->kc * kern->mr + 1) / 2;           /* binary16 [strip rows][kc] */
+}
+
+size_t attention_thread_bytes(const struct kern *kern, const struct attention_job *job)
+{
+    const struct attention_cut cut = attention_cut(kern, job);
+    size_t n[N_SCRATCH], total = 0;
+    scratch_floats(kern, job, &cut, n);
+    for (size_t i = 0; i < N_SCRATCH; i++)
+        total += (n[i] + 15) / 16 * 16;
+    return total * sizeof(float);
+}
+
+size_t attention_shared_bytes(const struct kern *kern, const struct attention_job *job)
+{
+    (void)kern;
+    (void)job;
+    return 0;
+}
+
+struct block {
+    const struct kern *kern;
+    const struct attention_job *job;
+    const struct attention_cut *cut;
+    size_t head, r0, rows, strip; /* query rows, cut in strips */
+    float *at[N_SCRATCH];
+};
+
+static void score_rows(const struct block *b)
+{
+    const struct attention_job *job = b->job;
+    const struct kern *kern = b->kern;
+    const size_t nv = block_even(b->cut->key_panels, kern->nv), panel = job->d * ANF_PANEL;
+    for (size_t i = 0; i < b->rows; i += b->strip) {
+        const size_t m = block_least(b->strip, b->rows - i);
+        kern->pack_rows(job->q + b->head * job->q_head + (b->r0 + i) * job->q_row, job->q_row, m,
+                        job->d, b->at[QUERIES] + i * job->d, m);
+    }
+    for (size_t v = 0; v < b->cut->key_panels; v += nv)
+        for (size_t i = 0; i < b->rows; i += b->strip) {
+            const size_t m = block_least(b->strip, b->rows - i);
+            kern->gemm_tile(m, block_least(nv, b->cut->key_panels - v), job->d,
+                            b->at[QUERIES] + i * job->d, m, b->at[KEYS] + v * panel, panel,
+                            b->at[SCORES] + i * b->cut->ld + v * ANF_PANEL, b->cut->ld, false);
+        }
+}
+
+static void softmax_rows(const struct block *b)
+{
+    const struct attention_job *job = b->job;
+    const f16 *mask =
+        job->mask ? job->mask + b->head * job->mask_head + b->r0 * job->mask_row : NULL;
+    float scale = 1.0f;
+    if (job->has_scale)
+        b->kern->f32_from_f16(&job->scale, &scale, 1);
+    b->kern->attention_scores(b->at[SCORES], b->cut->ld, b->rows, job->skv, job->has_scale, scale,
+                              mask, job->mask_row);
+}
+
+static void value_rows(const struct block *b)
+{
+    const struct attention_job *job = b->job;
+    const struct kern *kern = b->kern;
+    const size_t nv = block_even(b->cut->value_panels, kern->nv), panel = job->skv * ANF_PANEL;
+    f16 *narrow = (void *)b->at[NARROW];
+    size_t k0 = 0;
+    do {
+        const size_t kc = block_least(b->cut->kc, job->skv - k0);
+        for (size_t i = 0; i < b->rows; i += b->strip) {
+            const size_t m = block_least(b->strip, b->rows - i);
+            for (size_t r = 0; r < m; r++)
+                kern->f16_from_f32(b->at[SCORES] + (i + r) * b->cut->ld + k0, narrow + r * kc, kc);
+            kern->pack_rows(narrow, kc, m, kc, b->at[TURNED], m);
+            for (size_t v = 0; v < b->cut->value_panels; v += nv)
+                kern->gemm_tile(m, block_least(nv, b->cut->value_panels - v), kc, b->at[TURNED], m,
+                                b->at[VALUES] + v * panel + k0 * ANF_PANEL, panel,
+                                b->at[SUMS] + i * b->cut->ldo + v * ANF_PANEL, b->cut->ldo, k0 > 0);
+        }
+        k0 += kc;
+    } while (k0 < job->skv);
+}
+
+static void store_rows(const struct block *b)
+{
+    const struct attention_job *job = b->job;
+    const bool dense = job->out_row == job->dv;
+    const size_t first = (b->head * job->sq + b->r0) * job->dv;
+    for (size_t r = 0; r < b->rows; r++) {
+        b->kern->f16_from_f32(b->at[SUMS] + r * b->cut->ldo,
+                              job->out + b->head * job->out_head + (b->r0 + r) * job->out_row,
+                              job->dv);
+        if (job->epilogue && !dense)
+            job->epilogue(job->epilogue_arg, first + r * job->dv, job->dv);
+    }
+    if (job->epilogue && dense)
+        job->epilogue(job->epilogue_arg, first, b->rows * job->dv);
+}
+
+void attention_task(const struct kern *kern, const struct attention_job *job, size_t phase,
+                    size_t task, void *shared, void *own)
+{
+    const struct attention_cut cut = attention_cut(kern, job);
+    const size_t strips = (job->sq + kern->mr - 1) / kern->mr, part = task % cut.parts;
+    const size_t end = block_least(block_start(strips, cut.parts, part + 1) * kern->mr, job->sq);
+    struct block b = {.kern = kern, .job = job, .cut = &cut, .head = task / cut.parts};
+    size_t n[N_SCRATCH];
+    float *at = own;
+
+    (void)phase;
+    (void)shared;
+    scratch_floats(kern, job, &cut, n);
+    for (size_t i = 0; i < N_SCRATCH; i++)
+        b.at[i] = block_floats(&at, n[i]);
+
+    kern->pack_panels_t(job->k + b.head * job->k_head, job->k_row, job->d, job->skv, b.at[KEYS],
+                        job->d * ANF_PANEL);
+    kern->pack_panels(job->v + b.head * job->v_head, job->v_row, job->skv, job->dv, b.at[VALUES],
+                      job->skv * ANF_PANEL);
+    for (b.r0 = block_start(strips, cut.parts, part) * kern->mr; b.r0 < end; b.r0 += b.rows) {
+        b.rows = block_least(cut.rows, end - b.r0);
+        b.strip = block_even(b.rows, kern->mr);
+        score_rows(&b);
+        softmax_rows(&b);
+        value_rows(&b);
+        store_rows(&b);
+    }
+}

@@ -1,0 +1,47 @@
+/* Convolution (grouped, dilated, strided, transposed, depthwise) over the kernel table.
+ *
+ *     y[i][c][p] = round(chain over k ascending of fma(w[c][k], tap k of pixel p, s) + bias[c])
+ *
+ * k = (input channel of the group, kernel row, kernel column), see struct conv_geom.  Run as
+ * block_gemm.h says.
+ *
+ * A transposed convolution with stride s, padding p, dilation d and kernel n is the same sum with
+ *     stride = 1, up = s, dil = d, pad = d*(n - 1) - p (may be negative), kernels turned by 180
+ * degrees, and the output size of the transposed operator; conv_pack_weights turns the kernels. */
+#ifndef ANF_KERNELS_BLOCK_CONV_H
+#define ANF_KERNELS_BLOCK_CONV_H
+
+#include "kernels/block_gemm.h"
+
+struct conv_job {
+    size_t images, groups, cout;  /* cout: output channels of one group */
+    struct conv_geom geom;        /* of one image and group */
+    const f16 *x;                 /* [images][groups*cin][in_h][in_w] */
+    const f16 *weights;           /* made by conv_pack_weights */
+    const f16 *bias;              /* [groups*cout], or NULL */
+    f16 *y;                       /* [images][groups*cout][out_h][out_w] */
+    block_epilogue_fn *epilogue;  /* or NULL */
+    void *epilogue_arg;
+    size_t n_threads;             /* 0 means 1 */
+};
+
+enum { CONV_PHASES = 1 };
+
+size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t phase);
+size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job);
+size_t conv_shared_bytes(const struct kern *kern, const struct conv_job *job);
+void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
+               void *shared, void *own);
+
+enum conv_weights {
+    CONV_WEIGHTS,            /* [groups*cout][cin][kh][kw] */
+    CONV_WEIGHTS_TRANSPOSED, /* [groups*cin][cout][kh][kw], kernels to be turned */
+};
+
+/* Packed: per group panels [ceil(cout/16)][cin*kh*kw][16]; depthwise (cin = cout = 1, up = 1): one
+ * filter [kh*kw] after the other.  Sizes in elements. */
+size_t conv_packed_size(const struct conv_geom *geom, size_t groups, size_t cout);
+void conv_pack_weights(const struct conv_geom *geom, size_t groups, size_t cout,
+                       enum conv_weights kind, const f16 *w, f16 *packed);
+
+#endif

@@ -1,0 +1,254 @@
+/* Matrix multiplication in blocks.
+ *
+ * A task owns a rectangle of one matrix of the batch and needs nobody else.  For more rows than
+ * one register tile it packs a block of its rows once over the whole of k, then walks the
+ * columns:
+ *
+ *     A block   [strips][k][strip rows]   float32, L2 (one k slice of it at a time)
+ *     B block   [panels][kc][16]          float32, L1: the panels of one tile
+ *     C block   [rows][columns]           float32, L2, where sums wait between two k slices
+ *
+ * B is widened once per block of rows.  With few rows that would cost more than the
+ * multiplication: they read the binary16 panels directly, once, from wherever they are.  Both
+ * give the same bits, so m alone decides. */
+#include "kernels/block_gemm.h"
+
+enum {
+    SMALL_JOB = 1 << 17,    /* multiply-adds not worth a second thread */
+    FEW_ROWS = 8,
+    MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
+    EPILOGUE_RUN = 4096,    /* elements that are handed on together */
+};
+
+/* ---- splitting ------------------------------------------------------------------------------- */
+struct block_grid block_grid(size_t rows, size_t cols, size_t n_threads, size_t row_cost,
+                             size_t col_cost)
+{
+    struct block_grid best = {1, 1};
+    size_t best_cost = SIZE_MAX;
+    for (size_t r = 1; r <= n_threads && r <= rows; r++) {
+        const size_t c = block_least(n_threads / r, cols);
+        const size_t rs = (rows + r - 1) / r, cs = (cols + c - 1) / c;
+        const size_t cost = 8 * rs * cs + row_cost * rs + col_cost * cs;
+        if (cost < best_cost) {
+            best_cost = cost;
+            best = (struct block_grid){r, c};
+        }
+    }
+    return best;
+}
+
+size_t block_threads(size_t n, size_t n_threads)
+{
+    for (size_t per = 1; per < n_threads; per++) {
+        const size_t parts = n * per, rounds = (parts + n_threads - 1) / n_threads;
+        if (rounds * n_threads * 8 <= parts * 9) /* at most an eighth of the time idle */
+            return per;
+    }
+    return n_threads;
+}
+
+/* ---- the shape of a job ---------------------------------------------------------------------- */
+struct gemm_cut {
+    struct block_grid grid;
+    size_t panels;     /* of the whole matrix */
+    size_t block_rows; /* rows packed together */
+    size_t block_panels;
+    size_t kc, ldc;
+};
+
+static bool reads_panels(const struct kern *kern, const struct gemm_job *job)
+{
+    return job->b_kind == GEMM_B_PACKED && (job->m <= kern->mr || job->m <= FEW_ROWS);
+}
+
+static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *job)
+{
+    struct gemm_cut cut = {.grid = {1, 1}, .panels = (job->n + ANF_PANEL - 1) / ANF_PANEL};
+    const size_t strips = (job->m + kern->mr - 1) / kern->mr;
+    if (job->n_threads > 1 && job->m * job->n * job->k * job->batch > SMALL_JOB)
+        cut.grid = block_grid(reads_panels(kern, job) ? 1 : strips, cut.panels,
+                              block_threads(job->batch, job->n_threads), 6, 4);
+
+    size_t rows = (strips + cut.grid.n_rows - 1) / cut.grid.n_rows * kern->mr;
+    rows = block_even(block_least(rows, job->m), kern->mc);
+    while (rows > 4 * kern->mr && rows * job->k > MAX_A_FLOATS)
+        rows /= 2;
+    cut.block_rows = block_least((rows + kern->mr - 1) / kern->mr * kern->mr, job->m);
+    cut.block_panels = block_least(cut.panels, kern->nc / ANF_PANEL);
+    cut.kc = block_even(job->k, kern->kc);
+    /* Odd: the rows of a tile must not share cache sets. */
+    cut.ldc = (cut.block_panels | 1) * ANF_PANEL;
+    return cut;
+}
+
+size_t gemm_tasks(const struct kern *kern, const struct gemm_job *job, size_t phase)
+{
+    (void)phase;
+    if (!job->batch || !job->m || !job->n)
+        return 0;
+    const struct gemm_cut cut = gemm_cut(kern, job);
+    return job->batch * cut.grid.n_rows * cut.grid.n_cols;
+}
+
+size_t gemm_thread_bytes(const struct kern *kern, const struct gemm_job *job)
+{
+    const struct gemm_cut cut = gemm_cut(kern, job);
+    size_t n = (cut.block_rows * job->k + 15) / 16 * 16 + cut.block_rows * cut.ldc;
+    if (!reads_panels(kern, job))
+        n += cut.kc * kern->nv * ANF_PANEL + 15;
+    return (n + 15) / 16 * 64;
+}
+
+size_t gemm_shared_bytes(const struct kern *kern, const struct gemm_job *job)
+{
+    (void)kern;
+    (void)job;
+    return 0;
+}
+
+/* ---- one block ------------------------------------------------------------------------------- */
+/* Rows i0 .. i0+rows-1 and columns from j0 of matrix z are complete. */
+static void finish(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i0,
+                   size_t rows, size_t j0, size_t cols, const float *c, size_t ldc)
+{
+    const f16 *bias = job->bias ? job->bias + j0 : NULL;
+    const bool dense = cols == job->n && job->c_row == job->n;
+    const size_t together = dense && cols < EPILOGUE_RUN ? EPILOGUE_RUN / cols : 1;
+    for (size_t i = 0; i < rows; i += together) {
+        const size_t n = block_least(together, rows - i);
+        for (size_t r = i; r < i + n; r++)
+            block_store_run(kern, c + r * ldc, bias,
+                            job->c + z * job->c_batch + (i0 + r) * job->c_row + j0, cols);
+        if (job->epilogue)
+            job->epilogue(job->epilogue_arg, (z * job->m + i0 + i) * job->n + j0,
+                          dense ? n * cols : cols);
+    }
+}
+
+/* B[k0 .. k0+kc][panels q .. q+n_panels] in float32. */
+static void widen_b(const struct kern *kern, const struct gemm_job *job, size_t z, size_t k0,
+                    size_t kc, size_t q, size_t n_panels, float *b)
+{
+    const size_t j0 = q * ANF_PANEL, n = block_least(n_panels * ANF_PANEL, job->n - j0);
+    const f16 *from = job->b + (job->b_kind == GEMM_B_PACKED ? 0 : z * job->b_batch);
+    switch (job->b_kind) {
+    case GEMM_B_PACKED:
+        for (size_t v = 0; v < n_panels; v++)
+            kern->f32_from_f16(from + ((q + v) * job->k + k0) * ANF_PANEL, b + v * kc * ANF_PANEL,
+                               kc * ANF_PANEL);
+        break;
+    case GEMM_B_ROWS:
+        kern->pack_panels(from + k0 * job->b_row + j0, job->b_row, kc, n, b, kc * ANF_PANEL);
+        break;
+    case GEMM_B_COLS:
+        kern->pack_panels_t(from + j0 * job->b_row + k0, job->b_row, kc, n, b, kc * ANF_PANEL);
+        break;
+    }
+}
+
+/* Few rows: panels as they are.  A second strip finds them in L2. */
+static void stream_panels(const struct kern *kern, const struct gemm_job *job,
+                          const struct gemm_cut *cut, size_t z, size_t q0, size_t q1, float *a,
+                          float *c)
+{
+    const size_t m = job->m, panel = job->k * ANF_PANEL, widest = m == 1 ? kern->mr : kern->nv;
+    const size_t h = block_even(m, kern->mr);
+    for (size_t i = 0; i < m; i += h)
+        kern->pack_rows(job->a + z * job->a_batch + i * job->a_row, job->a_row,
+                        block_least(h, m - i), job->k, a + i * job->k, block_least(h, m - i));
+    for (size_t q = q0; q < q1; q += cut->block_panels) {
+        const size_t n_panels = block_least(cut->block_panels, q1 - q);
+        const size_t nv = block_even(n_panels, widest);
+        for (size_t v = 0; v < n_panels; v += nv)
+            for (size_t i = 0; i < m; i += h)
+                kern->gemm_tile_f16(block_least(h, m - i), block_least(nv, n_panels - v), job->k,
+                                    a + i * job->k, block_least(h, m - i), job->b + (q + v) * panel,
+                                    panel, c + i * cut->ldc + v * ANF_PANEL, cut->ldc, false);
+        finish(kern, job, z, 0, m, q * ANF_PANEL,
+               block_least(n_panels * ANF_PANEL, job->n - q * ANF_PANEL), c, cut->ldc);
+    }
+}
+
+/* Rows i0 .. i0+rows-1 against panels q .. q+n_panels-1; A is packed in strips of h rows. */
+static void multiply(const struct kern *kern, const struct gemm_job *job, size_t z, size_t rows,
+                     size_t h, size_t q, size_t n_panels, const float *a, float *b, float *c,
+                     const struct gemm_cut *cut)
+{
+    const size_t nv = block_even(n_panels, kern->nv), ldc = cut->ldc, strips = (rows + h - 1) / h;
+    size_t k0 = 0;
+    do {
+        const size_t kc = block_least(cut->kc, job->k - k0), panel = kc * ANF_PANEL;
+        for (size_t v = 0; v < n_panels; v += nv) {
+            const size_t n = block_least(nv, n_panels - v);
+            const bool last = v + nv >= n_panels;
+            const f16 *ahead = job->b;
+            if (job->b_kind == GEMM_B_PACKED)
+                ahead += (last ? q * job->k + k0 + kc : (q + v + nv) * job->k + k0) * ANF_PANEL;
+            widen_b(kern, job, z, k0, kc, q + v, n, b);
+            for (size_t i = 0; i < rows; i += h) {
+                const size_t strip = block_least(h, rows - i);
+                if (job->b_kind == GEMM_B_PACKED && !(last && k0 + kc >= job->k))
+                    block_prefetch(ahead, job->k * ANF_PANEL, block_least(nv, n_panels - v),
+                                   block_least(kc, job->k - k0), i / h, strips);
+                kern->gemm_tile(strip, n, kc, a + i * job->k + k0 * strip, strip, b, panel,
+                                c + i * ldc + v * ANF_PANEL, ldc, k0 > 0);
+            }
+        }
+        k0 += kc;
+    } while (k0 < job->k);
+}
+
+void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase, size_t task,
+               void *shared, void *own)
+{
+    const struct gemm_cut cut = gemm_cut(kern, job);
+    const size_t per_matrix = cut.grid.n_rows * cut.grid.n_cols, z = task / per_matrix;
+    const size_t part_row = task % per_matrix / cut.grid.n_cols, part_col = task % cut.grid.n_cols;
+    const size_t strips = (job->m + kern->mr - 1) / kern->mr;
+    const size_t i0 = block_start(strips, cut.grid.n_rows, part_row) * kern->mr;
+    const size_t i1 = block_least(
+        block_start(strips, cut.grid.n_rows, part_row + 1) * kern->mr, job->m);
+    const size_t q0 = block_start(cut.panels, cut.grid.n_cols, part_col);
+    const size_t q1 = block_start(cut.panels, cut.grid.n_cols, part_col + 1);
+    float *at = own;
+    float *a = block_floats(&at, cut.block_rows * job->k);
+    float *c = block_floats(&at, cut.block_rows * cut.ldc);
+    float *b = at;
+
+    (void)phase;
+    (void)shared;
+    if (reads_panels(kern, job)) {
+        stream_panels(kern, job, &cut, z, q0, q1, a, c);
+        return;
+    }
+    for (size_t i = i0, rows; i < i1; i += rows) {
+        rows = block_least(cut.block_rows, i1 - i);
+        const size_t h = block_even(rows, kern->mr);
+        for (size_t s = 0; s < rows; s += h) {
+            const size_t strip = block_least(h, rows - s);
+            kern->pack_rows(job->a + z * job->a_batch + (i + s) * job->a_row, job->a_row, strip,
+                            job->k, a + s * job->k, strip);
+        }
+        for (size_t q = q0, n_panels; q < q1; q += n_panels) {
+            n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
+            multiply(kern, job, z, rows, h, q, n_panels, a, b, c, &cut);
+            finish(kern, job, z, i, rows, q * ANF_PANEL,
+                   block_least(n_panels * ANF_PANEL, job->n - q * ANF_PANEL), c, cut.ldc);
+        }
+    }
+}
+
+/* ---- constant weights ------------------------------------------------------------------------ */
+size_t gemm_packed_size(size_t k, size_t n)
+{
+    return (n + ANF_PANEL - 1) / ANF_PANEL * k * ANF_PANEL;
+}
+
+void gemm_pack_weights(const f16 *w, size_t k, size_t n, bool transposed, f16 *panels)
+{
+    for (size_t j0 = 0; j0 < n; j0 += ANF_PANEL)
+        for (size_t i = 0; i < k; i++)
+            for (size_t j = j0; j < j0 + ANF_PANEL; j++)
+                *panels++ = j >= n ? 0 : transposed ? w[j * k + i] : w[i * n + j];
+}

@@ -1,0 +1,45 @@
+/* The NEON table: every arm64 machine.
+ *
+ * Only the base instruction set is used, so no target pragma is needed.  The list of includes says
+ * which kernels the table takes: shared ones or tuned ones. */
+#if defined(__aarch64__)
+#include "kernels/cpu.h"
+#include "kernels/kern.h"
+
+#include <arm_neon.h>
+#include <math.h>
+#include <string.h>
+
+#define ISA(x) x##_neon
+#include "kernels/simd/simd_neon.h"
+
+#include "kernels/common/lanes.inc.c"
+#include "kernels/common/math.inc.c"
+#include "kernels/common/convert.inc.c"
+#include "kernels/common/uops.inc.c"
+#include "kernels/common/gemm.inc.c"
+#include "kernels/common/conv.inc.c"
+#include "kernels/common/rows.inc.c"
+#include "kernels/common/pool.inc.c"
+#include "kernels/common/transpose.inc.c"
+
+extern const struct kern kern_neon;
+const struct kern kern_neon = {
+    .name = "neon",
+    .needs = "arm64",
+    .available = cpu_has_neon,
+    .mr = TILE_MR,
+    .nv = TILE_NV,
+    .kc = 256,
+    .mc = 240,
+    .nc = 192,
+#define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
+#include "kernels/uops.def"
+#undef U
+#define K(slot, type, doc) .slot = ISA(slot),
+#include "kernels/kernels.def"
+#undef K
+};
+#else
+typedef int kern_neon_is_empty; /* a translation unit needs a declaration */
+#endif

@@ -1,0 +1,41 @@
+/* The reference table: plain C, one lane.
+ *
+ * Every other table must equal it bit for bit, and it runs on machines without a table of their
+ * own.  The list of includes says which kernels a table takes: the shared ones, compiled over the
+ * vector vocabulary chosen above them, or tuned ones in their place. */
+#include "kernels/cpu.h"
+#include "kernels/kern.h"
+
+#include <math.h>
+#include <string.h>
+
+#define ISA(x) x##_ref
+#include "kernels/simd/simd_ref.h"
+
+#include "kernels/common/lanes.inc.c"
+#include "kernels/common/math.inc.c"
+#include "kernels/common/convert.inc.c"
+#include "kernels/common/uops.inc.c"
+#include "kernels/common/gemm.inc.c"
+#include "kernels/common/conv.inc.c"
+#include "kernels/common/rows.inc.c"
+#include "kernels/common/pool.inc.c"
+#include "kernels/common/transpose.inc.c"
+
+extern const struct kern kern_ref;
+const struct kern kern_ref = {
+    .name = "ref",
+    .needs = "plain C",
+    .available = cpu_has_any,
+    .mr = TILE_MR,
+    .nv = TILE_NV,
+    .kc = 256,
+    .mc = 96,
+    .nc = 192,
+#define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
+#include "kernels/uops.def"
+#undef U
+#define K(slot, type, doc) .slot = ISA(slot),
+#include "kernels/kernels.def"
+#undef K
+};

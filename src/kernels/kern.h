@@ -1,0 +1,181 @@
+/* The kernel table: where graph code and instruction sets meet.
+ *
+ * A table holds one function per slot of kernels.def, one per micro-op of uops.def, and the block
+ * sizes that go with them.  Algorithms above (block_gemm.c, block_conv.c, program/exec.c) never
+ * name an instruction set; kernels below know no graph.  All tables give the same bits: the
+ * arithmetic of every slot is fixed here and in docs/numerics.md, vector width is only a schedule.
+ *
+ * Contract of every kernel:
+ *   - counts are in elements, any count including 0; strides in elements;
+ *   - nothing outside the named ranges is read or written (a guard-page test checks it);
+ *   - unaligned pointers are fine; outputs alias inputs only where "in place" is said;
+ *   - no allocation, no errors, no globals, single-threaded: threads are above.
+ *
+ * Arithmetic:
+ *   - binary16 inputs are widened exactly; all arithmetic is IEEE float32, contraction off, every
+ *   fused
+ *     multiply-add explicit; results are rounded once to binary16 (nearest even), NaN as 0x7e00;
+ *   - max(a, b) below is `a > b ? a : b`, min(a, b) is `a < b ? a : b` (what maxps/minps compute);
+ *   - a reduction over n elements is done in blocks of ANF_REDUCE_BLOCK elements; inside a block,
+ *     64 virtual lanes start at the identity, lane i takes elements i, i+64, ... in order, then the
+ *     lanes are combined pairwise: lane i with i+32, then i+16, 8, 4, 2, 1; the block results are
+ *     added in block order, starting from the first block's result.  Lanes past a short row keep
+ *     the identity (0 for sums). */
+#ifndef ANF_KERNELS_KERN_H
+#define ANF_KERNELS_KERN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint16_t f16;
+
+enum {
+    ANF_PANEL = 16,          /* columns of a packed panel, the same on every ISA, so that a saved
+                                model runs everywhere */
+    ANF_REDUCE_LANES = 64,   /* hides the latency of an add on every ISA */
+    ANF_REDUCE_BLOCK = 4096, /* elements of one reduction block */
+    ANF_TILE = 512,          /* elements of an elementwise tile: 1 KiB an operand, L1-resident */
+};
+
+/* ---- conversions and stores ------------------------------------------------------------------ */
+typedef void f16_from_f32_fn(const float *x, f16 *y, size_t n);
+typedef void f32_from_f16_fn(const f16 *x, float *y, size_t n);
+typedef void f16_from_u8_fn(const uint8_t *x, f16 *y, size_t n);
+typedef void store_bias_fn(const float *x, float bias, f16 *y, size_t n); /* x[i] + bias */
+typedef void store_bias_run_fn(const float *x, const f16 *bias, f16 *y,
+                               size_t n); /* x[i] + bias[i] */
+
+/* ---- elementwise micro-ops ------------------------------------------------------------------- */
+/* y[i] = op(a[i], b[i], c[i]; p).  Unused operands are NULL.  y may be any of the operands (in
+ * place). */
+typedef void uop_fn(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, const float *p);
+
+/* ---- matrix multiplication ------------------------------------------------------------------- */
+/* Panels: B [K][N] is stored as [ceil(N / 16)][K][16]; columns past N are zero.
+ *
+ * gemm_tile: for i < mr, v < nv, j < 16, with s = accumulate ? c[i*ldc + 16v + j] : 0
+ *     for k = 0 .. kc-1 ascending:  s = fma(a[k*a_k + i], b[v*b_panel + 16k + j], s)
+ *     c[i*ldc + 16v + j] = s
+ * 1 <= mr <= table.mr, 1 <= nv <= table.nv, kc >= 0.  Splitting k into several calls does not
+ * change a bit, because the float32 accumulator is stored exactly in between. */
+typedef void gemm_tile_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
+                          const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
+/* The same with binary16 panels, widened in registers: for few rows, where B is read once.  mr = 1
+ * takes up to table.mr panels, to hide the latency of the chain. */
+typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
+                              const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
+/* a[k*a_k + i] = widen(x[i*ldx + k]) for i < m, k < kc.  m <= a_k.  Entries i >= m stay unwritten.
+ * */
+typedef void pack_rows_fn(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k);
+/* b[v*b_panel + 16k + j] = widen(x[k*ldx + 16v + j]), zero where 16v + j >= n; v < ceil(n / 16). */
+typedef void pack_panels_fn(const f16 *x, size_t ldx, size_t kc, size_t n, float *b,
+                            size_t b_panel);
+/* b[v*b_panel + 16k + j] = widen(x[(16v + j)*ldx + k]), zero where 16v + j >= n. */
+typedef void pack_panels_t_fn(const f16 *x, size_t ldx, size_t kc, size_t n, float *b,
+                              size_t b_panel);
+
+/* ---- convolution ----------------------------------------------------------------------------- */
+/* Geometry of one image and one group.  The reduction index is k = (ci*kh + u)*kw + v, ascending;
+ * the pixel index is p = oy*out_w + ox.  Tap (u, v) of pixel (oy, ox) reads the input at
+ *     y = oy*stride_h - pad_h + u*dil_h,   x = ox*stride_w - pad_w + v*dil_w
+ * in an input that has up_h - 1 zero rows between its rows and up_w - 1 zero columns between its
+ * columns (up = 1: none; transposed convolution uses up = its stride); outside it reads zero. */
+struct conv_geom {
+    size_t cin;              /* input channels of the group */
+    size_t in_h, in_w;
+    size_t out_h, out_w;
+    size_t kh, kw;
+    size_t stride_h, stride_w;
+    size_t dil_h, dil_w;
+    size_t up_h, up_w;
+    ptrdiff_t pad_h, pad_w;  /* may be negative (transposed convolution with large padding) */
+};
+/* b[v*b_panel + 16k' + j] = widen(tap k0 + k' of pixel p0 + 16v + j) for k' < kc, 16v + j < np;
+ * zero in the rest of the last panel.  x is [cin][in_h][in_w]. */
+typedef void conv_gather_fn(const struct conv_geom *g, const f16 *x, size_t k0, size_t kc,
+                            size_t p0, size_t np, float *b, size_t b_panel);
+/* cin == 1: y[p] = round(chain of fma over k ascending from 0, + bias) for rows oy0 <= oy < oy1;
+ * `w` is [kh*kw], `y` the whole output plane.  up is 1. */
+typedef void conv_depthwise_fn(const struct conv_geom *g, const f16 *x, const f16 *w, float bias,
+                               bool has_bias, f16 *y, size_t oy0, size_t oy1);
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+/* Rows are contiguous: row r is x + r*n. */
+/* mean = sum / (float)n.  max and min: lanes start at -inf / +inf and take max(lane, x), so the
+ * later of two equal elements (zeros of different sign) stays; a row with a NaN gives NaN. */
+typedef void reduce_fn(const f16 *x, size_t rows, size_t n, f16 *y);
+/* m = max of row, e_j = exp(x_j - m), s = sum e (reduction order above), y_j = round(e_j * (1 /
+ * s)). A row of which the maximum is -inf, or +inf, or NaN gives NaN where the formula does.
+ * scratch: n floats.  In place. */
+typedef void softmax_fn(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch);
+struct norm_args {
+    const f16 *gamma, *beta; /* NULL: 1 and 0 (no multiplication, no addition) */
+    /* element j of row r has affine index (r % row_period)*per_row + j / run; all at least 1 */
+    size_t run, per_row, row_period;
+    float eps;
+};
+/* l2_norm:    y = x * (1 / sqrt(ss + eps)),              ss = sum of fma-free squares x*x
+ * rms_norm:   y = (x * (1 / sqrt(ss / n + eps))) * gamma
+ * layer_norm: m = sum / n, d = x - m, q = sum of d*d, t = d * (1 / sqrt(q / n + eps)),
+ *             y = fma(t, gamma, beta)   (t * gamma, t + beta where only one is given)
+ * gamma/beta apply to every kind where given.  In place. */
+typedef void norm_fn(const f16 *x, f16 *y, size_t rows, size_t n, const struct norm_args *args);
+/* y[i] = round(fma(x[i] - mean, scale, shift)).  In place. */
+typedef void channel_affine_fn(const f16 *x, f16 *y, size_t n, float mean, float scale,
+                               float shift);
+
+/* ---- pooling --------------------------------------------------------------------------------- */
+/* One plane; only in_*, out_*, kh, kw, stride_*, pad_* of the geometry are read; rows oy0 <= oy <
+ * oy1. max: an element takes the place of a smaller one, a NaN of any; padded cells never win. 
+ * avg: taps added in order u, v (padding as zeros), then divided by (float)(kh*kw). */
+typedef void pool_fn(const struct conv_geom *g, const f16 *x, f16 *y, size_t oy0, size_t oy1);
+
+/* ---- moves ----------------------------------------------------------------------------------- */
+/* y[c*ldy + r] = x[r*ldx + c] for r < rows, c < cols. */
+typedef void transpose_fn(const f16 *x, size_t ldx, f16 *y, size_t ldy, size_t rows, size_t cols);
+
+/* ---- attention ------------------------------------------------------------------------------- */
+/* In place on `rows` rows of n float32 score chains (row stride ld): what the separate operators
+ * do, s = round(score); s = round(s * scale); if mask: s = round(s + mask[j]); then softmax of the
+ * row as above, p = round(...), left in the buffer as float32.  scale and mask are binary16
+ * values; a NULL mask adds nothing; mask row r is mask + r*mask_ld. scaled = false skips the scale
+ * rounding. */
+typedef void attention_scores_fn(float *s, size_t ld, size_t rows, size_t n, bool scaled,
+                                 float scale, const f16 *mask, size_t mask_ld);
+
+/* ---- the table ------------------------------------------------------------------------------- */
+enum uop {
+#define U(name, n_in, n_p, doc) UOP_##name,
+#include "kernels/uops.def"
+#undef U
+    UOP_COUNT
+};
+
+struct kern {
+    const char *name;   /* "ref", "avx2", "avx512", "neon" */
+    const char *needs;  /* CPU features, for messages and `aneforge info` */
+    bool (*available)(void);
+    size_t mr, nv;      /* largest register tile: mr rows, nv panels */
+    size_t kc;          /* k-block: the B sliver of a tile stays in L1 */
+    size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
+    uop_fn *uops[UOP_COUNT];
+#define K(slot, type, doc) type *slot;
+#include "kernels/kernels.def"
+#undef K
+};
+
+/* Best first; the last, "ref", is always available. NULL-terminated. */
+extern const struct kern *const kern_tables[];
+
+/* The table called `name`, or the best available one for NULL. NULL if unknown or not available. */
+const struct kern *kern_select(const char *name);
+
+struct uop_info {
+    const char *name;
+    int n_in, n_params;
+    const char *doc;
+};
+extern const struct uop_info uop_info[UOP_COUNT];
+
+#endif

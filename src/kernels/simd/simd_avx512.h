@@ -1,0 +1,144 @@
+/* The vector vocabulary on AVX-512 F + BW + VL + DQ: sixteen lanes.
+ *
+ * A mask is a mask register, and every partial access is one masked instruction.  Included behind a
+ * target pragma; <immintrin.h> comes before it. */
+#ifndef ANF_KERNELS_SIMD_AVX512_H
+#define ANF_KERNELS_SIMD_AVX512_H
+
+#include "kernels/kern.h"
+
+#define VL 16
+#define VFN static inline __attribute__((always_inline))
+
+typedef __m512 vf;
+typedef __mmask16 vm;
+typedef __m512i vi;
+
+VFN vi v_bits(vf a) { return _mm512_castps_si512(a); }
+VFN vf v_from_bits(vi a) { return _mm512_castsi512_ps(a); }
+
+VFN vf v_set(float a) { return _mm512_set1_ps(a); }
+VFN vf v_zero(void) { return _mm512_setzero_ps(); }
+
+/* The first n lanes; n <= 16. */
+VFN vm vm_first_n(size_t n) { return (vm)((1u << n) - 1u); }
+
+VFN vf v_load(const float *p) { return _mm512_loadu_ps(p); }
+VFN void v_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+VFN vf v_load_n(const float *p, size_t n) { return _mm512_maskz_loadu_ps(vm_first_n(n), p); }
+VFN void v_store_n(float *p, vf a, size_t n) { _mm512_mask_storeu_ps(p, vm_first_n(n), a); }
+
+/* Signs and payloads of NaN would survive the conversion. */
+VFN __m256i f16_round(vf a)
+{
+    const __m512 nan = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fc00000));
+    __mmask16 is_nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+    return _mm512_cvtps_ph(_mm512_mask_mov_ps(a, is_nan, nan), _MM_FROUND_TO_NEAREST_INT);
+}
+
+/* LLVM narrows a comparison of widened halves to one of halves, which it then does lane by lane;
+ * the empty statement hides where the floats come from. */
+VFN vf f16_widen(__m256i h)
+{
+    __m512 a = _mm512_cvtph_ps(h);
+#if defined(__clang__)
+    __asm__("" : "+v"(a));
+#endif
+    return a;
+}
+
+VFN vf v_load_f16(const f16 *p)
+{
+    return f16_widen(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+VFN vf v_load_f16_n(const f16 *p, size_t n)
+{
+    return f16_widen(_mm256_maskz_loadu_epi16(vm_first_n(n), p));
+}
+VFN void v_store_f16(f16 *p, vf a) { _mm256_storeu_si256((__m256i *)(void *)p, f16_round(a)); }
+VFN void v_store_f16_n(f16 *p, vf a, size_t n)
+{
+    _mm256_mask_storeu_epi16(p, vm_first_n(n), f16_round(a));
+}
+VFN vf v_round_f16(vf a) { return f16_widen(f16_round(a)); }
+
+VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
+{
+    __m512i x = _mm512_loadu_si512(p);
+    *even = f16_widen(_mm512_cvtepi32_epi16(x));
+    *odd = f16_widen(_mm512_cvtepi32_epi16(_mm512_srli_epi32(x, 16)));
+}
+
+VFN vf v_load_u8(const uint8_t *p)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(x));
+}
+VFN vf v_load_u8_n(const uint8_t *p, size_t n)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vm_first_n(n), p)));
+}
+
+VFN vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+VFN vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+VFN vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+VFN vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+VFN vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+VFN vf v_abs(vf a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a); }
+VFN vf v_neg(vf a) { return _mm512_xor_ps(_mm512_set1_ps(-0.0f), a); }
+VFN vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+VFN vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+VFN vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+VFN vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+VFN vf v_rint(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+VFN vm v_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+VFN vm v_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
+VFN vm v_eq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+VFN vm v_nan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
+VFN vm vm_or(vm a, vm b) { return (vm)(a | b); }
+VFN vm vm_and(vm a, vm b) { return (vm)(a & b); }
+VFN vm vm_not(vm a) { return (vm)~a; }
+VFN bool vm_any(vm a) { return a != 0; }
+VFN vf v_sel(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
+VFN vf v_sel_n(size_t n, vf a, vf b) { return v_sel(vm_first_n(n), a, b); }
+
+VFN vi v_int(vf a) { return _mm512_cvttps_epi32(a); }
+VFN vf v_float(vi a) { return _mm512_cvtepi32_ps(a); }
+VFN vi vi_set(int32_t a) { return _mm512_set1_epi32(a); }
+VFN vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+VFN vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+VFN vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
+VFN vi vi_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+VFN vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+VFN vi vi_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
+VFN vi vi_shr(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
+VFN vm vi_test(vi a, vi b) { return _mm512_test_epi32_mask(a, b); }
+
+VFN float v_first(vf a) { return _mm512_cvtss_f32(a); }
+VFN float v_hadd(vf a)
+{
+    __m256 y = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+VFN float v_hmax(vf a)
+{
+    __m256 y = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+VFN float v_hmin(vf a)
+{
+    __m256 y = _mm256_min_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 x = _mm_min_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    x = _mm_min_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_min_ss(x, _mm_movehdup_ps(x)));
+}
+
+#endif

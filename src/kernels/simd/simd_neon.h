@@ -1,0 +1,166 @@
+/* The vector vocabulary on arm64: four lanes of the base instruction set.
+ *
+ * Nothing beyond ARMv8.0 is used (fcvtl and fcvtn convert binary16), so this table is available on
+ * every arm64 machine.  fmax/fmin of the architecture treat NaN and signed zeros in their own way,
+ * hence compare-and-select for v_max and v_min.  <arm_neon.h> comes before it. */
+#ifndef ANF_KERNELS_SIMD_NEON_H
+#define ANF_KERNELS_SIMD_NEON_H
+
+#include "kernels/kern.h"
+
+#define VL 4
+#define VFN static inline __attribute__((always_inline))
+
+typedef float32x4_t vf;
+typedef uint32x4_t vm;
+typedef int32x4_t vi;
+
+VFN vi v_bits(vf a) { return vreinterpretq_s32_f32(a); }
+VFN vf v_from_bits(vi a) { return vreinterpretq_f32_s32(a); }
+
+VFN vf v_set(float a) { return vdupq_n_f32(a); }
+VFN vf v_zero(void) { return vdupq_n_f32(0.0f); }
+
+VFN vf v_load(const float *p) { return vld1q_f32(p); }
+VFN void v_store(float *p, vf a) { vst1q_f32(p, a); }
+VFN vf v_load_n(const float *p, size_t n)
+{
+    vf a = vdupq_n_f32(0.0f);
+    if (n > 0)
+        a = vld1q_lane_f32(p, a, 0);
+    if (n > 1)
+        a = vld1q_lane_f32(p + 1, a, 1);
+    if (n > 2)
+        a = vld1q_lane_f32(p + 2, a, 2);
+    if (n > 3)
+        a = vld1q_lane_f32(p + 3, a, 3);
+    return a;
+}
+VFN void v_store_n(float *p, vf a, size_t n)
+{
+    if (n > 0)
+        vst1q_lane_f32(p, a, 0);
+    if (n > 1)
+        vst1q_lane_f32(p + 1, a, 1);
+    if (n > 2)
+        vst1q_lane_f32(p + 2, a, 2);
+    if (n > 3)
+        vst1q_lane_f32(p + 3, a, 3);
+}
+
+/* Signs and payloads of NaN would survive the conversion. */
+VFN float16x4_t f16_round(vf a)
+{
+    const vf nan = vreinterpretq_f32_u32(vdupq_n_u32(0x7fc00000u));
+    return vcvt_f16_f32(vbslq_f32(vceqq_f32(a, a), a, nan));
+}
+
+VFN vf v_load_f16(const f16 *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+VFN vf v_load_f16_n(const f16 *p, size_t n)
+{
+    uint16x4_t h = vdup_n_u16(0);
+    if (n > 0)
+        h = vld1_lane_u16(p, h, 0);
+    if (n > 1)
+        h = vld1_lane_u16(p + 1, h, 1);
+    if (n > 2)
+        h = vld1_lane_u16(p + 2, h, 2);
+    if (n > 3)
+        h = vld1_lane_u16(p + 3, h, 3);
+    return vcvt_f32_f16(vreinterpret_f16_u16(h));
+}
+VFN void v_store_f16(f16 *p, vf a) { vst1_u16(p, vreinterpret_u16_f16(f16_round(a))); }
+VFN void v_store_f16_n(f16 *p, vf a, size_t n)
+{
+    uint16x4_t h = vreinterpret_u16_f16(f16_round(a));
+    if (n > 0)
+        vst1_lane_u16(p, h, 0);
+    if (n > 1)
+        vst1_lane_u16(p + 1, h, 1);
+    if (n > 2)
+        vst1_lane_u16(p + 2, h, 2);
+    if (n > 3)
+        vst1_lane_u16(p + 3, h, 3);
+}
+VFN vf v_round_f16(vf a) { return vcvt_f32_f16(f16_round(a)); }
+
+VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
+{
+    uint16x4x2_t x = vld2_u16(p);
+    *even = vcvt_f32_f16(vreinterpret_f16_u16(x.val[0]));
+    *odd = vcvt_f32_f16(vreinterpret_f16_u16(x.val[1]));
+}
+
+VFN vf v_load_u8_n(const uint8_t *p, size_t n)
+{
+    uint32_t x = 0;
+    for (size_t i = 0; i < n; i++)
+        x |= (uint32_t)p[i] << 8 * i;
+    uint16x8_t wide = vmovl_u8(vcreate_u8(x));
+    return vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide)));
+}
+VFN vf v_load_u8(const uint8_t *p) { return v_load_u8_n(p, 4); }
+
+VFN vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
+VFN vf v_sub(vf a, vf b) { return vsubq_f32(a, b); }
+VFN vf v_mul(vf a, vf b) { return vmulq_f32(a, b); }
+VFN vf v_div(vf a, vf b) { return vdivq_f32(a, b); }
+VFN vf v_sqrt(vf a) { return vsqrtq_f32(a); }
+VFN vf v_abs(vf a) { return vabsq_f32(a); }
+VFN vf v_neg(vf a) { return vnegq_f32(a); }
+VFN vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+VFN vf v_fnma(vf a, vf b, vf c) { return vfmsq_f32(c, a, b); }
+VFN vf v_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+VFN vf v_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+VFN vf v_rint(vf a) { return vrndnq_f32(a); }
+
+VFN vm v_lt(vf a, vf b) { return vcltq_f32(a, b); }
+VFN vm v_le(vf a, vf b) { return vcleq_f32(a, b); }
+VFN vm v_eq(vf a, vf b) { return vceqq_f32(a, b); }
+VFN vm v_nan(vf a) { return vmvnq_u32(vceqq_f32(a, a)); }
+VFN vm vm_or(vm a, vm b) { return vorrq_u32(a, b); }
+VFN vm vm_and(vm a, vm b) { return vandq_u32(a, b); }
+VFN vm vm_not(vm a) { return vmvnq_u32(a); }
+VFN bool vm_any(vm a) { return vmaxvq_u32(a) != 0; }
+VFN vf v_sel(vm m, vf a, vf b) { return vbslq_f32(m, a, b); }
+VFN vf v_sel_n(size_t n, vf a, vf b)
+{
+    static const uint32_t lane[4] = {0, 1, 2, 3};
+    return vbslq_f32(vcltq_u32(vld1q_u32(lane), vdupq_n_u32((uint32_t)n)), a, b);
+}
+
+VFN vi v_int(vf a) { return vcvtq_s32_f32(a); }
+VFN vf v_float(vi a) { return vcvtq_f32_s32(a); }
+VFN vi vi_set(int32_t a) { return vdupq_n_s32(a); }
+VFN vi vi_add(vi a, vi b) { return vaddq_s32(a, b); }
+VFN vi vi_sub(vi a, vi b) { return vsubq_s32(a, b); }
+VFN vi vi_and(vi a, vi b) { return vandq_s32(a, b); }
+VFN vi vi_or(vi a, vi b) { return vorrq_s32(a, b); }
+VFN vi vi_xor(vi a, vi b) { return veorq_s32(a, b); }
+VFN vi vi_shl(vi a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+VFN vi vi_shr(vi a, int n)
+{
+    return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n)));
+}
+VFN vm vi_test(vi a, vi b) { return vtstq_s32(a, b); }
+
+VFN float v_first(vf a) { return vgetq_lane_f32(a, 0); }
+VFN float v_hadd(vf a)
+{
+    float32x2_t x = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+    return vget_lane_f32(x, 0) + vget_lane_f32(x, 1);
+}
+VFN float v_hmax(vf a)
+{
+    float32x2_t lo = vget_low_f32(a), hi = vget_high_f32(a), x = vbsl_f32(vcgt_f32(lo, hi), lo, hi);
+    float p = vget_lane_f32(x, 0), q = vget_lane_f32(x, 1);
+    return p > q ? p : q;
+}
+VFN float v_hmin(vf a)
+{
+    float32x2_t lo = vget_low_f32(a), hi = vget_high_f32(a), x = vbsl_f32(vclt_f32(lo, hi), lo, hi);
+    float p = vget_lane_f32(x, 0), q = vget_lane_f32(x, 1);
+    return p < q ? p : q;
+}
+
+#endif

@@ -1,0 +1,384 @@
+/* The walk over the graph: every node is lowered where it stands, except views (strides until
+ * somebody needs them dense), constants (stored when first used, packed or plain) and nodes that
+ * the fusion plan put inside another instruction. */
+#include "lower/lower.h"
+
+#include "program/pack.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A chain of views deeper than this is made dense on the way, which bounds the recursion. */
+enum { MAX_VIEW_DEPTH = 32 };
+
+bool strided_merge(const struct strided *s, int from, int to, int64_t *count, int64_t *stride)
+{
+    *count = 1;
+    *stride = 0;
+    for (int d = to - 1; d >= from; d--) {
+        if (s->dims.dim[d] == 1)
+            continue;
+        if (*count == 1)
+            *stride = s->stride[d];
+        else if (s->stride[d] != *stride * *count)
+            return false;
+        *count *= s->dims.dim[d];
+    }
+    return true;
+}
+
+bool strided_is_dense(const struct strided *s)
+{
+    int64_t count, stride;
+    return s->dims.rank == 0 || (strided_merge(s, 0, s->dims.rank, &count, &stride) &&
+                                 (stride == 1 || count == 1));
+}
+
+static void dense_strides(const anf_dims *dims, struct strided *s)
+{
+    int64_t step = 1;
+    memset(s, 0, sizeof *s);
+    s->dims = *dims;
+    for (int d = dims->rank - 1; d >= 0; d--) {
+        s->stride[d] = step;
+        step *= dims->dim[d];
+    }
+}
+
+/* Plain (unpacked) constant in the program's own memory. */
+static anf_status store_const(struct lowering *lw, node_id id)
+{
+    const struct node *n = lower_node(lw, id);
+    size_t bytes = node_count(n) * sizeof(f16);
+    f16 *copy = arena_alloc(&lw->p->arena, bytes);
+    if (!copy)
+        return ANF_E_NOMEM;
+    memcpy(copy, n->data, bytes);
+    uint32_t buf = program_const(lw->p, copy, bytes);
+    lw->value[id] = (struct operand){.buf = buf};
+    return buf ? ANF_OK : ANF_E_NOMEM;
+}
+
+static bool is_lazy(const struct lowering *lw, node_id id)
+{
+    return node_op(lower_node(lw, id))->view && !lw->value[id].buf;
+}
+
+static int view_depth(const struct lowering *lw, node_id id)
+{
+    int depth = 0;
+    for (; is_lazy(lw, id) && depth <= MAX_VIEW_DEPTH; depth++)
+        id = lower_node(lw, id)->in[0];
+    return depth;
+}
+
+anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, struct strided *s)
+{
+    const struct node *n = lower_node(lw, id);
+    if (n->op == OP_const && !lw->value[id].buf)
+        TRY(store_const(lw, id));
+    if (lw->value[id].buf) {
+        *at = lw->value[id];
+        dense_strides(&n->type.shape, s);
+        return ANF_OK;
+    }
+    const struct op *op = node_op(n);
+    if (!op->view)
+        FAIL(INTERNAL, "lower: %s (node %u) is used before it is computed", op->name, id);
+    const struct node *src = lower_node(lw, n->in[0]);
+    struct op_call call = {op, 1, &src->type, n->attrs};
+    TRY(lower_strided(lw, n->in[0], at, s));
+    if (op->view(&call, &n->type, s))
+        return ANF_OK;
+    TRY(lower_dense(lw, n->in[0], at));
+    dense_strides(&src->type.shape, s);
+    if (!op->view(&call, &n->type, s))
+        FAIL(INTERNAL, "lower: %s of a dense %s has no strides", op->name,
+             dims_text(&src->type.shape));
+    return ANF_OK;
+}
+
+static anf_status emit_move(struct lowering *lw, node_id id, struct operand y, struct operand x,
+                            const struct strided *s)
+{
+    struct move_param m = {.rank = s->dims.rank};
+    struct strided dense;
+    dense_strides(&s->dims, &dense);
+    for (int d = 0; d < s->dims.rank; d++) {
+        m.dims[d] = s->dims.dim[d];
+        m.src[d] = s->stride[d];
+        m.dst[d] = dense.stride[d];
+    }
+    struct operand operands[2] = {y, x};
+    return program_instr(lw->p, INSTR_MOVE, operands, 2, &m, sizeof m, 0,
+                         lower_source(lw, id, id), 0);
+}
+
+anf_status lower_copy(struct lowering *lw, struct strided *s, struct operand from,
+                      struct operand *out)
+{
+    struct move_param m = {.rank = s->dims.rank};
+    struct strided dense;
+    size_t count = 0;
+    dims_count(&s->dims, &count);
+    dense_strides(&s->dims, &dense);
+    for (int d = 0; d < s->dims.rank; d++) {
+        m.dims[d] = s->dims.dim[d];
+        m.src[d] = s->stride[d];
+        m.dst[d] = dense.stride[d];
+    }
+    struct operand operands[2] = {{0}, from};
+    operands[0].buf = program_buffer(lw->p, BUF_ARENA, count * sizeof(f16));
+    if (!operands[0].buf)
+        return ANF_E_NOMEM;
+    *s = dense;
+    *out = operands[0];
+    return program_instr(lw->p, INSTR_MOVE, operands, 2, &m, sizeof m, 0, "copy", 0);
+}
+
+anf_status lower_dense(struct lowering *lw, node_id id, struct operand *out)
+{
+    if (!lw->value[id].buf) {
+        struct operand at;
+        struct strided s;
+        const struct node *n = lower_node(lw, id);
+        TRY(lower_strided(lw, id, &at, &s));
+        at.offset += (uint64_t)s.offset * sizeof(f16);
+        if (!lw->value[id].buf) {
+            if (strided_is_dense(&s) && !lw->port[id]) {
+                lw->value[id] = at;
+            } else {
+                uint32_t buf = lw->port[id]
+                                   ? lw->p->outputs[lw->port[id] - 1].buf
+                                   : program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
+                if (!buf)
+                    return ANF_E_NOMEM;
+                struct operand y = {.buf = buf};
+                TRY(emit_move(lw, id, y, at, &s));
+                lw->value[id] = y;
+            }
+        }
+    }
+    *out = lw->value[id];
+    return ANF_OK;
+}
+
+anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param *pack,
+                        struct operand *out)
+{
+    const struct node *n = lower_node(lw, id);
+    size_t bytes = pack_elements(pack) * sizeof(f16);
+    if (lw->packed[id] && memcmp(&lw->packed_as[id], pack, sizeof *pack) == 0) {
+        *out = (struct operand){.buf = lw->packed[id]};
+        return ANF_OK;
+    }
+    if (n->op == OP_const) {
+        f16 *panels = arena_alloc(&lw->p->arena, bytes);
+        if (!panels)
+            return ANF_E_NOMEM;
+        pack_run(pack, n->data, panels);
+        out->buf = program_const(lw->p, panels, bytes);
+    } else {
+        struct operand operands[2] = {{0}, {0}};
+        TRY(lower_dense(lw, id, &operands[1]));
+        operands[0].buf = program_buffer(lw->p, BUF_ARENA, bytes);
+        if (!operands[0].buf)
+            return ANF_E_NOMEM;
+        TRY(program_instr(lw->p, INSTR_PACK, operands, 2, pack, sizeof *pack, 0, "pack", 0));
+        out->buf = operands[0].buf;
+    }
+    out->offset = 0;
+    lw->packed[id] = out->buf;
+    lw->packed_as[id] = *pack;
+    return out->buf ? ANF_OK : ANF_E_NOMEM;
+}
+
+const char *lower_source(struct lowering *lw, node_id id, node_id root)
+{
+    /* Everything absorbed into one instruction lies between its first node and its root. */
+    struct buf b;
+    buf_init(&b, lw->p->allocator);
+    node_id from = lw->fusion[root].first ? lw->fusion[root].first : root;
+    int named = 0;
+    if (id < from)
+        from = id;
+    for (node_id x = from; x <= root; x++) {
+        bool here = x == id || x == root ||
+                    (lw->fusion[x].role == FUSE_INSIDE && lw->fusion[x].root == root);
+        if (!here)
+            continue;
+        if (named < 12)
+            buf_printf(&b, "%s%s", named ? "+" : "", node_op(lower_node(lw, x))->name);
+        named++;
+    }
+    if (named > 12)
+        buf_printf(&b, "+%d more", named - 12);
+    char *s = b.failed ? NULL : arena_strdup(lw->scratch, b.data ? b.data : "");
+    buf_free(&b);
+    return s;
+}
+
+static uint64_t node_flops(const struct lowering *lw, node_id id)
+{
+    const struct node *n = lower_node(lw, id);
+    const struct op *op = node_op(n);
+    if (!op->flops)
+        return op->view ? 0 : node_count(n);
+    struct value_type types[MAX_OPERANDS];
+    for (int i = 0; i < n->n_in; i++)
+        types[i] = n->in[i] ? lower_node(lw, n->in[i])->type
+                            : (struct value_type){ANF_F16, {-1, {0}}};
+    struct op_call call = {op, n->n_in, types, n->attrs};
+    return op->flops(&call, &n->type);
+}
+
+uint64_t lower_flops(struct lowering *lw, node_id id, node_id root)
+{
+    uint64_t total = node_flops(lw, root);
+    if (id != root)
+        total += node_flops(lw, id);
+    if (lw->fusion[root].first)
+        for (node_id x = lw->fusion[root].first; x < root; x++)
+            if (x != id && lw->fusion[x].role == FUSE_INSIDE && lw->fusion[x].root == root)
+                total += node_flops(lw, x);
+    return total;
+}
+
+anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct operand *operands,
+                      int n_operands, const void *param, size_t param_bytes)
+{
+    node_id root = lw->epilogue ? lw->epilogue : id;
+    const struct node *n = lower_node(lw, root);
+    struct operand all[TILE_MAX_OPERANDS + 8];
+    uint32_t tile = 0;
+    memcpy(all, operands, (size_t)n_operands * sizeof *all);
+    all[0] = (struct operand){0};
+    if (lw->epilogue)
+        TRY(lower_tile(lw, root, id, all, &n_operands, &tile));
+    all[0].buf = lw->port[root] ? lw->p->outputs[lw->port[root] - 1].buf
+                                : program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
+    if (!all[0].buf)
+        return ANF_E_NOMEM;
+    TRY(program_instr(lw->p, op, all, n_operands, param, param_bytes, tile,
+                      lower_source(lw, id, root), lower_flops(lw, id, root)));
+    lw->value[root] = all[0];
+    return ANF_OK;
+}
+
+static anf_status emit_tile(struct lowering *lw, node_id root)
+{
+    const struct node *n = lower_node(lw, root);
+    struct operand operands[TILE_MAX_OPERANDS + 1] = {{0}};
+    int n_operands = 1;
+    uint32_t tile;
+    TRY(lower_tile(lw, root, 0, operands, &n_operands, &tile));
+    operands[0].buf = lw->port[root]
+                          ? lw->p->outputs[lw->port[root] - 1].buf
+                          : program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
+    if (!operands[0].buf)
+        return ANF_E_NOMEM;
+    TRY(program_instr(lw->p, INSTR_TILE, operands, n_operands, NULL, 0, tile,
+                      lower_source(lw, root, root), lower_flops(lw, root, root)));
+    lw->value[root] = operands[0];
+    return ANF_OK;
+}
+
+static anf_status lower_one(struct lowering *lw, node_id id)
+{
+    const struct node *n = lower_node(lw, id);
+    const struct op *op = node_op(n);
+    const struct fusion *f = &lw->fusion[id];
+    if ((op->traits & OP_LEAF) || f->role == FUSE_INSIDE)
+        return ANF_OK;
+    if (f->role == FUSE_TILE) {
+        if (!f->producer)
+            return emit_tile(lw, id);
+        lw->epilogue = id;
+        anf_status st = node_op(lower_node(lw, f->producer))->lower(lw, f->producer);
+        lw->epilogue = 0;
+        return st;
+    }
+    if (f->role == FUSE_ATTENTION)
+        return lower_attention(lw, id);
+    if (op->view) {
+        struct operand dense;
+        if (lw->lazy && view_depth(lw, id) < MAX_VIEW_DEPTH)
+            return ANF_OK;
+        return lower_dense(lw, id, &dense);
+    }
+    if (!op->lower)
+        FAIL(INTERNAL, "lower: %s (node %u) has no lowering and was not expanded", op->name, id);
+    return op->lower(lw, id);
+}
+
+/* An output is written directly where the node that computes it has one port and memory of its
+ * own. */
+static anf_status plan_outputs(struct lowering *lw)
+{
+    const struct graph *g = lw->g;
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        uint32_t buf;
+        const struct graph_output *o = &g->outputs[i];
+        const struct node *n = graph_node(g, o->node);
+        TRY(program_port(lw->p, false, o->name, ANF_F16, &n->type.shape, &buf));
+        if (!(node_op(n)->traits & OP_LEAF) && !node_op(n)->view && !lw->port[o->node])
+            lw->port[o->node] = (uint32_t)i + 1;
+    }
+    return ANF_OK;
+}
+
+static anf_status copy_outputs(struct lowering *lw)
+{
+    for (size_t i = 0; i < lw->g->n_outputs; i++) {
+        node_id id = lw->g->outputs[i].node;
+        if (lw->port[id] == i + 1)
+            continue;
+        struct operand at, y = {.buf = lw->p->outputs[i].buf};
+        struct strided s;
+        TRY(lower_strided(lw, id, &at, &s));
+        at.offset += (uint64_t)s.offset * sizeof(f16);
+        TRY(emit_move(lw, id, y, at, &s));
+    }
+    return ANF_OK;
+}
+
+static anf_status run_lowering(struct lowering *lw)
+{
+    const struct graph *g = lw->g;
+    for (node_id id = 1; id < g->n_nodes; id++) {
+        const struct node *n = graph_node(g, id);
+        if (n->op != OP_input)
+            continue;
+        uint32_t buf;
+        TRY(program_port(lw->p, true, n->name, n->type.dtype, &n->type.shape, &buf));
+        lw->value[id].buf = buf;
+    }
+    TRY(plan_outputs(lw));
+    for (node_id id = 1; id < g->n_nodes; id++) {
+        if (!lw->uses[id])
+            continue;
+        if (graph_node(g, id)->op != OP_input)
+            lw->p->n_ops++;
+        TRY(lower_one(lw, id));
+    }
+    return copy_outputs(lw);
+}
+
+anf_status lower_graph(struct program *p, const struct graph *g, bool fuse)
+{
+    struct arena scratch;
+    arena_init(&scratch, p->allocator);
+    size_t n = g->n_nodes + 1;
+    struct lowering lw = {.g = g, .p = p, .scratch = &scratch, .lazy = fuse};
+    lw.uses = graph_use_counts(g, &scratch);
+    lw.fusion = lw.uses ? plan_fusion(g, lw.uses, fuse, &scratch) : NULL;
+    lw.value = arena_alloc_array(&scratch, n, sizeof *lw.value);
+    lw.packed = arena_alloc_array(&scratch, n, sizeof *lw.packed);
+    lw.packed_as = arena_alloc_array(&scratch, n, sizeof *lw.packed_as);
+    lw.port = arena_alloc_array(&scratch, n, sizeof *lw.port);
+    anf_status st = ANF_E_NOMEM;
+    if (lw.fusion && lw.value && lw.packed && lw.packed_as && lw.port)
+        st = run_lowering(&lw);
+    arena_free(&scratch);
+    return st;
+}

@@ -1,0 +1,103 @@
+/* From a graph to a program: each operator's `lower` emits instructions through these helpers.
+ *
+ * A node's value is an operand: a buffer and a byte offset in it; views share their source's
+ * operand. Values are dense row-major binary16 unless said otherwise. */
+#ifndef ANF_LOWER_LOWER_H
+#define ANF_LOWER_LOWER_H
+
+#include "ops/op.h"
+#include "program/program.h"
+
+/* What the fusion plan (fuse.c) says of a node. */
+enum fusion_role {
+    FUSE_NONE = 0, /* lowered by itself */
+    FUSE_INSIDE,   /* computed inside the instruction of `root` */
+    FUSE_TILE, /* root of an elementwise group; `producer` is the operator whose instruction runs
+                        it as an epilogue, 0: an instruction of its own */
+    FUSE_ATTENTION, /* the last node of an attention pattern; `producer` is the second bmm */
+};
+struct fusion {
+    enum fusion_role role;
+    node_id root, producer;
+    node_id first;  /* of a root: the smallest node inside its instruction */
+    node_id scores, scale, mask; /* of FUSE_ATTENTION: the first bmm, the factor, what is added */
+};
+
+/* By node id, in `arena`; NULL on failure.  `fuse` false: every node by itself. */
+struct fusion *plan_fusion(const struct graph *g, const uint32_t *uses, bool fuse,
+                           struct arena *arena);
+
+struct lowering {
+    const struct graph *g;
+    struct program *p;
+    struct arena *scratch;
+    const uint32_t *uses;        /* by node id */
+    const struct fusion *fusion; /* by node id */
+    bool lazy;                   /* views stay strides until somebody needs them dense */
+    struct operand *value;       /* by node id: dense value; buf 0: not lowered yet */
+    uint32_t *packed;            /* by node id: its weight panels; 0: none */
+    struct pack_param *packed_as; /* and how they were packed */
+    uint32_t *port;              /* by node id: 1 + the output port it is written to directly */
+    node_id epilogue; /* root of the group that the instruction being emitted shall run */
+};
+
+/* The whole graph into `p` (initialised, empty), lifetimes set, memory not planned. */
+anf_status lower_graph(struct program *p, const struct graph *g, bool fuse);
+
+/* A node's value as dense memory (emits a move when it is a view that is not). */
+anf_status lower_dense(struct lowering *lw, node_id id, struct operand *out);
+/* A node's value as strides over memory. */
+anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, struct strided *s);
+/* A dense copy of `from` seen through the strides `s` (its offset already applied) in a new
+ * buffer; `s` becomes the strides of the copy. */
+anf_status lower_copy(struct lowering *lw, struct strided *s, struct operand from,
+                      struct operand *out);
+/* Merge dims [from, to) of `s` into one of `count` elements with `stride`; false: not possible. */
+bool strided_merge(const struct strided *s, int from, int to, int64_t *count, int64_t *stride);
+bool strided_is_dense(const struct strided *s);
+
+/* Emit the instruction that computes node `id`: operands[0] is filled in here, and the epilogue,
+ * if the fusion plan has one, is added.  `y` returns nothing; value[] is set. */
+anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct operand *operands,
+                      int n_operands, const void *param, size_t param_bytes);
+
+/* Weight panels of node `id` (a constant: packed now; otherwise a PACK instruction). */
+anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param *pack,
+                        struct operand *out);
+
+static inline const struct node *lower_node(const struct lowering *lw, node_id id)
+{
+    return graph_node(lw->g, id);
+}
+
+/* tile_build.c: the tile program of the group rooted at `root`; `self` is the node whose value the
+ * instruction has just written (0: none).  Appends operands after the n_operands given. */
+anf_status lower_tile(struct lowering *lw, node_id root, node_id self, struct operand *operands,
+                      int *n_operands, uint32_t *tile);
+
+/* "conv+add+relu": operators of an instruction for explain. NULL on failure. */
+const char *lower_source(struct lowering *lw, node_id id, node_id root);
+uint64_t lower_flops(struct lowering *lw, node_id id, node_id root);
+
+/* Lowering functions named by operators. */
+anf_status lower_matmul(struct lowering *lw, node_id id);
+anf_status lower_linear(struct lowering *lw, node_id id);
+anf_status lower_bmm(struct lowering *lw, node_id id);
+anf_status lower_attention(struct lowering *lw, node_id id); /* of a FUSE_ATTENTION node */
+anf_status lower_conv(struct lowering *lw, node_id id);           /* conv */
+anf_status lower_conv_transpose(struct lowering *lw, node_id id);
+anf_status lower_reduce_sum(struct lowering *lw, node_id id);
+anf_status lower_reduce_mean(struct lowering *lw, node_id id);
+anf_status lower_reduce_max(struct lowering *lw, node_id id);
+anf_status lower_reduce_min(struct lowering *lw, node_id id);
+anf_status lower_softmax(struct lowering *lw, node_id id);
+anf_status lower_l2_norm(struct lowering *lw, node_id id);
+anf_status lower_rms_norm(struct lowering *lw, node_id id);
+anf_status lower_layer_norm(struct lowering *lw, node_id id);
+anf_status lower_group_norm(struct lowering *lw, node_id id);
+anf_status lower_batch_norm(struct lowering *lw, node_id id);
+anf_status lower_max_pool(struct lowering *lw, node_id id);
+anf_status lower_avg_pool(struct lowering *lw, node_id id);
+anf_status lower_concat(struct lowering *lw, node_id id);
+
+#endif

@@ -1,0 +1,209 @@
+/* A model: the compiled program behind its handle. Immutable but for the list of idle run states.
+ * */
+#include "model.h"
+
+#include "compile.h"
+#include "runtime/fpenv.h"
+#include "io/file.h"
+#include "program/model_file.h"
+
+#include <string.h>
+
+anf_status model_new(anf_ctx *ctx, struct program *p, struct anf_model **out)
+{
+    anf_model *m = mem_calloc(&ctx->allocator, 1, sizeof *m);
+    if (!m)
+        return ANF_E_NOMEM;
+    if (pthread_mutex_init(&m->lock, NULL) != 0) {
+        mem_free(&ctx->allocator, m, sizeof *m);
+        FAIL(NOMEM, "out of memory: no mutex for a model");
+    }
+    m->ctx = ctx;
+    m->program = *p;
+    m->program.allocator = &ctx->allocator;
+    memset(p, 0, sizeof *p);
+    *out = m;
+    return ANF_OK;
+}
+
+static anf_status read_opts(const anf_compile_opts *opts, anf_compile_opts *o)
+{
+    memset(o, 0, sizeof *o);
+    if (!opts)
+        return ANF_OK;
+    if (opts->size > sizeof *o)
+        FAIL(ARG, "compile: opts.size %u is larger than this library's %zu (0 is always right)",
+             opts->size, sizeof *o);
+    memcpy(o, opts, opts->size ? opts->size : sizeof *o);
+    if (o->opt != ANF_OPT_DEFAULT && o->opt != ANF_OPT_NONE)
+        FAIL(ARG, "compile: unknown opt level %d", (int)o->opt);
+    return ANF_OK;
+}
+
+static anf_status compile_to_model(const struct graph *g, const anf_compile_opts *opts,
+                                   anf_model **model)
+{
+    anf_compile_opts o;
+    struct program p;
+    anf_ctx *ctx = g->ctx;
+    TRY(read_opts(opts, &o));
+    struct fpenv saved;
+    fpenv_enter(&saved); /* constants are folded by the same arithmetic that runs */
+    anf_status st = compile_graph(g, ctx->kern, &o, &p);
+    fpenv_leave(&saved);
+    TRY(st);
+    st = model_new(ctx, &p, model);
+    if (st != ANF_OK)
+        program_free(&p);
+    return st;
+}
+
+anf_status anf_compile_graph(anf_graph *g, const anf_compile_opts *opts, anf_model **model)
+{
+    if (!model)
+        FAIL(ARG, "anf_compile_graph: model is NULL");
+    *model = NULL;
+    if (!g)
+        FAIL(ARG, "anf_compile_graph: graph is NULL");
+    return compile_to_model(&g->g, opts, model);
+}
+
+anf_status anf_compile(anf_tensor out, const anf_compile_opts *opts, anf_model **model)
+{
+    if (!model)
+        FAIL(ARG, "anf_compile: model is NULL");
+    *model = NULL;
+    if (!out.graph)
+        FAIL(ARG, "anf_compile: the tensor belongs to no graph");
+    struct graph *g = &out.graph->g;
+    if (g->error != ANF_OK)
+        return status_fail(g->error, "%s", g->message);
+    /* The marked outputs are set aside: this program computes `out` alone. */
+    struct graph_output *outputs = g->outputs;
+    size_t n = g->n_outputs, cap = g->cap_outputs;
+    g->outputs = NULL;
+    g->n_outputs = g->cap_outputs = 0;
+    anf_status st = graph_add_output(g, out.id, NULL);
+    if (st == ANF_OK)
+        st = compile_to_model(g, opts, model);
+    mem_free(g->allocator, g->outputs, g->cap_outputs * sizeof *g->outputs);
+    g->outputs = outputs;
+    g->n_outputs = n;
+    g->cap_outputs = cap;
+    return st;
+}
+
+int anf_model_n_inputs(const anf_model *m)
+{
+    return m ? (int)m->program.n_inputs : 0;
+}
+
+int anf_model_n_outputs(const anf_model *m)
+{
+    return m ? (int)m->program.n_outputs : 0;
+}
+
+const anf_port *anf_model_input(const anf_model *m, int i)
+{
+    return m && i >= 0 && (size_t)i < m->program.n_inputs ? &m->program.inputs[i].info : NULL;
+}
+
+const anf_port *anf_model_output(const anf_model *m, int i)
+{
+    return m && i >= 0 && (size_t)i < m->program.n_outputs ? &m->program.outputs[i].info : NULL;
+}
+
+int anf_model_n_ops(const anf_model *m)
+{
+    return m ? (int)m->program.n_ops : 0;
+}
+
+anf_status anf_model_explain(const anf_model *m, anf_sink sink, void *user)
+{
+    if (!m || !sink)
+        FAIL(ARG, "anf_model_explain: model or sink is NULL");
+    struct buf text;
+    buf_init(&text, &m->ctx->allocator);
+    anf_status st = explain_program(&m->program, m->ctx->kern, &text);
+    if (st != ANF_OK) {
+        buf_free(&text);
+        return st;
+    }
+    return buf_finish(&text, sink, user);
+}
+
+void anf_model_get_stats(const anf_model *m, anf_model_stats *out)
+{
+    memset(out, 0, sizeof *out);
+    if (!m)
+        return;
+    const struct program *p = &m->program;
+    out->n_instructions = (int)p->n_instrs;
+    out->n_buffers = (int)p->n_buffers - 1;
+    out->activation_bytes = p->arena_bytes;
+    for (size_t i = 0; i < p->n_instrs; i++) {
+        out->flops += p->instrs[i].flops;
+        out->bytes += p->instrs[i].bytes;
+    }
+    for (size_t b = 1; b < p->n_buffers; b++)
+        if (p->buffers[b].kind == BUF_CONST)
+            out->weight_bytes += p->buffers[b].n_bytes;
+}
+
+static anf_status put_to_file(void *user, const void *data, size_t n)
+{
+    return file_writer_put(user, data, n);
+}
+
+anf_status anf_model_save(const anf_model *m, const char *path)
+{
+    if (!m || !path)
+        FAIL(ARG, "anf_model_save: model or path is NULL");
+    struct file_writer w;
+    TRY(file_writer_open(&w, &m->ctx->allocator, path));
+    anf_status st = program_save(&m->program, put_to_file, &w);
+    if (st == ANF_OK)
+        return file_writer_commit(&w);
+    file_writer_discard(&w);
+    return st;
+}
+
+static anf_status load(anf_ctx *ctx, const void *data, size_t n, anf_model **out)
+{
+    struct program p;
+    TRY(program_load(&ctx->allocator, data, n, &p));
+    anf_status st = model_new(ctx, &p, out);
+    if (st != ANF_OK)
+        program_free(&p);
+    return st;
+}
+
+anf_status anf_model_load(anf_ctx *ctx, const char *path, anf_model **out)
+{
+    if (!out)
+        FAIL(ARG, "anf_model_load: out is NULL");
+    *out = NULL;
+    if (!ctx || !path)
+        FAIL(ARG, "anf_model_load: ctx or path is NULL");
+    struct os_map file;
+    TRY(os_map_file(path, &file));
+    anf_status st = load(ctx, file.data, file.n_bytes, out);
+    if (st != ANF_OK) {
+        os_unmap(&file);
+        return status_prefix(st, "%s", path);
+    }
+    (*out)->file = file;
+    return ANF_OK;
+}
+
+anf_status anf_model_load_memory(anf_ctx *ctx, const void *data, size_t n, anf_model **out)
+{
+    if (!out)
+        FAIL(ARG, "anf_model_load_memory: out is NULL");
+    *out = NULL;
+    if (!ctx || !data)
+        FAIL(ARG, "anf_model_load_memory: ctx or data is NULL");
+    if ((uintptr_t)data % ANF_CACHE_LINE)
+        FAIL(ARG, "anf_model_load_memory: data must be aligned to %d bytes", ANF_CACHE_LINE);
+    return load(ctx, data, n, out);
+}

@@ -1,0 +1,439 @@
+/* Matrix products and convolutions.
+ *
+ * Every result element is one chain of fused multiply-adds in float32 over k ascending from
+ * zero, plus the bias where there is one, rounded once.  For convolutions k runs over input
+ * channel, kernel row, kernel column; taps on padding take part as zeros.  A transposed
+ * convolution is the convolution with the flipped kernel over the input that has stride - 1
+ * zeros between its rows and columns, so both share one geometry and one reference. */
+#include "lower/lower.h"
+#include "ops/op.h"
+#include "ops/op_attrs.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+/* ---- matmul, linear -------------------------------------------------------------------------- */
+
+/* x [...,K] and a rank-2 w of which dim `k_axis` is K; the other one becomes the last dim. */
+static anf_status infer_product(const struct op_call *c, int k_axis, struct value_type *out)
+{
+    TRY(op_need_min_rank(c, 0, 1));
+    TRY(op_need_rank(c, 1, 2));
+    const anf_dims *x = &c->in[0].shape, *w = &c->in[1].shape;
+    if (x->dim[x->rank - 1] != w->dim[k_axis])
+        FAIL(SHAPE, "%s: %s %s needs K %" PRId64 ", x %s has %" PRId64, c->op->name,
+             op_operand_name(c->op, 1), dims_text(w), w->dim[k_axis], dims_text(x),
+             x->dim[x->rank - 1]);
+    out->shape = *x;
+    out->shape.dim[x->rank - 1] = w->dim[1 - k_axis];
+    return ANF_OK;
+}
+
+static anf_status infer_matmul(const struct op_call *c, void *attrs, struct value_type *out)
+{
+    (void)attrs;
+    return infer_product(c, 0, out);
+}
+
+static anf_status infer_linear(const struct op_call *c, void *attrs, struct value_type *out)
+{
+    (void)attrs;
+    TRY(infer_product(c, 1, out));
+    return op_need_vector(c, 2, c->in[1].shape.dim[0]);
+}
+
+/* y [m,n] = a [m,k] b, with b[k][n] at k*b_k + n*b_n. */
+static void product(const f16 *a, const f16 *b, size_t b_k, size_t b_n, const f16 *bias, f16 *y,
+                    size_t m, size_t k, size_t n)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            float s = ref_chain(a + i * k, 1, b + j * b_n, b_k, k);
+            y[i * n + j] = f32_to_f16(bias ? s + f16_to_f32(bias[j]) : s);
+        }
+}
+
+static anf_status ref_matmul(const struct op_eval *e)
+{
+    const anf_dims *x = &e->call.in[0].shape, *w = &e->call.in[1].shape;
+    size_t k = (size_t)w->dim[0], n = (size_t)w->dim[1];
+    product(e->x[0], e->x[1], n, 1, NULL, e->y, dims_product(x, 0, x->rank - 1), k, n);
+    return ANF_OK;
+}
+
+static anf_status ref_linear(const struct op_eval *e)
+{
+    const anf_dims *x = &e->call.in[0].shape, *w = &e->call.in[1].shape;
+    size_t k = (size_t)w->dim[1], n = (size_t)w->dim[0];
+    product(e->x[0], e->x[1], 1, k, op_has(&e->call, 2) ? e->x[2] : NULL, e->y,
+            dims_product(x, 0, x->rank - 1), k, n);
+    return ANF_OK;
+}
+
+static uint64_t flops_product(const struct op_call *c, const struct value_type *out)
+{
+    const anf_dims *x = &c->in[0].shape;
+    return 2 * (uint64_t)dims_product(&out->shape, 0, out->shape.rank) *
+           (uint64_t)x->dim[x->rank - 1];
+}
+
+static const struct op_case matmul_cases[] = {
+    {"[4,8] w[8,6]", ""},     {"[1,1] w[1,1]", ""},        {"[37] w[37,19]", ""},
+    {"[7,129] w[129,35]", ""}, {"[2,3,5] w[5,17]", ""},    {"[3,1] w[1,33]", ""},
+    {"[17,300] w[300,16]", ""}, {"[2,9] [9,4]", ""},       {"[5,600] w[600,1]", ""},
+};
+
+OP_DEF(matmul) = {
+    .name = "matmul",
+    .category = "Linear algebra",
+    .doc = "y[...,n] = sum over k of x[...,k] w[k,n].",
+    .operands = {"x", "w"},
+    .traits = OP_EPILOGUE,
+    .infer = infer_matmul,
+    .ref = ref_matmul,
+    .lower = lower_matmul,
+    .flops = flops_product,
+    OP_CASES(matmul_cases),
+};
+
+static const struct op_case linear_cases[] = {
+    {"[4,8] w[6,8] w[6]", ""},        {"[4,8] w[6,8]", ""},     {"[1,1] w[1,1] w[1]", ""},
+    {"[37] w[19,37] w[19]", ""},      {"[7,129] w[35,129]", ""}, {"[2,3,5] w[17,5] w[17]", ""},
+    {"[13,257] w[33,257] w[33]", ""}, {"[3,1] w[5,1]", ""},     {"[2,9] [4,9] [4]", ""},
+};
+
+OP_DEF(linear) = {
+    .name = "linear",
+    .category = "Linear algebra",
+    .doc = "y[...,n] = sum over k of x[...,k] weight[n,k], plus bias[n].",
+    .operands = {"x", "weight", "?bias"},
+    .traits = OP_EPILOGUE,
+    .infer = infer_linear,
+    .ref = ref_linear,
+    .lower = lower_linear,
+    .flops = flops_product,
+    OP_CASES(linear_cases),
+};
+
+/* ---- bmm ------------------------------------------------------------------------------------- */
+
+static anf_status infer_bmm(const struct op_call *c, void *attrs, struct value_type *out)
+{
+    (void)attrs;
+    TRY(op_need_min_rank(c, 0, 2));
+    TRY(op_need_min_rank(c, 1, 2));
+    const anf_dims *a = &c->in[0].shape, *b = &c->in[1].shape;
+    if (a->dim[a->rank - 1] != b->dim[b->rank - 2])
+        FAIL(SHAPE, "bmm: b %s needs K %" PRId64 ", a %s has %" PRId64, dims_text(b),
+             b->dim[b->rank - 2], dims_text(a), a->dim[a->rank - 1]);
+    anf_dims batch_a = *a, batch_b = *b;
+    batch_a.rank -= 2;
+    batch_b.rank -= 2;
+    if (op_broadcast(c, &batch_a, &batch_b, &out->shape) != ANF_OK)
+        FAIL(SHAPE, "bmm: batch dims of a %s and b %s do not broadcast", dims_text(a),
+             dims_text(b));
+    int rank = out->shape.rank;
+    out->shape.dim[rank] = a->dim[a->rank - 2];
+    out->shape.dim[rank + 1] = b->dim[b->rank - 1];
+    out->shape.rank = rank + 2;
+    return ANF_OK;
+}
+
+/* Operand i with its batch dims broadcast to those of the result. */
+static const f16 *batched(const struct op_eval *e, int i)
+{
+    const anf_dims *own = &e->call.in[i].shape;
+    anf_dims full = e->out.shape;
+    full.dim[full.rank - 2] = own->dim[own->rank - 2];
+    full.dim[full.rank - 1] = own->dim[own->rank - 1];
+    f16 *room = ref_room(e->scratch, dims_product(&full, 0, full.rank));
+    if (room)
+        ref_broadcast(e->x[i], own, &full, room);
+    return room;
+}
+
+static anf_status ref_bmm(const struct op_eval *e)
+{
+    const anf_dims *out = &e->out.shape, *a_dims = &e->call.in[0].shape;
+    const f16 *a = batched(e, 0), *b = batched(e, 1);
+    if (!a || !b)
+        return ANF_E_NOMEM;
+    size_t m = (size_t)out->dim[out->rank - 2], n = (size_t)out->dim[out->rank - 1];
+    size_t k = (size_t)a_dims->dim[a_dims->rank - 1];
+    for (size_t i = 0; i < dims_product(out, 0, out->rank - 2); i++)
+        product(a + i * m * k, b + i * k * n, n, 1, NULL, e->y + i * m * n, m, k, n);
+    return ANF_OK;
+}
+
+static const struct op_case bmm_cases[] = {
+    {"[2,4,8] [2,8,6]", ""},     {"[1,1] [1,1]", ""},           {"[3,7,37] [3,37,19]", ""},
+    {"[2,3,5,9] [9,4]", ""},     {"[5,9] [2,3,9,4]", ""},       {"[2,1,4,5] [3,5,6]", ""},
+    {"[4,129] [129,33]", ""},    {"[2,2,1,64] [2,2,64,17]", ""}, {"[3,4,5] w[1,5,7]", ""},
+};
+
+OP_DEF(bmm) = {
+    .name = "bmm",
+    .category = "Linear algebra",
+    .doc = "y[...,m,n] = sum over k of a[...,m,k] b[...,k,n]; the leading dims broadcast.",
+    .operands = {"a", "b"},
+    .traits = OP_EPILOGUE,
+    .infer = infer_bmm,
+    .ref = ref_bmm,
+    .lower = lower_bmm,
+    .flops = flops_product,
+    OP_CASES(bmm_cases),
+};
+
+/* ---- convolutions ---------------------------------------------------------------------------- */
+
+static const struct attr_desc conv_desc[] = {
+    ATTR_INT(conv_attrs, stride, 1, "step of the window along both axes"),
+    ATTR_INT(conv_attrs, pad, 0, "zeros added on every side"),
+    ATTR_INT(conv_attrs, dilation, 1, "distance of neighbouring kernel taps"),
+    ATTR_INT(conv_attrs, groups, 1, "channels are split into so many independent convolutions"),
+};
+
+static anf_status conv_common(const struct op_call *c, const struct conv_attrs *a)
+{
+    TRY(op_need_rank(c, 0, 4));
+    TRY(op_need_rank(c, 1, 4));
+    TRY(op_need_int(c, "stride", a->stride, 1));
+    TRY(op_need_int(c, "pad", a->pad, 0));
+    TRY(op_need_int(c, "dilation", a->dilation, 1));
+    return op_need_int(c, "groups", a->groups, 1);
+}
+
+/* `cin` is what the weight asks of x. */
+static anf_status conv_channels(const struct op_call *c, int64_t groups, int64_t cin)
+{
+    const anf_dims *x = &c->in[0].shape, *w = &c->in[1].shape;
+    if (x->dim[1] == cin)
+        return ANF_OK;
+    if (groups == 1)
+        FAIL(SHAPE, "%s: weight %s needs Cin %" PRId64 ", x %s has %" PRId64, c->op->name,
+             dims_text(w), cin, dims_text(x), x->dim[1]);
+    FAIL(SHAPE, "%s: weight %s with groups %" PRId64 " needs Cin %" PRId64 ", x %s has %" PRId64,
+         c->op->name, dims_text(w), groups, cin, dims_text(x), x->dim[1]);
+}
+
+/* Channels on axis 0 of the weight come in equal groups. */
+static anf_status conv_groups(const struct op_call *c, int64_t groups)
+{
+    const anf_dims *w = &c->in[1].shape;
+    if (w->dim[0] % groups)
+        FAIL(SHAPE, "%s: dim 0 of weight %s is not divisible by groups %" PRId64, c->op->name,
+             dims_text(w), groups);
+    return ANF_OK;
+}
+
+static anf_status infer_conv(const struct op_call *c, void *attrs, struct value_type *out)
+{
+    const struct conv_attrs *a = attrs;
+    TRY(conv_common(c, a));
+    const anf_dims *x = &c->in[0].shape, *w = &c->in[1].shape;
+    TRY(conv_channels(c, a->groups, w->dim[1] * a->groups));
+    TRY(conv_groups(c, a->groups));
+    TRY(op_need_vector(c, 2, w->dim[0]));
+    out->shape = *x;
+    out->shape.dim[1] = w->dim[0];
+    for (int d = 2; d < 4; d++) {
+        int64_t room = x->dim[d] + 2 * a->pad - a->dilation * (w->dim[d] - 1) - 1;
+        if (room < 0)
+            FAIL(SHAPE, "conv: kernel of weight %s, dilation %" PRId64 ", does not fit x %s, pad %"
+                        PRId64, dims_text(w), a->dilation, dims_text(x), a->pad);
+        out->shape.dim[d] = room / a->stride + 1;
+    }
+    return ANF_OK;
+}
+
+static anf_status infer_conv_transpose(const struct op_call *c, void *attrs, struct value_type *out)
+{
+    const struct conv_attrs *a = attrs;
+    TRY(conv_common(c, a));
+    const anf_dims *x = &c->in[0].shape, *w = &c->in[1].shape;
+    TRY(conv_channels(c, 1, w->dim[0]));
+    TRY(conv_groups(c, a->groups));
+    TRY(op_need_vector(c, 2, w->dim[1] * a->groups));
+    out->shape = *x;
+    out->shape.dim[1] = w->dim[1] * a->groups;
+    for (int d = 2; d < 4; d++) {
+        out->shape.dim[d] = (x->dim[d] - 1) * a->stride + a->dilation * (w->dim[d] - 1) + 1 -
+                            2 * a->pad;
+        if (out->shape.dim[d] < 1)
+            FAIL(SHAPE, "conv_transpose: pad %" PRId64 " leaves nothing of x %s, weight %s", a->pad,
+                 dims_text(x), dims_text(w));
+    }
+    return ANF_OK;
+}
+
+/* Where the weight of (output channel, input channel, u, v) of a group lies. */
+struct filter {
+    const f16 *w;
+    size_t out_step, in_step, kh, kw;
+    bool flipped;
+};
+
+static float filter_at(const struct filter *f, size_t co, size_t ci, size_t u, size_t v)
+{
+    const f16 *plane = f->w + co * f->out_step + ci * f->in_step;
+    if (f->flipped)
+        return f16_to_f32(plane[(f->kh - 1 - u) * f->kw + (f->kw - 1 - v)]);
+    return f16_to_f32(plane[u * f->kw + v]);
+}
+
+static float tap_at(const struct conv_geom *g, const f16 *plane, ptrdiff_t y, ptrdiff_t x)
+{
+    ptrdiff_t up_h = (ptrdiff_t)g->up_h, up_w = (ptrdiff_t)g->up_w;
+    if (y < 0 || x < 0 || y % up_h || x % up_w)
+        return 0;
+    if ((size_t)(y / up_h) >= g->in_h || (size_t)(x / up_w) >= g->in_w)
+        return 0;
+    return f16_to_f32(plane[(size_t)(y / up_h) * g->in_w + (size_t)(x / up_w)]);
+}
+
+/* One image and one group: x [cin][in_h][in_w], y [cout][out_h][out_w]. */
+static void conv_group(const struct conv_geom *g, const struct filter *f, const f16 *x, size_t cout,
+                       const f16 *bias, f16 *y)
+{
+    for (size_t co = 0; co < cout; co++)
+        for (size_t p = 0; p < g->out_h * g->out_w; p++) {
+            ptrdiff_t top = (ptrdiff_t)(p / g->out_w * g->stride_h) - g->pad_h;
+            ptrdiff_t left = (ptrdiff_t)(p % g->out_w * g->stride_w) - g->pad_w;
+            float s = 0;
+            for (size_t ci = 0; ci < g->cin; ci++)
+                for (size_t u = 0; u < g->kh; u++)
+                    for (size_t v = 0; v < g->kw; v++)
+                        s = fmaf(filter_at(f, co, ci, u, v),
+                                 tap_at(g, x + ci * g->in_h * g->in_w,
+                                        top + (ptrdiff_t)(u * g->dil_h),
+                                        left + (ptrdiff_t)(v * g->dil_w)),
+                                 s);
+            if (bias)
+                s += f16_to_f32(bias[co]);
+            y[co * g->out_h * g->out_w + p] = f32_to_f16(s);
+        }
+}
+
+static anf_status conv_all(const struct op_eval *e, const struct conv_geom *g, struct filter f,
+                           size_t group_weights)
+{
+    const struct conv_attrs *a = e->call.attrs;
+    size_t groups = (size_t)a->groups, cout = (size_t)e->out.shape.dim[1] / groups;
+    const f16 *x = e->x[0], *w = f.w, *bias = op_has(&e->call, 2) ? e->x[2] : NULL;
+    f16 *y = e->y;
+    for (int64_t n = 0; n < e->out.shape.dim[0]; n++)
+        for (size_t k = 0; k < groups; k++) {
+            f.w = w + k * group_weights;
+            conv_group(g, &f, x, cout, bias ? bias + k * cout : NULL, y);
+            x += g->cin * g->in_h * g->in_w;
+            y += cout * g->out_h * g->out_w;
+        }
+    return ANF_OK;
+}
+
+static anf_status ref_conv(const struct op_eval *e)
+{
+    const struct conv_attrs *a = e->call.attrs;
+    const anf_dims *x = &e->call.in[0].shape, *w = &e->call.in[1].shape, *y = &e->out.shape;
+    size_t kh = (size_t)w->dim[2], kw = (size_t)w->dim[3], cin = (size_t)w->dim[1];
+    size_t stride = (size_t)a->stride, dilation = (size_t)a->dilation;
+    struct conv_geom g = {
+        .cin = cin, .in_h = (size_t)x->dim[2], .in_w = (size_t)x->dim[3],
+        .out_h = (size_t)y->dim[2], .out_w = (size_t)y->dim[3], .kh = kh, .kw = kw,
+        .stride_h = stride, .stride_w = stride, .dil_h = dilation, .dil_w = dilation,
+        .up_h = 1, .up_w = 1, .pad_h = (ptrdiff_t)a->pad, .pad_w = (ptrdiff_t)a->pad,
+    };
+    struct filter f = {e->x[1], cin * kh * kw, kh * kw, kh, kw, false};
+    return conv_all(e, &g, f, dims_product(w, 0, 4) / (size_t)a->groups);
+}
+
+static anf_status ref_conv_transpose(const struct op_eval *e)
+{
+    const struct conv_attrs *a = e->call.attrs;
+    const anf_dims *x = &e->call.in[0].shape, *w = &e->call.in[1].shape, *y = &e->out.shape;
+    size_t kh = (size_t)w->dim[2], kw = (size_t)w->dim[3], cout = (size_t)w->dim[1];
+    size_t up = (size_t)a->stride, dilation = (size_t)a->dilation;
+    struct conv_geom g = {
+        .cin = (size_t)(w->dim[0] / a->groups),
+        .in_h = (size_t)x->dim[2], .in_w = (size_t)x->dim[3],
+        .out_h = (size_t)y->dim[2], .out_w = (size_t)y->dim[3], .kh = kh, .kw = kw,
+        .stride_h = 1, .stride_w = 1, .dil_h = dilation, .dil_w = dilation, .up_h = up, .up_w = up,
+        .pad_h = (ptrdiff_t)(a->dilation * (w->dim[2] - 1) - a->pad),
+        .pad_w = (ptrdiff_t)(a->dilation * (w->dim[3] - 1) - a->pad),
+    };
+    struct filter f = {e->x[1], kh * kw, cout * kh * kw, kh, kw, true};
+    return conv_all(e, &g, f, dims_product(w, 0, 4) / (size_t)a->groups);
+}
+
+/* Multiply-adds of one output element are what one row of the weight holds. */
+static uint64_t flops_conv(const struct op_call *c, const struct value_type *out)
+{
+    return 2 * (uint64_t)dims_product(&out->shape, 0, 4) * dims_product(&c->in[1].shape, 1, 4);
+}
+
+/* Each input element meets every weight of its channel once. */
+static uint64_t flops_conv_transpose(const struct op_call *c, const struct value_type *out)
+{
+    (void)out;
+    return 2 * (uint64_t)dims_product(&c->in[0].shape, 0, 4) * dims_product(&c->in[1].shape, 1, 4);
+}
+
+static const struct op_case conv_cases[] = {
+    {"[2,3,8,9] w[4,3,3,3] w[4]", "pad=1"},
+    {"[1,1,1,1] w[1,1,1,1]", ""},
+    {"[1,5,7,5] w[6,5,1,1] w[6]", ""},                    /* 1x1: a matrix product */
+    {"[1,5,7,9] w[6,5,1,1]", "stride=2"},
+    {"[1,3,17,19] w[5,3,3,3] w[5]", "stride=2, pad=1"},
+    {"[1,2,13,11] w[3,2,3,3]", "dilation=2, pad=2"},
+    {"[2,6,9,7] w[4,3,3,3] w[4]", "groups=2, pad=1"},
+    {"[1,5,9,37] w[5,1,3,3] w[5]", "groups=5, pad=1"},    /* depthwise */
+    {"[1,4,9,9] w[8,1,3,3]", "groups=4, stride=2, pad=1"}, /* two filters a channel */
+    {"[1,3,6,5] w[2,3,2,5]", "pad=2"},
+    {"[1,4,10,10] w[17,4,3,3]", "pad=1"},                 /* 3x3, stride 1, odd Cout */
+    {"[1,1,4,4] w[2,1,5,5]", "pad=3, stride=3"},
+    {"[1,40,6,6] w[33,40,3,3] w[33]", "pad=1"},
+    {"[1,3,16,16] w[4,3,7,7]", "stride=4, pad=3"},
+    {"[1,2,6,6] [3,2,3,3] [3]", ""},
+};
+
+OP_DEF(conv) = {
+    .name = "conv",
+    .category = "Linear algebra",
+    .doc = "2D cross-correlation of x [N,Cin,H,W] with weight [Cout,Cin/groups,kH,kW], plus "
+           "bias[Cout].",
+    .operands = {"x", "weight", "?bias"},
+    OP_ATTRS(conv_desc, conv_attrs),
+    .traits = OP_EPILOGUE,
+    .infer = infer_conv,
+    .ref = ref_conv,
+    .lower = lower_conv,
+    .flops = flops_conv,
+    OP_CASES(conv_cases),
+};
+
+static const struct op_case conv_transpose_cases[] = {
+    {"[1,3,5,6] w[3,4,3,3] w[4]", "stride=2, pad=1"},
+    {"[1,1,1,1] w[1,1,1,1]", ""},
+    {"[1,4,8,9] w[4,3,2,5]", ""},
+    {"[2,4,5,5] w[4,3,3,3] w[6]", "groups=2, pad=1"},
+    {"[1,3,7,5] w[3,3,2,2]", "stride=2"},
+    {"[1,2,6,5] w[2,3,3,3] w[3]", "stride=3, dilation=2, pad=1"},
+    {"[1,2,6,6] w[2,3,3,3]", "pad=3"},                    /* pads more than the kernel reaches */
+    {"[1,5,4,37] w[5,1,4,4]", "stride=2, pad=1, groups=5"},
+    {"[1,17,5,7] w[17,19,3,3] w[19]", "stride=2, pad=1"},
+};
+
+OP_DEF(conv_transpose) = {
+    .name = "conv_transpose",
+    .category = "Linear algebra",
+    .doc = "2D transposed convolution of x [N,Cin,H,W] with weight [Cin,Cout/groups,kH,kW], "
+           "plus bias[Cout].",
+    .operands = {"x", "weight", "?bias"},
+    OP_ATTRS(conv_desc, conv_attrs),
+    .traits = OP_EPILOGUE,
+    .infer = infer_conv_transpose,
+    .ref = ref_conv_transpose,
+    .lower = lower_conv_transpose,
+    .flops = flops_conv_transpose,
+    OP_CASES(conv_transpose_cases),
+};

@@ -1,0 +1,483 @@
+/* One function per instruction: parameters and addresses to a kernel job, tasks to the pool.
+ *
+ * No allocation and no failure while running: program_check has looked at every index and size,
+ * and the run state has the scratch that exec_scratch asked for.  Splits never change a result, so
+ * small instructions stay on the calling thread. */
+#include "program/exec.h"
+
+#include "kernels/block_attention.h"
+#include "kernels/block_conv.h"
+#include "kernels/move.h"
+#include "program/exec_table.h"
+#include "program/pack.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Below this many multiply-adds or elements a fork and join costs more than it saves (about 1 us).
+ * */
+enum { SERIAL_FLOPS = 60000, SERIAL_ELEMENTS = 16384 };
+
+static const struct operand *operand(const struct exec *x, const struct instr *i, uint32_t k)
+{
+    return &x->p->operands[i->operand + k];
+}
+
+static void *at(const struct exec *x, const struct instr *i, uint32_t k)
+{
+    const struct operand *o = operand(x, i, k);
+    return x->base[o->buf] + o->offset;
+}
+
+static size_t threads_for(const struct exec *x, uint64_t flops)
+{
+    return flops < SERIAL_FLOPS ? 1 : (size_t)pool_threads(x->pool);
+}
+
+static void run_tasks(struct exec *x, size_t n_threads, size_t n_tasks, task_fn *fn, void *arg)
+{
+    if (n_threads > 1 && n_tasks > 1) {
+        pool_run(x->pool, n_tasks, fn, arg);
+        return;
+    }
+    for (size_t t = 0; t < n_tasks; t++)
+        fn(arg, t, 0);
+}
+
+static void *own_scratch(const struct exec *x, size_t thread)
+{
+    return x->own + thread * x->own_bytes;
+}
+
+/* ---- elementwise ----------------------------------------------------------------------------- */
+static void tile_setup(struct exec *x, const struct instr *i, struct tile_run *r)
+{
+    r->kern = x->kern;
+    r->t = &x->p->tiles[i->tile - 1];
+    r->dst = at(x, i, 0);
+    for (uint32_t v = 0; v < r->t->n_operands; v++)
+        r->base[v] = at(x, i, r->t->operands[v].slot);
+}
+
+static void tile_epilogue(void *arg, size_t offset, size_t n)
+{
+    tile_run(arg, offset, n);
+}
+
+struct tile_call {
+    struct tile_run r;
+    size_t count, n_tasks;
+};
+
+static void tile_task(void *arg, size_t task, size_t thread)
+{
+    struct tile_call *c = arg;
+    (void)thread;
+    /* Shares are whole cache lines, so that threads do not write into one line. */
+    size_t share = (c->count / c->n_tasks + 31) / 32 * 32, from = task * share;
+    size_t to = task + 1 == c->n_tasks ? c->count : from + share;
+    if (to > c->count)
+        to = c->count;
+    if (from < to)
+        tile_run(&c->r, from, to - from);
+}
+
+void exec_tile(struct exec *x, const struct instr *i)
+{
+    struct tile_call c = {.count = 1, .n_tasks = 1};
+    tile_setup(x, i, &c.r);
+    for (uint32_t d = 0; d < c.r.t->rank; d++)
+        c.count *= (size_t)c.r.t->dims[d];
+    if (c.count * c.r.t->n_ops >= SERIAL_ELEMENTS)
+        c.n_tasks = (size_t)pool_threads(x->pool);
+    run_tasks(x, c.n_tasks, c.n_tasks, tile_task, &c);
+}
+
+/* ---- matrix products, convolutions, attention ------------------------------------------------ */
+struct gemm_call {
+    struct exec *x;
+    struct gemm_job job;
+    struct tile_run r;
+};
+
+static void gemm_worker(void *arg, size_t task, size_t thread)
+{
+    struct gemm_call *c = arg;
+    gemm_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread));
+}
+
+static struct gemm_job gemm_job_of(const struct program *p, const struct instr *i)
+{
+    const struct gemm_param *g = PARAM(p, i, gemm_param);
+    return (struct gemm_job){.batch = (size_t)g->batch, .m = (size_t)g->m, .n = (size_t)g->n,
+                             .k = (size_t)g->k, .a_batch = (size_t)g->a_batch,
+                             .a_row = (size_t)g->a_row, .b_batch = (size_t)g->b_batch,
+                             .b_row = (size_t)g->b_row, .b_kind = (enum gemm_b)g->b_kind,
+                             .c_batch = (size_t)g->y_batch, .c_row = (size_t)g->y_row};
+}
+
+void exec_gemm(struct exec *x, const struct instr *i)
+{
+    const struct gemm_param *g = PARAM(x->p, i, gemm_param);
+    struct gemm_call c = {.x = x, .job = gemm_job_of(x->p, i)};
+    c.job.a = at(x, i, 1);
+    c.job.b = at(x, i, 2);
+    c.job.bias = g->has_bias ? at(x, i, 3) : NULL;
+    c.job.c = at(x, i, 0);
+    c.job.n_threads = threads_for(x, i->flops);
+    if (i->tile) {
+        tile_setup(x, i, &c.r);
+        c.job.epilogue = tile_epilogue;
+        c.job.epilogue_arg = &c.r;
+    }
+    run_tasks(x, c.job.n_threads, gemm_tasks(x->kern, &c.job, 0), gemm_worker, &c);
+}
+
+void scratch_gemm(const struct program *p, const struct instr *i, const struct kern *k,
+                  int n_threads, size_t *shared, size_t *per_thread)
+{
+    struct gemm_job job = gemm_job_of(p, i);
+    for (size_t t = 1; t <= (size_t)n_threads;
+         t += t < (size_t)n_threads ? (size_t)n_threads - t : 1) {
+        job.n_threads = t;
+        size_t s = gemm_shared_bytes(k, &job), o = gemm_thread_bytes(k, &job);
+        *shared = s > *shared ? s : *shared;
+        *per_thread = o > *per_thread ? o : *per_thread;
+    }
+}
+
+struct conv_call {
+    struct exec *x;
+    struct conv_job job;
+    struct tile_run r;
+};
+
+static void conv_worker(void *arg, size_t task, size_t thread)
+{
+    struct conv_call *c = arg;
+    conv_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread));
+}
+
+static struct conv_job conv_job_of(const struct program *p, const struct instr *i)
+{
+    const struct conv_param *c = PARAM(p, i, conv_param);
+    return (struct conv_job){
+        .images = (size_t)c->images, .groups = (size_t)c->groups, .cout = (size_t)c->cout,
+        .geom = {.cin = (size_t)c->cin, .in_h = (size_t)c->in_h, .in_w = (size_t)c->in_w,
+                 .out_h = (size_t)c->out_h, .out_w = (size_t)c->out_w, .kh = (size_t)c->kh,
+                 .kw = (size_t)c->kw, .stride_h = (size_t)c->stride_h,
+                 .stride_w = (size_t)c->stride_w, .dil_h = (size_t)c->dil_h,
+                 .dil_w = (size_t)c->dil_w, .up_h = (size_t)c->up_h, .up_w = (size_t)c->up_w,
+                 .pad_h = (ptrdiff_t)c->pad_h, .pad_w = (ptrdiff_t)c->pad_w}};
+}
+
+void exec_conv(struct exec *x, const struct instr *i)
+{
+    struct conv_call c = {.x = x, .job = conv_job_of(x->p, i)};
+    c.job.x = at(x, i, 1);
+    c.job.weights = at(x, i, 2);
+    c.job.bias = PARAM(x->p, i, conv_param)->has_bias ? at(x, i, 3) : NULL;
+    c.job.y = at(x, i, 0);
+    c.job.n_threads = threads_for(x, i->flops);
+    if (i->tile) {
+        tile_setup(x, i, &c.r);
+        c.job.epilogue = tile_epilogue;
+        c.job.epilogue_arg = &c.r;
+    }
+    run_tasks(x, c.job.n_threads, conv_tasks(x->kern, &c.job, 0), conv_worker, &c);
+}
+
+void scratch_conv(const struct program *p, const struct instr *i, const struct kern *k,
+                  int n_threads, size_t *shared, size_t *per_thread)
+{
+    struct conv_job job = conv_job_of(p, i);
+    for (size_t t = 1; t <= (size_t)n_threads;
+         t += t < (size_t)n_threads ? (size_t)n_threads - t : 1) {
+        job.n_threads = t;
+        size_t s = conv_shared_bytes(k, &job), o = conv_thread_bytes(k, &job);
+        *shared = s > *shared ? s : *shared;
+        *per_thread = o > *per_thread ? o : *per_thread;
+    }
+}
+
+struct attention_call {
+    struct exec *x;
+    struct attention_job job;
+};
+
+static void attention_worker(void *arg, size_t task, size_t thread)
+{
+    struct attention_call *c = arg;
+    attention_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread));
+}
+
+static struct attention_job attention_job_of(const struct program *p, const struct instr *i)
+{
+    const struct attention_param *a = PARAM(p, i, attention_param);
+    return (struct attention_job){
+        .heads = (size_t)a->heads, .sq = (size_t)a->sq, .skv = (size_t)a->skv, .d = (size_t)a->d,
+        .dv = (size_t)a->dv, .q_head = (size_t)a->q_head, .q_row = (size_t)a->q_row,
+        .k_head = (size_t)a->k_head, .k_row = (size_t)a->k_row, .v_head = (size_t)a->v_head,
+        .v_row = (size_t)a->v_row, .out_head = (size_t)a->y_head, .out_row = (size_t)a->y_row,
+        .has_scale = a->has_scale != 0, .scale = (f16)a->scale_f16,
+        .mask_head = (size_t)a->mask_head, .mask_row = (size_t)a->mask_row};
+}
+
+void exec_attention(struct exec *x, const struct instr *i)
+{
+    struct attention_call c = {.x = x, .job = attention_job_of(x->p, i)};
+    c.job.q = at(x, i, 1);
+    c.job.k = at(x, i, 2);
+    c.job.v = at(x, i, 3);
+    c.job.mask = PARAM(x->p, i, attention_param)->has_mask ? at(x, i, 4) : NULL;
+    c.job.out = at(x, i, 0);
+    c.job.n_threads = threads_for(x, i->flops);
+    run_tasks(x, c.job.n_threads, attention_tasks(x->kern, &c.job, 0), attention_worker, &c);
+}
+
+void scratch_attention(const struct program *p, const struct instr *i, const struct kern *k,
+                       int n_threads, size_t *shared, size_t *per_thread)
+{
+    struct attention_job job = attention_job_of(p, i);
+    for (size_t t = 1; t <= (size_t)n_threads;
+         t += t < (size_t)n_threads ? (size_t)n_threads - t : 1) {
+        job.n_threads = t;
+        size_t s = attention_shared_bytes(k, &job), o = attention_thread_bytes(k, &job);
+        *shared = s > *shared ? s : *shared;
+        *per_thread = o > *per_thread ? o : *per_thread;
+    }
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+struct row_call {
+    struct exec *x;
+    const struct instr *i;
+    size_t rows, n, n_tasks;
+};
+
+static void row_range(const struct row_call *c, size_t task, size_t *from, size_t *count)
+{
+    *from = c->rows * task / c->n_tasks;
+    *count = c->rows * (task + 1) / c->n_tasks - *from;
+}
+
+static void run_rows(struct exec *x, const struct instr *i, size_t rows, size_t n, task_fn *fn)
+{
+    struct row_call c = {x, i, rows, n, 1};
+    if (rows * n >= SERIAL_ELEMENTS)
+        c.n_tasks = block_least(rows, (size_t)pool_threads(x->pool));
+    run_tasks(x, c.n_tasks, c.n_tasks, fn, &c);
+}
+
+static void reduce_task(void *arg, size_t task, size_t thread)
+{
+    const struct row_call *c = arg;
+    size_t from, count;
+    (void)thread;
+    reduce_fn *const table[REDUCE_KIND_COUNT] = {
+#define X(id, slot) c->x->kern->slot,
+        REDUCE_KINDS(X)
+#undef X
+    };
+    row_range(c, task, &from, &count);
+    table[PARAM(c->x->p, c->i, reduce_param)->kind]((const f16 *)at(c->x, c->i, 1) + from * c->n,
+                                                    count, c->n, (f16 *)at(c->x, c->i, 0) + from);
+}
+
+void exec_reduce(struct exec *x, const struct instr *i)
+{
+    const struct reduce_param *r = PARAM(x->p, i, reduce_param);
+    run_rows(x, i, (size_t)r->rows, (size_t)r->n, reduce_task);
+}
+
+static void softmax_task(void *arg, size_t task, size_t thread)
+{
+    const struct row_call *c = arg;
+    size_t from, count;
+    row_range(c, task, &from, &count);
+    c->x->kern->softmax((const f16 *)at(c->x, c->i, 1) + from * c->n,
+                        (f16 *)at(c->x, c->i, 0) + from * c->n, count, c->n,
+                        own_scratch(c->x, thread));
+}
+
+void exec_softmax(struct exec *x, const struct instr *i)
+{
+    const struct softmax_param *s = PARAM(x->p, i, softmax_param);
+    run_rows(x, i, (size_t)s->rows, (size_t)s->n, softmax_task);
+}
+
+void scratch_softmax(const struct program *p, const struct instr *i, const struct kern *k,
+                     int n_threads, size_t *shared, size_t *per_thread)
+{
+    size_t need = (size_t)PARAM(p, i, softmax_param)->n * sizeof(float);
+    (void)k;
+    (void)n_threads;
+    (void)shared;
+    *per_thread = need > *per_thread ? need : *per_thread;
+}
+
+static float f32_of_bits(int64_t bits)
+{
+    uint32_t u = (uint32_t)bits;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static void norm_task(void *arg, size_t task, size_t thread)
+{
+    const struct row_call *c = arg;
+    const struct norm_param *p = PARAM(c->x->p, c->i, norm_param);
+    size_t from, count;
+    (void)thread;
+    norm_fn *const table[NORM_KIND_COUNT] = {
+#define X(id, slot) c->x->kern->slot,
+        NORM_KINDS(X)
+#undef X
+    };
+    struct norm_args a = {.run = (size_t)p->run, .per_row = (size_t)p->per_row,
+                          .row_period = (size_t)p->row_period, .eps = f32_of_bits(p->eps_f32)};
+    if (p->has_gamma)
+        a.gamma = at(c->x, c->i, 2);
+    if (p->has_beta)
+        a.beta = at(c->x, c->i, p->has_gamma ? 3 : 2);
+    row_range(c, task, &from, &count);
+    if (count == 0)
+        return;
+    /* Row r of this call is row from + r: rotate the affine period to begin there. */
+    const f16 *x = (const f16 *)at(c->x, c->i, 1) + from * c->n;
+    f16 *y = (f16 *)at(c->x, c->i, 0) + from * c->n;
+    if (a.row_period == 1) {
+        table[p->kind](x, y, count, c->n, &a);
+        return;
+    }
+    const f16 *gamma = a.gamma, *beta = a.beta;
+    size_t period = a.row_period;
+    a.row_period = 1;
+    for (size_t r = 0; r < count; r++) {
+        size_t shift = (from + r) % period * a.per_row;
+        a.gamma = gamma ? gamma + shift : NULL;
+        a.beta = beta ? beta + shift : NULL;
+        table[p->kind](x + r * c->n, y + r * c->n, 1, c->n, &a);
+    }
+}
+
+void exec_norm(struct exec *x, const struct instr *i)
+{
+    const struct norm_param *p = PARAM(x->p, i, norm_param);
+    run_rows(x, i, (size_t)p->rows, (size_t)p->n, norm_task);
+}
+
+static void affine_task(void *arg, size_t task, size_t thread)
+{
+    const struct row_call *c = arg;
+    const struct affine_param *p = PARAM(c->x->p, c->i, affine_param);
+    const f16 *x = at(c->x, c->i, 1), *gamma = at(c->x, c->i, 2), *beta = at(c->x, c->i, 3);
+    const f16 *mean = at(c->x, c->i, 4), *var = at(c->x, c->i, 5);
+    f16 *y = at(c->x, c->i, 0);
+    float v[4], eps = f32_of_bits(p->eps_f32);
+    size_t from, count;
+    (void)thread;
+    row_range(c, task, &from, &count);
+    for (size_t r = from; r < from + count; r++) {
+        size_t ch = r % (size_t)p->channels;
+        f16 four[4] = {gamma[ch], beta[ch], mean[ch], var[ch]};
+        c->x->kern->f32_from_f16(four, v, 4);
+        float scale = v[0] * (1.0f / sqrtf(v[3] + eps));
+        c->x->kern->channel_affine(x + r * c->n, y + r * c->n, c->n, v[2], scale, v[1]);
+    }
+}
+
+void exec_affine(struct exec *x, const struct instr *i)
+{
+    const struct affine_param *p = PARAM(x->p, i, affine_param);
+    run_rows(x, i, (size_t)(p->images * p->channels), (size_t)p->run, affine_task);
+}
+
+static void pool_task(void *arg, size_t task, size_t thread)
+{
+    const struct row_call *c = arg;
+    const struct pool_param *p = PARAM(c->x->p, c->i, pool_param);
+    struct conv_geom g = {.cin = 1, .in_h = (size_t)p->in_h, .in_w = (size_t)p->in_w,
+                          .out_h = (size_t)p->out_h, .out_w = (size_t)p->out_w, .kh = (size_t)p->k,
+                          .kw = (size_t)p->k, .stride_h = (size_t)p->stride,
+                          .stride_w = (size_t)p->stride, .dil_h = 1, .dil_w = 1, .up_h = 1,
+                          .up_w = 1, .pad_h = (ptrdiff_t)p->pad, .pad_w = (ptrdiff_t)p->pad};
+    pool_fn *fn = p->kind == POOL_MAX ? c->x->kern->max_pool : c->x->kern->avg_pool;
+    const f16 *x = at(c->x, c->i, 1);
+    f16 *y = at(c->x, c->i, 0);
+    size_t from, count;
+    (void)thread;
+    row_range(c, task, &from, &count);
+    for (size_t r = from; r < from + count; r++)
+        fn(&g, x + r * g.in_h * g.in_w, y + r * g.out_h * g.out_w, 0, g.out_h);
+}
+
+void exec_pool(struct exec *x, const struct instr *i)
+{
+    const struct pool_param *p = PARAM(x->p, i, pool_param);
+    run_rows(x, i, (size_t)p->planes, (size_t)(p->out_h * p->out_w * p->k), pool_task);
+}
+
+/* ---- moves ----------------------------------------------------------------------------------- */
+struct move_call {
+    struct exec *x;
+    const struct instr *i;
+    struct move_geom g;
+    size_t n_tasks;
+};
+
+static void move_worker(void *arg, size_t task, size_t thread)
+{
+    struct move_call *c = arg;
+    (void)thread;
+    move_task(c->x->kern, &c->g, at(c->x, c->i, 1), at(c->x, c->i, 0), task, c->n_tasks);
+}
+
+void exec_move(struct exec *x, const struct instr *i)
+{
+    const struct move_param *p = PARAM(x->p, i, move_param);
+    struct move_call c = {.x = x, .i = i, .g = {.rank = (int)p->rank}};
+    size_t count = 1;
+    for (int d = 0; d < c.g.rank; d++) {
+        c.g.dims[d] = (size_t)p->dims[d];
+        c.g.src_stride[d] = (ptrdiff_t)p->src[d];
+        c.g.dst_stride[d] = (ptrdiff_t)p->dst[d];
+        count *= c.g.dims[d];
+    }
+    size_t n_threads = count < SERIAL_ELEMENTS ? 1 : (size_t)pool_threads(x->pool);
+    move_prepare(&c.g);
+    c.n_tasks = move_tasks(&c.g, n_threads);
+    run_tasks(x, n_threads, c.n_tasks, move_worker, &c);
+}
+
+void exec_pack(struct exec *x, const struct instr *i)
+{
+    pack_run(PARAM(x->p, i, pack_param), at(x, i, 1), at(x, i, 0));
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+void exec_scratch(const struct program *p, const struct kern *kern, int n_threads, size_t *shared,
+                  size_t *per_thread)
+{
+    *shared = *per_thread = 0;
+    for (size_t i = 0; i < p->n_instrs; i++) {
+        const struct instr_info *info = &instr_info[p->instrs[i].op];
+        if (info->scratch)
+            info->scratch(p, &p->instrs[i], kern, n_threads, shared, per_thread);
+    }
+    *shared = size_round_up(*shared, ANF_CACHE_LINE);
+    *per_thread = size_round_up(*per_thread, 4096);
+}
+
+void exec_run(struct exec *x, exec_hook *hook, void *user)
+{
+    for (size_t i = 0; i < x->p->n_instrs; i++) {
+        const struct instr *in = &x->p->instrs[i];
+        if (hook)
+            hook(user, i, false);
+        instr_info[in->op].run(x, in);
+        if (hook)
+            hook(user, i, true);
+    }
+}

@@ -1,0 +1,27 @@
+/* Executing a program: base addresses for its buffers, scratch, and the thread pool. */
+#ifndef ANF_PROGRAM_EXEC_H
+#define ANF_PROGRAM_EXEC_H
+
+#include "program/program.h"
+#include "runtime/threads.h"
+
+struct exec {
+    const struct program *p;
+    const struct kern *kern;
+    struct pool *pool;
+    char **base;       /* by buffer */
+    char *shared;      /* scratch of the instruction that runs */
+    char *own;         /* scratch of thread t: own + t*own_bytes */
+    size_t own_bytes;
+};
+
+/* Scratch that any instruction of `p` needs with these kernels and threads. */
+void exec_scratch(const struct program *p, const struct kern *kern, int n_threads, size_t *shared,
+                  size_t *per_thread);
+
+/* Called before (done = false) and after each instruction; NULL: never. */
+typedef void exec_hook(void *user, size_t instr, bool done);
+
+void exec_run(struct exec *x, exec_hook *hook, void *user);
+
+#endif

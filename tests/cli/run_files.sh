@@ -1,0 +1,22 @@
+cp "$DATA"/*.graph .
+printf 'aneforge-graph 1\na = input f16[2,3]\nreturn a\n' > a.graph
+printf 'aneforge-graph 1\na = input f16[2,3]\nb = input f16[2,3]\nreturn a as "a", b as "b"\n' > ab.graph
+q run a.graph random:1 -o a.npy
+q run ab.graph random:1 random:2 -o ab.npz
+t run a.graph a.npy --text
+t run a.graph a=a.npy --text
+t run a.graph ab.npz:b --text
+t run a.graph a=ab.npz --text
+t run pair.graph ab.npz --text
+t run pair.graph ab.npz:b a=zeros --text
+t run pair.graph ab.npz b=zeros
+cp a.npy b:c.npy
+t run a.graph b:c.npy --text
+t run a.graph a=b:c.npy --quiet
+t run a.graph b:d.npy
+printf 'aneforge-graph 1\nx = input f16[2,3,4]\nreturn x\n' > f32.graph
+cp "$TOP"/tests/data/arrays_f32_2x3x4.npy f32.npy
+t run f32.graph f32.npy --text
+printf 'aneforge-graph 1\nx = input f16[64,65]\nreturn x\n' > f16.graph
+cp "$TOP"/tests/data/arrays_deflated.npz .
+t run f16.graph arrays_deflated.npz:zeros

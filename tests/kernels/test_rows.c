@@ -1,0 +1,555 @@
+/* Row kernels and pooling: every table against scalar code that follows the words of kern.h.
+ *
+ * The yardstick here keeps 64 lanes in an array and visits one element at a time; results compare
+ * bit for bit.  It shares two things with the library: the scalar binary16 of base/fp16.h and the
+ * polynomial m_exp, which kern.h names without spelling it out.  Accuracy is a second question,
+ * asked against double with bounds derived where they are used.
+ *
+ * Inputs end at an inaccessible page; outputs do too, with a frame of known bytes before them. */
+#include "plain.h"
+
+#include "base/fp16.h"
+#include "kernels/kern.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define ISA(x) x##_yardstick
+#include "kernels/simd/simd_ref.h"
+
+#include "kernels/common/lanes.inc.c"
+#include "kernels/common/math.inc.c"
+
+enum { REGION = 256 * 1024, FRAME = 64, ROWS_MAX = 5 };
+
+/* ---- guarded memory
+ * ----------------------------------------------------------------------------- */
+static unsigned char *region[6];
+static size_t page;
+
+static void open_regions(void)
+{
+    page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; i < 6; i++) {
+        void *p = NULL;
+        assert_int_equal(posix_memalign(&p, page, REGION + page), 0);
+        region[i] = p;
+        assert_int_equal(mprotect(region[i] + REGION, page, PROT_NONE), 0);
+    }
+}
+
+static void close_regions(void)
+{
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(mprotect(region[i] + REGION, page, PROT_READ | PROT_WRITE), 0);
+        free(region[i]);
+    }
+}
+
+/* n_bytes that end at the inaccessible page, behind a frame. */
+static void *guarded(size_t i, size_t n_bytes)
+{
+    unsigned char *p = region[i] + REGION - n_bytes;
+    memset(p - FRAME, 0xab, FRAME);
+    return p;
+}
+
+static bool frame_intact(const void *at)
+{
+    const unsigned char *p = at;
+    for (size_t i = 1; i <= FRAME; i++)
+        if (p[-(ptrdiff_t)i] != 0xab)
+            return false;
+    return true;
+}
+
+/* ---- inputs
+ * ------------------------------------------------------------------------------------- */
+static uint64_t seed = 0x9e3779b97f4a7c15u;
+
+static uint32_t next_random(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)(seed >> 32);
+}
+
+static float uniform(void) /* -1 .. 1 */
+{
+    return (float)next_random() * 0x1p-31f - 1.0f;
+}
+
+enum kind { ORDINARY, WIDE, EQUAL, ZEROS, NANS, INFS, MINUS_INFS, KINDS };
+
+static void make_rows(f16 *x, size_t rows, size_t n, enum kind kind)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < n; j++) {
+            f16 h = f32_to_f16(uniform() * 4.0f);
+            if (kind == WIDE)
+                h = (f16)(next_random() % 0x7c00 | (next_random() & 0x8000));
+            else if (kind == EQUAL)
+                h = f32_to_f16(1.0f + (float)r);
+            else if (kind == ZEROS)
+                h = next_random() & 0x8000;
+            else if (kind == MINUS_INFS)
+                h = 0xfc00;
+            x[r * n + j] = h;
+        }
+    if ((kind == NANS || kind == INFS) && n)
+        for (size_t r = 0; r < rows; r++) {
+            static const f16 nans[] = {0x7e00, 0xfe01, 0x7c01}, infs[] = {0x7c00, 0xfc00};
+            x[r * n + next_random() % n] = kind == NANS ? nans[r % 3] : infs[r % 2];
+        }
+}
+
+/* ---- the yardstick
+ * ------------------------------------------------------------------------------ */
+enum op { ADD, MAX, MIN };
+
+static float combine(enum op op, float a, float b)
+{
+    return op == ADD ? a + b : op == MAX ? (a > b ? a : b) : (a < b ? a : b);
+}
+
+static float slow_reduce(enum op op, const float *x, size_t n)
+{
+    float total = 0;
+    size_t at = 0;
+    do {
+        float lane[ANF_REDUCE_LANES];
+        size_t end = n - at < ANF_REDUCE_BLOCK ? n : at + ANF_REDUCE_BLOCK;
+        for (size_t i = 0; i < ANF_REDUCE_LANES; i++)
+            lane[i] = op == ADD ? 0.0f : op == MAX ? -INFINITY : INFINITY;
+        for (size_t i = at; i < end; i++)
+            lane[(i - at) % ANF_REDUCE_LANES] =
+                combine(op, lane[(i - at) % ANF_REDUCE_LANES], x[i]);
+        for (size_t half = ANF_REDUCE_LANES / 2; half; half /= 2)
+            for (size_t i = 0; i < half; i++)
+                lane[i] = combine(op, lane[i], lane[i + half]);
+        total = at ? combine(op, total, lane[0]) : lane[0];
+        at = end;
+    } while (at < n);
+    return total;
+}
+
+static bool any_nan(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isnan(x[i]))
+            return true;
+    return false;
+}
+
+enum { SUM, MEAN, RMAX, RMIN, REDUCES };
+
+static f16 slow_reduction(int which, const float *x, size_t n)
+{
+    if (which == SUM)
+        return f32_to_f16(slow_reduce(ADD, x, n));
+    if (which == MEAN)
+        return f32_to_f16(slow_reduce(ADD, x, n) / (float)n);
+    return any_nan(x, n) ? F16_NAN : f32_to_f16(slow_reduce(which == RMAX ? MAX : MIN, x, n));
+}
+
+/* x becomes the exponentials; y the rounded softmax. */
+static void slow_softmax(float *x, f16 *y, size_t n)
+{
+    float m = any_nan(x, n) ? NAN : slow_reduce(MAX, x, n);
+    for (size_t j = 0; j < n; j++)
+        x[j] = m_exp(x[j] - m);
+    float inv = 1.0f / slow_reduce(ADD, x, n);
+    for (size_t j = 0; j < n; j++)
+        y[j] = f32_to_f16(x[j] * inv);
+}
+
+enum { L2, RMS, LAYER, NORMS };
+
+static void slow_norm(int which, const float *x, f16 *y, size_t n, size_t r,
+                      const struct norm_args *a)
+{
+    float *t = malloc((n + 1) * sizeof *t), m = 0;
+    assert_non_null(t);
+    if (which == LAYER)
+        m = slow_reduce(ADD, x, n) / (float)n;
+    for (size_t j = 0; j < n; j++)
+        t[j] = which == LAYER ? (x[j] - m) * (x[j] - m) : x[j] * x[j];
+    float q = slow_reduce(ADD, t, n);
+    float inv = 1.0f / sqrtf((which == L2 ? q : q / (float)n) + a->eps);
+    for (size_t j = 0; j < n; j++) {
+        size_t k = r % a->row_period * a->per_row + j / a->run;
+        float v = (which == LAYER ? x[j] - m : x[j]) * inv;
+        if (a->gamma && a->beta)
+            v = fmaf(v, f16_to_f32(a->gamma[k]), f16_to_f32(a->beta[k]));
+        else if (a->gamma)
+            v = v * f16_to_f32(a->gamma[k]);
+        else if (a->beta)
+            v = v + f16_to_f32(a->beta[k]);
+        y[j] = f32_to_f16(v);
+    }
+    free(t);
+}
+
+static void widen(const f16 *x, float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = f16_to_f32(x[i]);
+}
+
+/* ---- every table, every size
+ * -------------------------------------------------------------------- */
+typedef void size_check(const struct kern *k, size_t rows, size_t n, enum kind kind);
+
+/* Sizes past one block run on two kinds only: their order is in question, not their values. */
+static void walk(size_check *check)
+{
+    open_regions();
+    for (size_t t = 0; kern_tables[t]; t++) {
+        const struct kern *k = kern_tables[t];
+        if (!k->available())
+            continue;
+        for (size_t n = 1; n <= 200; n++)
+            for (int kind = 0; kind < KINDS; kind++)
+                check(k, 1 + n % ROWS_MAX, n, (enum kind)kind);
+        for (size_t n = 4095; n <= 4200; n += n < 4100 ? 1 : 9)
+            for (int kind = 0; kind < KINDS; kind++)
+                check(k, 1 + n % 2, n, (enum kind)kind);
+        check(k, 2, 10000, ORDINARY);
+        check(k, 2, 10000, WIDE);
+        check(k, 0, 7, ORDINARY);
+        check(k, 2, 0, ORDINARY);
+    }
+    close_regions();
+}
+
+static float wide[ROWS_MAX * 10000];
+static f16 want[ROWS_MAX * 10000];
+
+static void check_reduce(const struct kern *k, size_t rows, size_t n, enum kind kind)
+{
+    reduce_fn *const fn[REDUCES] = {k->reduce_sum, k->reduce_mean, k->reduce_max, k->reduce_min};
+    f16 *x = guarded(0, rows * n * sizeof *x), *y = guarded(1, rows * sizeof *y);
+    make_rows(x, rows, n, kind);
+    widen(x, wide, rows * n);
+    for (int which = 0; which < REDUCES; which++) {
+        fn[which](x, rows, n, y);
+        for (size_t r = 0; r < rows; r++)
+            assert_int_equal(y[r], slow_reduction(which, wide + r * n, n));
+        assert_true(frame_intact(y));
+    }
+}
+
+static void test_reductions(void **state)
+{
+    (void)state;
+    walk(check_reduce);
+}
+
+static void check_softmax(const struct kern *k, size_t rows, size_t n, enum kind kind)
+{
+    size_t size = rows * n * sizeof(f16);
+    f16 *x = guarded(0, size), *y = guarded(1, size);
+    float *scratch = guarded(2, n * sizeof *scratch);
+    make_rows(x, rows, n, kind);
+    widen(x, wide, rows * n);
+    for (size_t r = 0; r < rows; r++)
+        slow_softmax(wide + r * n, want + r * n, n);
+    k->softmax(x, y, rows, n, scratch);
+    assert_memory_equal(y, want, size);
+    k->softmax(x, x, rows, n, scratch);
+    assert_memory_equal(x, want, size);
+    assert_true(frame_intact(x) && frame_intact(y) && frame_intact(scratch));
+    if (kind == NANS || kind == MINUS_INFS)
+        for (size_t i = 0; i < rows * n; i++)
+            assert_int_equal(y[i], F16_NAN);
+}
+
+static void test_softmax(void **state)
+{
+    (void)state;
+    walk(check_softmax);
+}
+
+/* Gaps between rows must survive; so must the mask. */
+static void check_scores(const struct kern *k, size_t rows, size_t n, enum kind kind)
+{
+    enum { GAP = 3 };
+    size_t ld = n + GAP, floats = rows ? rows * ld - GAP : 0;
+    for (int variant = 0; variant < 4; variant++) {
+        bool scaled = variant & 1, masked = variant & 2;
+        float *s = guarded(0, floats * sizeof *s), scale = f16_to_f32(f32_to_f16(0.125f + 0.3f));
+        f16 *mask = guarded(1, rows * n * sizeof *mask), *x = guarded(2, rows * n * sizeof *x);
+        make_rows(x, rows, n, kind);
+        make_rows(mask, rows, n, kind == EQUAL ? MINUS_INFS : ORDINARY);
+        for (size_t i = 0; i < floats; i++)
+            s[i] = -77.0f;
+        for (size_t r = 0; r < rows; r++) {
+            float *row = wide + r * n;
+            for (size_t j = 0; j < n; j++) {
+                s[r * ld + j] = f16_to_f32(x[r * n + j]) * 1.0001f;
+                float v = f16_to_f32(f32_to_f16(s[r * ld + j]));
+                v = scaled ? f16_to_f32(f32_to_f16(v * scale)) : v;
+                row[j] = masked ? f16_to_f32(f32_to_f16(v + f16_to_f32(mask[r * n + j]))) : v;
+            }
+            slow_softmax(row, want + r * n, n);
+        }
+        k->attention_scores(s, ld, rows, n, scaled, scale, masked ? mask : NULL, n);
+        for (size_t r = 0; r < rows; r++) {
+            widen(want + r * n, wide, n);
+            assert_memory_equal(s + r * ld, wide, n * sizeof *s);
+            for (size_t j = n; j < ld && r + 1 < rows; j++)
+                assert_true(s[r * ld + j] == -77.0f);
+        }
+        assert_true(frame_intact(s));
+    }
+}
+
+static void test_attention_scores(void **state)
+{
+    (void)state;
+    walk(check_scores);
+}
+
+static void check_norms(const struct kern *k, size_t rows, size_t n, enum kind kind)
+{
+    norm_fn *const fn[NORMS] = {k->l2_norm, k->rms_norm, k->layer_norm};
+    size_t size = rows * n * sizeof(f16);
+    for (int variant = 0; variant < 8; variant++) {
+        /* Long rows meet each affine form once, not every combination. */
+        if (n > 200 && variant % 3 != (int)(n % 3))
+            continue;
+        static const size_t runs[] = {1, 2, 5, 16, 49};
+        size_t run = variant & 4 ? runs[n % 5] : 1, period = 1 + n % 3, per_row = n / run + 1;
+        f16 *x = guarded(0, size), *y = guarded(1, size);
+        f16 *gamma = guarded(2, period * per_row * sizeof *gamma);
+        f16 *beta = guarded(3, period * per_row * sizeof *beta);
+        make_rows(gamma, period, per_row, ORDINARY);
+        make_rows(beta, period, per_row, ORDINARY);
+        const struct norm_args args = {
+            .gamma = variant & 1 ? gamma : NULL, .beta = variant & 2 ? beta : NULL, .run = run,
+            .per_row = per_row, .row_period = period, .eps = n % 7 ? 1e-5f : 0.0f,
+        };
+        for (int which = 0; which < NORMS; which++) {
+            make_rows(x, rows, n, kind);
+            widen(x, wide, rows * n);
+            for (size_t r = 0; r < rows; r++)
+                slow_norm(which, wide + r * n, want + r * n, n, r, &args);
+            fn[which](x, y, rows, n, &args);
+            assert_memory_equal(y, want, size);
+            fn[which](x, x, rows, n, &args);
+            assert_memory_equal(x, want, size);
+            assert_true(frame_intact(x) && frame_intact(y));
+        }
+    }
+}
+
+static void test_norms(void **state)
+{
+    (void)state;
+    walk(check_norms);
+}
+
+static void check_affine(const struct kern *k, size_t rows, size_t n, enum kind kind)
+{
+    size_t count = rows * n;
+    f16 *x = guarded(0, count * sizeof *x), *y = guarded(1, count * sizeof *y);
+    float mean = uniform(), scale = uniform(), shift = uniform();
+    make_rows(x, rows, n, kind);
+    for (size_t i = 0; i < count; i++)
+        want[i] = f32_to_f16(fmaf(f16_to_f32(x[i]) - mean, scale, shift));
+    k->channel_affine(x, y, count, mean, scale, shift);
+    assert_memory_equal(y, want, count * sizeof *y);
+    k->channel_affine(x, x, count, mean, scale, shift);
+    assert_memory_equal(x, want, count * sizeof *x);
+    assert_true(frame_intact(x) && frame_intact(y));
+}
+
+static void test_channel_affine(void **state)
+{
+    (void)state;
+    walk(check_affine);
+}
+
+/* ---- accuracy
+ * ----------------------------------------------------------------------------------- */
+/* u is half an ulp of float32; a sum of n terms in 64 lanes takes at most chain(n) additions on the
+ * way of any term.  First-order bounds times 1.1 for what is of second order. */
+static const double u = 0x1p-24;
+
+static double chain(size_t n)
+{
+    return (double)(n / 64 + 1 + 6 + n / 4096);
+}
+
+/* Half a unit in the last place of the binary16 numbers around v. */
+static double half_ulp(double v)
+{
+    int e;
+    frexp(fmax(fabs(v), 0x1p-14), &e);
+    return ldexp(0.5, e - 11);
+}
+
+static void assert_near(f16 got, double true_value, double bound)
+{
+    double reach = 1.1 * bound + half_ulp(fabs(true_value) + bound);
+    assert_true(fabs((double)f16_to_f32(got) - true_value) <= reach);
+}
+
+/* e_j: x - m is rounded (|x - m| u of absolute error is relative in the exponential), the
+ * polynomial adds 2^-21 = 8 u; the sum's error is relative because all terms are positive: the
+ * worst term's plus one u per addition; the reciprocal and the product add u each. */
+static void test_softmax_accuracy(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 3000; n += 1 + n / 3) {
+        f16 *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
+        float *scratch = malloc(n * sizeof *scratch);
+        assert_true(x && y && scratch);
+        make_rows(x, 1, n, ORDINARY);
+        kern_select(NULL)->softmax(x, y, 1, n, scratch);
+        double m = -INFINITY, s = 0, widest = 0;
+        for (size_t j = 0; j < n; j++)
+            m = fmax(m, (double)f16_to_f32(x[j]));
+        for (size_t j = 0; j < n; j++) {
+            s += exp((double)f16_to_f32(x[j]) - m);
+            widest = fmax(widest, m - (double)f16_to_f32(x[j]));
+        }
+        for (size_t j = 0; j < n; j++) {
+            double v = exp((double)f16_to_f32(x[j]) - m) / s;
+            assert_near(y[j], v, v * (2 * (widest + 8) + chain(n) + 2) * u);
+        }
+        free(x), free(y), free(scratch);
+    }
+}
+
+/* Mean: |m' - m| <= chain u mean|x| + u |m|.  A deviation carries that and its own rounding: at
+ * most delta = chain u mean|x| + u |m| + u max|d|.  By the triangle inequality for the root mean
+ * square, the computed root differs from sigma by at most delta + (chain + 3)/2 u sigma, so t = d /
+ * sigma is off by delta / sigma + |t| (delta / sigma + ((chain + 3)/2 + 4) u).  The affine scales
+ * that by |gamma| and rounds once.  Without a mean, delta is 0. */
+static void test_norm_accuracy(void **state)
+{
+    (void)state;
+    for (size_t n = 2; n <= 3000; n += 1 + n / 3)
+        for (int which = 0; which < NORMS; which++) {
+            norm_fn *const fn[NORMS] = {kern_select(NULL)->l2_norm, kern_select(NULL)->rms_norm,
+                                        kern_select(NULL)->layer_norm};
+            f16 *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
+            f16 *gamma = malloc(n * sizeof *gamma), *beta = malloc(n * sizeof *beta);
+            assert_true(x && y && gamma && beta);
+            make_rows(x, 1, n, ORDINARY);
+            make_rows(gamma, 1, n, ORDINARY);
+            make_rows(beta, 1, n, ORDINARY);
+            const struct norm_args args = {gamma, beta, 1, n, 1, 1e-5f};
+            fn[which](x, y, 1, n, &args);
+            double m = 0, q = 0, size = 0, widest = 0, delta = 0;
+            for (size_t j = 0; j < n; j++) {
+                m += which == LAYER ? (double)f16_to_f32(x[j]) / (double)n : 0;
+                size += fabs((double)f16_to_f32(x[j])) / (double)n;
+            }
+            for (size_t j = 0; j < n; j++) {
+                double d = (double)f16_to_f32(x[j]) - m;
+                q += d * d;
+                widest = fmax(widest, fabs(d));
+            }
+            double sigma = sqrt((which == L2 ? q : q / (double)n) + (double)1e-5f);
+            if (which == LAYER)
+                delta = (chain(n) * size + fabs(m) + widest) * u;
+            for (size_t j = 0; j < n; j++) {
+                double g = (double)f16_to_f32(gamma[j]), b = (double)f16_to_f32(beta[j]);
+                double t = ((double)f16_to_f32(x[j]) - m) / sigma, v = t * g + b;
+                double off = delta / sigma
+                           + fabs(t) * (delta / sigma + ((chain(n) + 3) / 2 + 4) * u);
+                assert_near(y[j], v, fabs(g) * off + fabs(v) * u);
+            }
+            free(x), free(y), free(gamma), free(beta);
+        }
+}
+
+/* ---- pooling
+ * ------------------------------------------------------------------------------------ */
+static f16 slow_pool(bool max, const struct conv_geom *g, const f16 *x, size_t oy, size_t ox)
+{
+    float acc = max ? -INFINITY : 0.0f;
+    bool nan = false;
+    for (size_t a = 0; a < g->kh; a++)
+        for (size_t b = 0; b < g->kw; b++) {
+            ptrdiff_t iy = (ptrdiff_t)(oy * g->stride_h + a) - g->pad_h;
+            ptrdiff_t ix = (ptrdiff_t)(ox * g->stride_w + b) - g->pad_w;
+            if (iy < 0 || ix < 0 || iy >= (ptrdiff_t)g->in_h || ix >= (ptrdiff_t)g->in_w) {
+                acc = max ? acc : acc + 0.0f;
+                continue;
+            }
+            float v = f16_to_f32(x[(size_t)iy * g->in_w + (size_t)ix]);
+            nan = nan || isnan(v);
+            acc = max ? (v > acc ? v : acc) : acc + v;
+        }
+    if (max)
+        return nan ? F16_NAN : f32_to_f16(acc);
+    return f32_to_f16(acc / (float)(g->kh * g->kw));
+}
+
+static void check_pool(const struct kern *k, const struct conv_geom *g, enum kind kind)
+{
+    size_t in = g->in_h * g->in_w, out = g->out_h * g->out_w;
+    f16 *x = guarded(0, in * sizeof *x), *y = guarded(1, out * sizeof *y);
+    make_rows(x, g->in_h, g->in_w, kind);
+    for (int max = 0; max < 2; max++) {
+        pool_fn *fn = max ? k->max_pool : k->avg_pool;
+        memset(y, 0xcd, out * sizeof *y);
+        size_t cut = g->out_h / 2;
+        fn(g, x, y, cut, g->out_h);
+        for (size_t i = 0; i < cut * g->out_w; i++)
+            assert_int_equal(y[i], 0xcdcd);
+        fn(g, x, y, 0, cut);
+        for (size_t i = 0; i < out; i++)
+            assert_int_equal(y[i], slow_pool(max, g, x, i / g->out_w, i % g->out_w));
+        assert_true(frame_intact(y));
+    }
+}
+
+static void test_pooling(void **state)
+{
+    (void)state;
+    static const size_t widths[] = {1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 33, 64, 65, 130, 201};
+    open_regions();
+    for (size_t t = 0; kern_tables[t]; t++) {
+        if (!kern_tables[t]->available())
+            continue;
+        for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+            for (size_t kernel = 1; kernel <= 5; kernel++)
+                for (size_t stride = 1; stride <= 4; stride++)
+                    for (size_t pad = 0; pad <= kernel; pad++) {
+                        struct conv_geom g = {.in_h = 1 + next_random() % 9, .in_w = widths[i]};
+                        g.kw = kernel, g.kh = 1 + next_random() % 5;
+                        g.stride_w = stride, g.stride_h = 1 + next_random() % 3;
+                        g.pad_w = (ptrdiff_t)pad, g.pad_h = (ptrdiff_t)(next_random() % 3);
+                        if (g.in_w + 2 * pad < g.kw || g.in_h + 2 * (size_t)g.pad_h < g.kh)
+                            continue;
+                        g.out_w = (g.in_w + 2 * pad - g.kw) / stride + 1;
+                        g.out_h = (g.in_h + 2 * (size_t)g.pad_h - g.kh) / g.stride_h + 1;
+                        check_pool(kern_tables[t], &g, (enum kind)(next_random() % KINDS));
+                    }
+        /* Windows wider than one strip, and strides wider than any vector. */
+        check_pool(kern_tables[t], &(struct conv_geom){.in_h = 3, .in_w = 400, .kh = 2, .kw = 300,
+                   .stride_h = 1, .stride_w = 2, .pad_w = 7, .out_h = 2, .out_w = 58}, WIDE);
+        check_pool(kern_tables[t], &(struct conv_geom){.in_h = 3, .in_w = 900, .kh = 3, .kw = 70,
+                   .stride_h = 1, .stride_w = 100, .out_h = 1, .out_w = 9}, ORDINARY);
+    }
+    close_regions();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reductions),       cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_attention_scores), cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_channel_affine),   cmocka_unit_test(test_softmax_accuracy),
+        cmocka_unit_test(test_norm_accuracy),    cmocka_unit_test(test_pooling),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

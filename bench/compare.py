@@ -147,6 +147,17 @@ def load(engine, name, graph, o, folder):
     return info, np.fromfile(out, dtype=np.float32).astype(np.float64)
 
 
+def load_again(engines, engine_name, name, graph, o, folder):
+    """load, in a new process when the old one is gone: an engine may die of its last workload."""
+    try:
+        return load(engines[engine_name], name, graph, o, folder)
+    except Gone:
+        if engines[engine_name].alive():
+            raise
+    engines[engine_name] = Process(engine_name, command_of(engine_name, o), o.threads)
+    return load(engines[engine_name], name, graph, o, folder)
+
+
 def agreement(ours, theirs):
     """Cosine and relative error in the Euclidean norm."""
     if ours.shape != theirs.shape:
@@ -157,8 +168,8 @@ def agreement(ours, theirs):
 
 
 def sample_rounds(running, machine, o):
-    """Samples of every engine, taking turns until each has `rounds` clean ones."""
-    samples = {name: [] for name in running}
+    """Samples of every engine, taking turns until each has `rounds` clean ones; those that died."""
+    running, samples, gone = dict(running), {name: [] for name in running}, {}
     clean = lambda name: sum(s["clean"] for s in samples[name])
     for turn in range(o.rounds * o.tries):
         names = [n for n in running if clean(n) < o.rounds]
@@ -168,10 +179,15 @@ def sample_rounds(running, machine, o):
         for name in names[shift:] + names[:shift]:
             time.sleep(PAUSE)
             before = o.clock == "cpu" or machine.good()
-            sample = running[name].ask("time", o.seconds)
+            try:
+                sample = running[name].ask("time", o.seconds)
+            except Gone as error:
+                gone[name] = str(error)
+                del running[name]
+                continue
             sample["clean"] = before and (o.clock == "cpu" or machine.good())
             samples[name].append(sample)
-    return samples
+    return {name: samples[name] for name in running}, gone
 
 
 def condense(info, samples, graph, machine, o):
@@ -191,14 +207,12 @@ def run_workload(name, engines, machine, o, folder):
               "inputs": [list(x.shape) for x in graph.inputs]}
     running, infos, ours = {}, {}, None
     for engine_name in [OURS] + o.peers:
-        if not engines[engine_name].alive():
-            engines[engine_name] = Process(engine_name, command_of(engine_name, o), o.threads)
-        engine = engines[engine_name]
         try:
-            info, output = load(engine, name, graph, o, folder)
+            info, output = load_again(engines, engine_name, name, graph, o, folder)
         except Gone as error:
             result["absent"][engine_name] = str(error)
             continue
+        engine = engines[engine_name]
         if engine_name == OURS:
             ours = output
         elif ours is not None:
@@ -207,9 +221,11 @@ def run_workload(name, engines, machine, o, folder):
                 result["absent"][engine_name] = f"its output differs: cosine {info['cosine']:.6f}"
                 continue
         running[engine_name], infos[engine_name] = engine, info
-    for engine_name, samples in sample_rounds(running, machine, o).items():
+    sampled, gone = sample_rounds(running, machine, o)
+    result["absent"].update(gone)
+    for engine_name, samples in sampled.items():
         result["engines"][engine_name] = condense(infos[engine_name], samples, graph, machine, o)
-    if o.profile and OURS in running:
+    if o.profile and OURS in sampled:
         result["profile"] = running[OURS].ask("profile", o.seconds)["instructions"]
     peers = [e["ms"] for n, e in result["engines"].items() if n != OURS]
     result["best_peer_ms"] = min(peers) if peers else None

@@ -16,6 +16,11 @@ def time_text(ms):
     return f"{ms:.2f} ms"
 
 
+def threads_text(results):
+    n = results["threads"]
+    return f"{n} thread{'s' if n > 1 else ''}, {results['clock']}"
+
+
 def _rate(engine, flops):
     if not flops:
         return "-", "-"
@@ -74,10 +79,10 @@ def summary_markdown(results):
     dropped = sum(e["dropped"] for r in results["workloads"] for e in r["engines"].values())
     kept = sum(e["clean"] for r in results["workloads"] for e in r["engines"].values())
     peak = results["peak"]
-    lines += ["", f"{results['machine']}, {results['cpus']} CPUs; {results['threads']} threads, "
-              f"{results['clock']} time; peak {peak['fma_one']:.0f} GFLOP/s with one thread, "
+    lines += ["", f"{results['machine']}, {results['cpus']} CPUs; {threads_text(results)} time; "
+              f"peak {peak['fma_one']:.0f} GFLOP/s with one thread, "
               f"{peak['fma_two']:.0f} with two; memory read {peak['read_one']:.0f} and "
-              f"{peak['read_two']:.0f} GB/s.  {kept} clean samples, {dropped} dropped.", ""]
+              f"{peak['read_two']:.0f} GB/s.  {kept} samples used, {dropped} dropped.", ""]
     return "\n".join(lines)
 
 
@@ -104,7 +109,7 @@ def plot(results, folder):
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [r["name"] for r in rows])
     axes.set_xlabel("time / time of the best peer (log scale; left of 1 is faster)")
-    axes.set_title(f"{results['threads']} threads, {results['machine']}", fontsize=9)
+    axes.set_title(f"{threads_text(results)} time, {results['machine']}", fontsize=9)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     for end in ("png", "svg"):

@@ -178,11 +178,11 @@ int main(int argc, char **argv)
     printf("What runs, on the %s kernels with %d threads:\n\n", anf_ctx_isa(ctx),
            anf_ctx_threads(ctx));
     check(anf_model_explain(net, to_stdout, NULL));
-    check(anf_model_save(net, "build/digits.anfm"));
-    printf("\nThe compiled model is saved as build/digits.anfm. To try next:\n"
-           "    build/aneforge explain build/digits.anfm\n"
-           "    build/aneforge run build/digits.anfm random --top 3\n"
-           "    build/aneforge bench build/digits.anfm --isa ref,avx2\n"
+    check(anf_model_save(net, "build/digits.anf"));
+    printf("\nThe compiled model is saved as build/digits.anf. To try next:\n"
+           "    build/aneforge explain build/digits.anf\n"
+           "    build/aneforge run build/digits.anf random --top 3\n"
+           "    build/aneforge bench build/digits.anf --isa ref,avx2\n"
            "    ANEFORGE_ISA=ref ./quickstart       the same bits from plain C\n"
            "    less examples/digits.c              the program you have just run\n");
     anf_model_free(net);

@@ -35,7 +35,7 @@ static anf_model *build(anf_ctx *ctx)
 
 int main(int argc, char **argv)
 {
-    const char *path = argc > 1 ? argv[1] : "save_load.anfm";
+    const char *path = argc > 1 ? argv[1] : "save_load.anf";
     static float image[3 * 16 * 16];
     float before[N], after[N];
     anf_array in = ANF_ARRAY_F32(image, 1, 3, 16, 16);

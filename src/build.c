@@ -277,8 +277,11 @@ anf_status anf_graph_print(const anf_graph *g, bool brief, anf_sink sink, void *
     if (g->g.error != ANF_OK)
         return status_fail(g->g.error, "%s", g->g.message);
     struct buf text;
+    struct fpenv saved;
     buf_init(&text, g->g.allocator);
+    fpenv_enter(&saved); /* numbers become text, and below text becomes numbers, by rounding */
     anf_status st = graph_print(&g->g, brief, &text);
+    fpenv_leave(&saved);
     if (st != ANF_OK) {
         buf_free(&text);
         return st;
@@ -301,7 +304,10 @@ anf_status anf_graph_parse(anf_ctx *ctx, const char *text, size_t n, const anf_p
     }
     anf_graph *g;
     TRY(anf_graph_new(ctx, &g));
+    struct fpenv saved;
+    fpenv_enter(&saved);
     anf_status st = graph_parse(&g->g, text, n, &o);
+    fpenv_leave(&saved);
     if (st != ANF_OK) {
         anf_graph_free(g);
         return st;

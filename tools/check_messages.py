@@ -102,7 +102,7 @@ def test_texts():
                     pieces += [decode(text) for text in re.findall(LITERAL, m.group())]
                 elif m.group(1):
                     pieces.append(decode(m.group(1)))
-        elif path.suffix in (".anf", ".out", ".txt", ".golden"):
+        elif path.suffix in (".graph", ".out", ".txt", ".golden"):
             pieces += path.read_text(errors="replace").splitlines()
     return sorted(set(pieces))
 

@@ -24,6 +24,7 @@ step "checks of the tree"
 python3 tools/check_layers.py
 sh tools/check_symbols.sh "$build/libaneforge.so" "$build/libaneforge.a"
 "$build/gen_ops" --check --header include/aneforge_ops.h --docs docs/ops.md
+python3 tools/check_messages.py
 if command -v mandoc >/dev/null && [ -d "$build/man" ]; then
     mandoc -Tlint -W error "$build"/man/*.1
 fi

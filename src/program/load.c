@@ -268,10 +268,10 @@ static anf_status read_tables(struct program *p, const unsigned char *data, size
         TRY(read_port(p, r, &p->outputs[i]));
     TRY(read_buffers(p, r, counts.buffers, data, n, MODEL_HEADER_BYTES + h->table_bytes));
     TRY(read_instrs(p, r, &counts));
-    TABLE(p, r, names, counts.names, 1);
     if (r->failed)
         FAIL(FORMAT, "tables: they end after %" PRIu64 " bytes, in the middle of an item",
              h->table_bytes);
+    TABLE(p, r, names, counts.names, 1);
     if (counts.names)
         memcpy(p->names, take(r, counts.names), counts.names);
     if (!are_texts(p->names, p->n_names))

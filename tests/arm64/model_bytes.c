@@ -72,7 +72,7 @@ int main(int argc, char **argv)
         for (anf_opt opt = ANF_OPT_DEFAULT; opt <= ANF_OPT_NONE; opt++) {
             char path[4096];
             anf_model *m;
-            snprintf(path, sizeof path, "%s/%s-%d.anfm", argv[2], model_graphs[i].name, (int)opt);
+            snprintf(path, sizeof path, "%s/%s-%d.anf", argv[2], model_graphs[i].name, (int)opt);
             if (save) {
                 m = compile(ctx, &model_graphs[i], opt);
                 check(anf_model_save(m, path));

@@ -106,7 +106,7 @@ static anf_status save_and_load(anf_ctx *ctx, const anf_model *m, float *y)
 {
     char path[64];
     anf_model *again;
-    snprintf(path, sizeof path, "/tmp/anf_oom_%ld.anfm", (long)getpid());
+    snprintf(path, sizeof path, "/tmp/anf_oom_%ld.anf", (long)getpid());
     anf_status st = anf_model_save(m, path);
     if (st == ANF_OK)
         st = anf_model_load(ctx, path, &again);

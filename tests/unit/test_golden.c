@@ -1,6 +1,6 @@
 /* What the compiler makes of small graphs, stage by stage, word for word.
  *
- * For each NAME.anf in tests/golden/explain, NAME.txt holds the graph after every pass and the
+ * For each NAME.graph in tests/golden/explain, NAME.txt holds the graph after every pass and the
  * program, at the default opt level, on the reference kernels with one thread, so that the text is
  * the same on every machine.  A change of a pass, of fusion or of the memory plan shows as a
  * difference here:
@@ -130,12 +130,12 @@ static void test_explain(void **state)
     assert_int_equal(anf_ctx_new(&desc, &ctx), ANF_OK);
     for (struct dirent *e; (e = readdir(d));) {
         size_t len = strlen(e->d_name);
-        if (len < 5 || len > 200 || strcmp(e->d_name + len - 4, ".anf") != 0)
+        if (len < 7 || len > 200 || strcmp(e->d_name + len - 6, ".graph") != 0)
             continue;
         char *name = malloc(len);
         assert_true(name != NULL && n < 64);
-        memcpy(name, e->d_name, len - 4);
-        name[len - 4] = 0;
+        memcpy(name, e->d_name, len - 6);
+        name[len - 6] = 0;
         names[n++] = name;
     }
     closedir(d);
@@ -143,7 +143,7 @@ static void test_explain(void **state)
     qsort(names, (size_t)n, sizeof *names, by_name);
     for (int i = 0; i < n; i++) {
         char path[4096];
-        snprintf(path, sizeof path, FOLDER "/%.200s.anf", names[i]);
+        snprintf(path, sizeof path, FOLDER "/%.200s.graph", names[i]);
         struct text source = read_file(path), got = compile_text(ctx, names[i], &source);
         snprintf(path, sizeof path, FOLDER "/%.200s.txt", names[i]);
         if (getenv("ANF_GOLDEN_UPDATE")) {

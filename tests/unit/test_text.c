@@ -106,7 +106,7 @@ static struct text read_file(const char *folder, const char *name)
     return t;
 }
 
-/* Call `visit` for each .anf file of the folder; returns how many there are. */
+/* Call `visit` for each .graph file of the folder; returns how many there are. */
 static int each_file(const char *folder, void (*visit)(const char *name, const struct text *t))
 {
     char path[1024];
@@ -117,7 +117,7 @@ static int each_file(const char *folder, void (*visit)(const char *name, const s
         fail_msg("cannot open %s", path);
     for (struct dirent *e; (e = readdir(d));) {
         size_t len = strlen(e->d_name);
-        if (len < 4 || strcmp(e->d_name + len - 4, ".anf") != 0)
+        if (len < 6 || strcmp(e->d_name + len - 6, ".graph") != 0)
             continue;
         struct text t = read_file(folder, e->d_name);
         visit(e->d_name, &t);
@@ -533,8 +533,8 @@ static void the_locale_has_no_influence(void **state)
         found = setlocale(LC_ALL, comma[i]) != NULL;
     if (!found)
         skip();
-    struct text t = read_file("text", "constants.anf");
-    check_sample("constants.anf", &t);
+    struct text t = read_file("text", "constants.graph");
+    check_sample("constants.graph", &t);
     free(t.data);
     setlocale(LC_ALL, "C");
 }

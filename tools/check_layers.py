@@ -23,7 +23,7 @@ MAY_INCLUDE = {
 }
 # Files of src/ itself stand above every folder: api, build, compile, ctx, info, model, run.
 ONLY_PUBLIC = ["cli", "examples"]
-ALLOC = re.compile(r"(?<![\w.>])(malloc|calloc|realloc|free|strdup|posix_memalign|aligned_alloc)\s*\(")
+ALLOC = re.compile(r"(?<![\w.>])(malloc|calloc|realloc|free|strdup|posix_memalign|aligned_alloc|qsort)\s*\(")
 LOUD = re.compile(r"(?<!\w)(printf|puts|putchar|perror|abort|exit|_exit|getenv|fprintf)\s*\(")
 
 problems = []

@@ -137,9 +137,8 @@ void scratch_gemm(const struct program *p, const struct instr *i, const struct k
                   int n_threads, size_t *shared, size_t *per_thread)
 {
     struct gemm_job job = gemm_job_of(p, i);
-    for (size_t t = 1; t <= (size_t)n_threads;
-         t += t < (size_t)n_threads ? (size_t)n_threads - t : 1) {
-        job.n_threads = t;
+    for (int cut = 0; cut < 2; cut++) { /* run serially or on every thread: threads_for */
+        job.n_threads = cut ? (size_t)n_threads : 1;
         size_t s = gemm_shared_bytes(k, &job), o = gemm_thread_bytes(k, &job);
         *shared = s > *shared ? s : *shared;
         *per_thread = o > *per_thread ? o : *per_thread;
@@ -191,9 +190,8 @@ void scratch_conv(const struct program *p, const struct instr *i, const struct k
                   int n_threads, size_t *shared, size_t *per_thread)
 {
     struct conv_job job = conv_job_of(p, i);
-    for (size_t t = 1; t <= (size_t)n_threads;
-         t += t < (size_t)n_threads ? (size_t)n_threads - t : 1) {
-        job.n_threads = t;
+    for (int cut = 0; cut < 2; cut++) { /* run serially or on every thread: threads_for */
+        job.n_threads = cut ? (size_t)n_threads : 1;
         size_t s = conv_shared_bytes(k, &job), o = conv_thread_bytes(k, &job);
         *shared = s > *shared ? s : *shared;
         *per_thread = o > *per_thread ? o : *per_thread;
@@ -239,9 +237,8 @@ void scratch_attention(const struct program *p, const struct instr *i, const str
                        int n_threads, size_t *shared, size_t *per_thread)
 {
     struct attention_job job = attention_job_of(p, i);
-    for (size_t t = 1; t <= (size_t)n_threads;
-         t += t < (size_t)n_threads ? (size_t)n_threads - t : 1) {
-        job.n_threads = t;
+    for (int cut = 0; cut < 2; cut++) { /* run serially or on every thread: threads_for */
+        job.n_threads = cut ? (size_t)n_threads : 1;
         size_t s = attention_shared_bytes(k, &job), o = attention_thread_bytes(k, &job);
         *shared = s > *shared ? s : *shared;
         *per_thread = o > *per_thread ? o : *per_thread;

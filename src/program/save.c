@@ -6,9 +6,9 @@
  *
  * Constants with the same bytes are stored once.  They are told by content and not by address,
  * so that a program that was loaded is saved to the bytes it came from. */
+#include "base/sort.h"
 #include "program/model_file.h"
 
-#include <stdlib.h>
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 static void put_8(struct buf *b, uint8_t v)
@@ -81,7 +81,7 @@ static anf_status find_owners(const struct program *p, struct arena *scratch, ui
         blobs[n++] = (struct blob){checksum_end(&c), b->n_bytes, i};
         owner[i] = i;
     }
-    qsort(blobs, n, sizeof *blobs, by_content);
+    sort_items(blobs, n, sizeof *blobs, by_content);
     for (size_t i = 1; i < n; i++) {
         const struct blob *x = &blobs[i - 1], *y = &blobs[i];
         if (x->hash == y->hash && x->n_bytes == y->n_bytes &&

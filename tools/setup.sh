@@ -40,6 +40,25 @@ need_build_tools() {
 need_test_tools() {
     install_missing libcmocka-dev:pc=cmocka python3:python3 binutils:nm clang-14:clang-14 \
         mandoc:mandoc
+    "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null || install_missing python3-venv:none
+    need_python numpy pytest hypothesis
+}
+
+# Sets PYTHON to an interpreter that has the named modules (pip's names, which are also theirs): the
+# system's when it has them, else that of a virtual environment in build-python/ made from it.
+need_python() {
+    PYTHON=${PYTHON:-python3}
+    if ! python_has "$@"; then
+        [ -x build-python/bin/python ] || "$PYTHON" -m venv --system-site-packages build-python
+        PYTHON=$PWD/build-python/bin/python
+        python_has "$@" || "$PYTHON" -m pip install --quiet "$@"
+    fi
+    export PYTHON
+}
+
+python_has() {
+    "$PYTHON" -c 'import importlib.util, sys
+sys.exit(any(importlib.util.find_spec(name) is None for name in sys.argv[1:]))' "$@"
 }
 
 need_full_tools() {

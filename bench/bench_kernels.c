@@ -207,7 +207,7 @@ static void workload_work(void *arg, size_t thread, size_t n_threads)
         if (r->w->kind == GEMM)
             gemm_task(r->kern, &r->gemm, 0, t, NULL, own);
         else if (r->w->kind == CONV)
-            conv_task(r->kern, &r->conv, 0, t, NULL, own);
+            conv_task(r->kern, &r->conv, 1, t, NULL, own);
         else
             attention_task(r->kern, &r->attention, 0, t, NULL, own);
 }
@@ -262,7 +262,7 @@ static double prepare(struct running *r)
     r->conv.x = values(images * groups * cin * size * size);
     r->conv.weights = values(conv_packed_size(&r->conv.geom, groups, cout));
     r->conv.y = values(images * groups * cout * out * out);
-    r->tasks = conv_tasks(r->kern, &r->conv, 0);
+    r->tasks = conv_tasks(r->kern, &r->conv, 1);
     r->bytes = conv_thread_bytes(r->kern, &r->conv);
     return 2.0 * (double)(images * groups * cin * cout) * (double)(out * out * s[4] * s[4]);
 }

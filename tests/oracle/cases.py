@@ -3,7 +3,7 @@
 A case is operand shapes, in the order of the operator's call in a graph text, and attributes as the
 text has them.  In front of a shape: `w` a constant, `p` positive, `b` boolean, `u` bytes; `-` is an
 operand left out.  test_table.py demands that each operator has a case of size 1, one of odd
-sizes and one of the highest rank it takes, and that each attribute is given and left out.
+sizes and one of the highest rank it takes; that each attribute is given, and left out.
 """
 import re
 from dataclasses import dataclass
@@ -45,9 +45,9 @@ def no_attrs(*operands):
 
 
 CASES = {
-    **{op: no_attrs(*ANY) for op in (
+    **dict.fromkeys((
         "relu", "silu", "gelu", "sigmoid", "tanh", "exp", "abs", "square", "sin", "cos", "erf",
-        "softplus", "relu6", "neg")},
+        "softplus", "relu6", "neg"), no_attrs(*ANY)),
     "sqrt": no_attrs(*POSITIVE),
     "rsqrt": EPSILONS,
     "log": EPSILONS,
@@ -59,9 +59,9 @@ CASES = {
     "scale": [("[2,3,4]", "factor=0.00392156862745098"), ("[1]", "factor=-1"), ("[]", "factor=1e6"),
               ("[5,129]", "factor=0"), ("[37]", "factor=1e-6"),
               ("[2,1,3,1,2,1,2,3]", "factor=0.1")],
-    **{op: no_attrs(*PAIRS) for op in (
+    **dict.fromkeys((
         "add", "sub", "mul", "maximum", "minimum", "equal", "not_equal", "less", "less_equal",
-        "greater", "greater_equal")},
+        "greater", "greater_equal"), no_attrs(*PAIRS)),
     "div": no_attrs(*POSITIVE_PAIRS, "[37] [37]"),
     "pow": no_attrs(*POSITIVE_PAIRS),
     "logical_not": no_attrs("b[2,3]", "b[1]", "b[5,129]", "wb[37]", "b[2,1,3,1,2,1,2,3]"),
@@ -70,7 +70,7 @@ CASES = {
         "b[] [3,5] [5]", "b[37,1] [5] w[37,5]", "wb[3,7] [3,7] [3,7]",
         "b[2,1,3,1,2,1,2,1] [1,3,1,2,1,2,1,3] [2,1,1]"),
     "cast": no_attrs("u[1,3,8,9]", "u[1]", "u[5,129]", "b[4,7]", "u[75]", "u[2,1,3,1,2,1,2,3]"),
-    **{op: REDUCTIONS for op in ("mean", "sum", "amax", "amin")},
+    **dict.fromkeys(("mean", "sum", "amax", "amin"), REDUCTIONS),
     "softmax": ALONG,
     "l2_norm": [*ALONG, ("[5,37]", "eps=0.25"), ("[7,3]", "eps=0, axis=0")],
     "rms_norm": [("[4,8] w[8]", ""), ("[1] w[1]", ""), ("[5,37] w[37]", "eps=0.1"),
@@ -83,7 +83,8 @@ CASES = {
     "group_norm": [("[1,4,3,5] w[4] w[4]", "num_groups=2"), ("[1,1] w[1] w[1]", "num_groups=1"),
                    ("[2,6,37] w[6] w[6]", "num_groups=3"),
                    ("[1,8,7,9] w[8] w[8]", "num_groups=8, eps=0.01"),
-                   ("[3,10] w[10] w[10]", "num_groups=5"), ("[1,6,37,41] w[6] w[6]", "num_groups=2"),
+                   ("[3,10] w[10] w[10]", "num_groups=5"),
+                   ("[1,6,37,41] w[6] w[6]", "num_groups=2"),
                    ("[2,6,1,3,2,1,2,3] [6] w[6]", "num_groups=3"),
                    ("[1,64,13,11] w[64] w[64]", "num_groups=1")],
     "batch_norm": [("[1,4,3,5] w[4] w[4] w[4] wp[4]", ""), ("[1,1] w[1] w[1] w[1] wp[1]", ""),
@@ -239,7 +240,7 @@ def cases_of(op):
 RARE = np.array([0x7E00, 0x7C00, 0xFC00, 0x0000, 0x8000, 0x0001, 0x8001, 0x7BFF, 0xFBFF],
                 np.uint16).view(np.float16)
 FILLINGS = ("plain", "wide", "special")
-# Several operators in one: with values of any size the bounds of theirs are useless or undefined, and
+# Several operators in one: with values of any size their bounds are useless or undefined, and
 # test_composites.py compares them with their parts instead.
 COMPOSITES = ("mha", "cross_attention", "geglu")
 

@@ -34,10 +34,10 @@ def op_names(aneforge):
 def op_info(aneforge, name):
     code, out, err = command(aneforge, "ops", name)
     assert code == 0, err
-    call = re.search(rf"^  {name}\((.*)\)$", out, re.M)
-    lines = re.findall(r"^  (\w+) +(integers?|number) +(required|default (\S+)) ", out, re.M)
+    call = re.search(rf"^  {name}\((.*)\)$", out, re.MULTILINE)
+    line = r"^  (\w+) +(?:integers?|number) +(required|default (\S+)) "
     attrs = {attr: REQUIRED if given == "required" else float(default)
-             for attr, _, given, default in lines}
+             for attr, given, default in re.findall(line, out, re.MULTILINE)}
     words = re.findall(r"\[(\w+), \.\.\.\]|(\w+)(?:=([^,]+))?", call[1]) if call else []
     names = [(listed or word, value) for listed, word, value in words
              if (listed or word) not in attrs]

@@ -1,9 +1,9 @@
 """Elementwise operators: the formula in float64, and what its float32 arithmetic may lose.
 
-Arithmetic, selections and comparisons are exact: float32 has the 2 * 11 + 2 bits that make a second
-rounding harmless.  Functions are good to half a binary16 ulp before the last rounding.  `larger` and
-`smaller` are docs/numerics.md's max and min, whose second operand stands for a NaN and for equal
-zeros, so special values follow from the formulas.
+Arithmetic, selections and comparisons are exact: float32 has the 2 * 11 + 2 bits that make a
+second rounding harmless.  Functions are good to half a binary16 ulp before the last rounding.
+`larger` and `smaller` are docs/numerics.md's max and min, whose second operand stands for a NaN and
+for equal zeros, so special values follow from the formulas.
 """
 import math
 

@@ -37,7 +37,7 @@ def mean(x, *, axes):
 
 
 def amax(x, *, axes):
-    """Of zeros with different signs, which one stays is the order's business: compared as numbers."""
+    """Compared as numbers: which of two zeros of different sign stays is the order's business."""
     v = np.max(x, axis=_axes(axes, x.ndim), keepdims=True)
     return Bounded(v, np.zeros(v.shape))
 

@@ -1,4 +1,4 @@
-"""A case of an operator with values for its operands, in a graph, and what the command made of it."""
+"""A case of an operator with values for its operands, in a graph, and what the command gives."""
 import zlib
 
 import numpy as np
@@ -10,7 +10,7 @@ COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_e
 
 
 def as_call(info, names):
-    """Names in the order of the operator's call, None where one is absent, as call_text has them."""
+    """For call_text: names in the order of the operator's call, None where one is absent."""
     if info.variadic:
         return [names], []
     n = len(info.operands) - info.n_optional

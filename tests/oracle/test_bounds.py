@@ -11,7 +11,7 @@ def result(*halves):
     return np.array(halves, np.float16).astype(np.float32)
 
 
-@pytest.mark.parametrize("v, want", [
+@pytest.mark.parametrize(("v", "want"), [
     (1.0, 1.0), (1 + ONE_ULP / 2, 1.0), (1 + 1.5 * ONE_ULP, 1 + 2 * ONE_ULP),
     (1 + ONE_ULP / 2 + 2.0**-40, 1 + ONE_ULP), (65519.99, 65504), (65520, np.inf),
     (-65520, -np.inf), (2.0**-25, 0), (-(2.0**-26), -0.0), (1.5 * 2.0**-24, 2.0**-23),
@@ -54,6 +54,14 @@ def test_signs_of_zeros():
     assert difference(result(-0.0), Bounded(zero)) is not None
     assert difference(result(-0.0), Bounded(zero, 2.0**-25, signed=True)) is not None
     assert difference(result(-0.0), Bounded(-zero, 2.0**-25, signed=True)) is None
+
+
+def test_a_difference_is_told():
+    got = np.float32([[1, 2], [3, 4]])
+    told = difference(got, Bounded(got.astype(np.float64) + [[0, 0], [1, 0]], 0.25))
+    assert told.startswith("1 of 4 wrong; element [1, 0] is ")
+    assert told.endswith("allowed before rounding 0.25")
+    assert "element [] is" in difference(np.float32(1), Bounded(np.float64(2)))
 
 
 def test_what_is_refused_outright():

@@ -69,8 +69,8 @@ REFUSED = {
                 "concat: tensor 1 [2,3,5] and tensor 0 [2,3,4] differ outside axis 1")],
     "reshape": [
         ("[2,3]", "shape=[4]", "reshape: x [2,3] has 6 elements, shape [4] does not fit"),
-        ("[6]", "shape=[0,6]", "reshape: shape [0,6] needs dims of 1 or more, one may be -1, "
-                               "and at most 2^40 elements")],
+        ("[6]", "shape=[0,6]", ("reshape: shape [0,6] needs dims of 1 or more, one may be "
+                                "-1, and at most 2^40 elements"))],
     "squeeze": [("[2,1]", "axes=[0]", "squeeze: axis 0 of x [2,1] has size 2, needs 1")],
     "expand_dims": [("[2,3]", "axes=[3]", "expand_dims: axis 3 is out of range for rank 3")],
     "transpose": [("[2,3]", "perm=[1,-1]", "transpose: perm has axis 1 twice")],
@@ -88,8 +88,8 @@ REFUSED = {
              "mha: x [8] has rank 1, needs 2 ([S,D]) or 3 ([N,S,D])")],
     "cross_attention": [
         ("[2,5,8] [3,5,8] w[8,8] w[8,8] w[8,8] w[8,8]", "n_heads=2",
-         "cross_attention: context [3,5,8] does not go with x [2,5,8], needs the same rank and "
-         "batch")],
+         ("cross_attention: context [3,5,8] does not go with x [2,5,8], needs the same rank and "
+          "batch"))],
     "geglu": [("[4,6] w[9,6]", "", "geglu: w [9,6] given, needs [2 F,6] for x [4,6]")],
 }
 

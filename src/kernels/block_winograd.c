@@ -18,7 +18,7 @@
 
 enum {
     MANY_STRIPS = 6,       /* of a thread: then nobody waits long for the last */
-    V_FLOATS = 192 * 1024, /* of a strip: 768 KiB */
+    V_FLOATS = 576 * 1024, /* of a strip: 2.25 MiB, so that the weights are read less often */
     LEAST_STRIP = 16,      /* tiles, or the weights are read too often */
     PARTS = 4,             /* of the channels of a strip, for a thread of phase 0 */
 };

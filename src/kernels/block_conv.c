@@ -20,7 +20,7 @@
 enum {
     SMALL_CONV = 1 << 17,  /* multiply-adds not worth a second thread */
     WIDE_PANELS = 4,       /* channel panels widened together */
-    MOST_CHANNELS = 16,    /* channel panels of one block of sums */
+    MOST_CHANNELS = 32,    /* channel panels of one block of sums */
 };
 
 struct conv_cut {
@@ -85,8 +85,9 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     cut.channels_across = rows_cost(kern, cut.pixels) * cut.channel_panels * 16 <
                           rows_cost(kern, job->cout) * cut.image_panels * 15;
     if (n_threads > 1 && !small)
-        cut.grid = block_grid(cut.pixel_panels, cut.channel_panels,
-                              block_threads(job->groups, n_threads), 3, 2);
+        cut.grid = block_grid_fine(cut.pixel_panels, cut.channel_panels,
+                                   block_threads(job->groups, n_threads), 3, 2,
+                                   job->images * cut.pixels * job->cout * cut.k / SMALL_CONV / 4);
 
     const size_t q = (cut.pixel_panels + cut.grid.n_rows - 1) / cut.grid.n_rows;
     const size_t c = (cut.channel_panels + cut.grid.n_cols - 1) / cut.grid.n_cols;

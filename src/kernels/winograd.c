@@ -4,6 +4,8 @@
  * output transform, would exceed half an ulp of the result. */
 #include "kernels/winograd.h"
 
+#include <string.h>
+
 
 enum {
     LEAST_CHANNELS = 32, /* in and out */
@@ -28,56 +30,58 @@ size_t winograd_packed_floats(size_t cin, size_t cout)
     return WINOGRAD_POSITIONS * ((cout + ANF_PANEL - 1) / ANF_PANEL) * cin * ANF_PANEL;
 }
 
-/* G x for three values. */
-static void weights_1d(const double x[3], double y[6])
-{
-    const double even = x[0] / 24.0 + x[2] / 6.0, odd = x[1] / 12.0;
-    y[0] = x[0] / 4.0;
-    y[1] = -((x[0] + x[2]) + x[1]) / 6.0;
-    y[2] = -((x[0] + x[2]) - x[1]) / 6.0;
-    y[3] = even + odd;
-    y[4] = even - odd;
-    y[5] = x[2];
-}
-
 /* A binary16 value, exactly; infinities and NaN too. */
 static double widen(f16 h)
 {
-    const int exponent = h >> 10 & 31, mantissa = h & 1023;
+    const uint64_t sign = (uint64_t)(h >> 15) << 63, exponent = h >> 10 & 31, mantissa = h & 1023;
+    uint64_t bits;
     double v;
-    if (exponent == 31)
-        v = mantissa ? (double)NAN : (double)INFINITY;
-    else
-        v = exponent ? ldexp(1024 + mantissa, exponent - 25) : ldexp(mantissa, -24);
-    return h >> 15 ? -v : v;
+    if (!exponent) {
+        v = (double)mantissa * 0x1p-24;
+        return sign ? -v : v;
+    }
+    bits = sign | (exponent == 31 ? 2047u : exponent - 15 + 1023) << 52 | mantissa << 42;
+    memcpy(&v, &bits, sizeof v);
+    return v;
 }
 
-static void weights_2d(const f16 *w, float u[WINOGRAD_POSITIONS])
+/* G x for three values of sixteen channels each. */
+static void weights_1d(const double (*x)[ANF_PANEL], size_t step, double (*y)[ANF_PANEL])
 {
-    double columns[WINOGRAD_IN][3], row[WINOGRAD_IN];
-    for (size_t v = 0; v < 3; v++) {
-        const double x[3] = {widen(w[v]), widen(w[3 + v]), widen(w[6 + v])};
-        weights_1d(x, row);
-        for (size_t i = 0; i < WINOGRAD_IN; i++)
-            columns[i][v] = row[i];
-    }
-    for (size_t i = 0; i < WINOGRAD_IN; i++) {
-        weights_1d(columns[i], row);
-        for (size_t j = 0; j < WINOGRAD_IN; j++)
-            u[i * WINOGRAD_IN + j] = (float)row[j];
+    const double(*x1)[ANF_PANEL] = x + step, (*x2)[ANF_PANEL] = x + 2 * step;
+    for (size_t c = 0; c < ANF_PANEL; c++) {
+        const double ends = x[0][c] + x2[0][c], middle = x1[0][c];
+        const double even = x[0][c] / 24.0 + x2[0][c] / 6.0, odd = middle / 12.0;
+        y[0][c] = x[0][c] / 4.0;
+        y[1][c] = -(ends + middle) / 6.0;
+        y[2][c] = -(ends - middle) / 6.0;
+        y[3][c] = even + odd;
+        y[4][c] = even - odd;
+        y[5][c] = x2[0][c];
     }
 }
 
+/* Sixteen channels at once: their results lie side by side. */
 void winograd_pack_weights(size_t cin, size_t cout, const f16 *w, float *packed)
 {
     const size_t panels = (cout + ANF_PANEL - 1) / ANF_PANEL, position = panels * cin * ANF_PANEL;
-    float u[WINOGRAD_POSITIONS];
-    for (size_t c = 0; c < panels * ANF_PANEL; c++)
+    double g[9][ANF_PANEL] = {{0}}, columns[3][WINOGRAD_IN][ANF_PANEL];
+    double rows[WINOGRAD_IN][ANF_PANEL];
+    for (size_t panel = 0; panel < panels; panel++)
         for (size_t ci = 0; ci < cin; ci++) {
-            float *to = packed + (c / ANF_PANEL * cin + ci) * ANF_PANEL + c % ANF_PANEL;
-            if (c < cout)
-                weights_2d(w + (c * cin + ci) * 9, u);
-            for (size_t i = 0; i < WINOGRAD_POSITIONS; i++)
-                to[i * position] = c < cout ? u[i] : 0.0f;
+            float *to = packed + (panel * cin + ci) * ANF_PANEL;
+            for (size_t c = 0; c < ANF_PANEL; c++) {
+                const size_t co = panel * ANF_PANEL + c;
+                for (size_t k = 0; k < 9; k++)
+                    g[k][c] = co < cout ? widen(w[(co * cin + ci) * 9 + k]) : 0.0;
+            }
+            for (size_t v = 0; v < 3; v++)
+                weights_1d((const double(*)[ANF_PANEL])g + v, 3, columns[v]);
+            for (size_t i = 0; i < WINOGRAD_IN; i++) {
+                weights_1d((const double(*)[ANF_PANEL])columns[0] + i, WINOGRAD_IN, rows);
+                for (size_t j = 0; j < WINOGRAD_IN; j++)
+                    for (size_t c = 0; c < ANF_PANEL; c++)
+                        to[(i * WINOGRAD_IN + j) * position + c] = (float)rows[j][c];
+            }
         }
 }

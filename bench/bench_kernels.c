@@ -282,15 +282,7 @@ static double prepare(struct running *r)
                                 .n_threads = pool.n};
     r->conv.x = values(images * groups * cin * size * size);
     r->conv.winograd = winograd_chosen(&r->conv.geom, groups, cout);
-    if (r->conv.winograd) {
-        const size_t n = winograd_packed_floats(cin, cout);
-        float *u = aligned_alloc(64, n * sizeof *u);
-        for (size_t i = 0; u && i < n; i++)
-            u[i] = (float)(i % 17) * 0.125f - 1.0f;
-        r->conv.weights = u;
-    } else {
-        r->conv.weights = values(conv_packed_size(&r->conv.geom, groups, cout));
-    }
+    r->conv.weights = values(conv_packed_size(&r->conv.geom, groups, cout));
     r->conv.y = values(images * groups * cout * out * out);
     for (size_t phase = 0; phase < CONV_PHASES; phase++)
         r->tasks[phase] = conv_tasks(r->kern, &r->conv, phase);

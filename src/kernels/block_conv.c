@@ -198,7 +198,7 @@ static void gather(const struct block *b, size_t k0, size_t kc)
 static const f16 *weights(const struct block *b, size_t k0, size_t panel)
 {
     const size_t at = b->group * b->cut->channel_panels + b->c0 + panel;
-    return (const f16 *)b->job->weights + (at * b->cut->k + k0) * ANF_PANEL;
+    return b->job->weights + (at * b->cut->k + k0) * ANF_PANEL;
 }
 
 static void widen(const struct block *b, size_t k0, size_t kc, size_t panel, size_t n)
@@ -344,7 +344,7 @@ static void depthwise_task(const struct kern *kern, const struct conv_job *job,
         if (job->bias)
             kern->f32_from_f16(job->bias + group, &bias, 1);
         kern->conv_depthwise(g, job->x + i * g->in_h * g->in_w, 
-                             (const f16 *)job->weights + group * cut->k, bias, job->bias != NULL,
+                             job->weights + group * cut->k, bias, job->bias != NULL,
                              job->y + i * cut->pixels, 0, g->out_h);
         if (job->epilogue)
             job->epilogue(job->epilogue_arg, i * cut->pixels, cut->pixels);

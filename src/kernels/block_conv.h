@@ -18,7 +18,7 @@ struct conv_job {
     struct conv_geom geom;        /* of one image and group */
     const f16 *x;                 /* [images][groups*cin][in_h][in_w] */
     bool winograd;                /* see winograd.h; groups = 1 */
-    const void *weights;          /* f16 made by conv_pack_weights, float by winograd_pack_weights */
+    const f16 *weights;           /* made by conv_pack_weights */
     const f16 *bias;              /* [groups*cout], or NULL */
     f16 *y;                       /* [images][groups*cout][out_h][out_w] */
     block_epilogue_fn *epilogue;  /* or NULL */

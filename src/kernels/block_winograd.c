@@ -3,24 +3,30 @@
  * Tiles are counted by rows of tiles, one image after the other.  A strip is some rows of tiles,
  * or, in a wide image, a part of one row.  Of a strip there are
  *
- *     V   [36][cin][tiles]      float32, the transformed input, L2
- *     M   [36][tiles][nv*16]    float32, the products for a group of nv channel panels, L2
+ *     V   [36][cin][tiles]        float32, the transformed input, L2 if it can be
+ *     U   [36][nv][channels][16]  float32, the transformed weights of a group of nv channel panels
+ *                                 and a slice of the input channels, L2
+ *     M   [36][tiles][nv*16]      float32, the products of a group, L2
  *
  * and the 36 matrix products run through the register tile of gemm: channels along the vector,
  * tiles broadcast, so that no number of tiles wastes lanes.
  *
- * With many strips a task is a strip: it transforms its input itself, in the scratch of its thread.
- * With few, phase 0 transforms all strips into shared memory, by parts of their channels, and in
- * phase 1 a task is a strip and a group of output channels. */
+ * Phase 1 multiplies; phase 0 prepares in shared memory what more than one task of phase 1 needs.
+ * With many strips a task is a strip, and transforms its input itself in the scratch of its thread;
+ * with few it is a strip and a group of output channels, and phase 0 transforms the input, by parts
+ * of its channels.  Weights that are small next to a cache and serve several strips are transformed
+ * in phase 0, by groups; others by each task, a slice of the input channels at a time. */
 #include "kernels/block_winograd.h"
 
 #include "kernels/winograd.h"
 
 enum {
+    SLICE = 64,            /* input channels: U of a wide group is 432 KiB */
     MANY_STRIPS = 6,       /* of a thread: then nobody waits long for the last */
     V_FLOATS = 576 * 1024, /* of a strip: 2.25 MiB, so that the weights are read less often */
     LEAST_STRIP = 16,      /* tiles, or the weights are read too often */
     PARTS = 4,             /* of the channels of a strip, for a thread of phase 0 */
+    U_FLOATS = 640 * 1024, /* of all weights, 2.5 MiB: transformed once */
 };
 
 struct wino_cut {
@@ -30,8 +36,9 @@ struct wino_cut {
     size_t strip_tiles;           /* of the largest strip */
     size_t panels, groups, group; /* channel panels, groups of them, panels of the largest group */
     size_t parts;                 /* of the channels of a strip in phase 0 */
-    bool shared;
-    size_t v_ld, v_pos, m_pos;    /* floats from one channel, from one position to the next */
+    bool shared, shared_u;        /* V, U are prepared in phase 0 */
+    size_t slice;                 /* input channels whose weights are transformed together */
+    size_t v_ld, v_pos, u_pos, m_pos; /* floats from one channel, from one position to the next */
 };
 
 /* Channel panels of a group: the widest register tile, unless narrower ones share out better. */
@@ -83,6 +90,10 @@ static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *
     cut.v_ld = (cut.strip_tiles + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
     /* Odd numbers of cache lines: the 36 positions of a tile must not share cache sets. */
     cut.v_pos = g->cin * cut.v_ld + (g->cin * cut.v_ld / ANF_PANEL % 2 ? 0 : ANF_PANEL);
+    cut.shared_u = strips > 1 &&
+                   WINOGRAD_POSITIONS * cut.panels * g->cin * ANF_PANEL <= U_FLOATS;
+    cut.slice = cut.shared_u ? g->cin : block_even(g->cin, SLICE);
+    cut.u_pos = (cut.group * cut.slice | 1) * ANF_PANEL;
     cut.m_pos = (cut.strip_tiles * cut.group | 1) * ANF_PANEL;
     return cut;
 }
@@ -92,28 +103,41 @@ static size_t v_floats(const struct wino_cut *cut)
     return WINOGRAD_POSITIONS * cut->v_pos;
 }
 
+static size_t u_floats(const struct wino_cut *cut)
+{
+    return WINOGRAD_POSITIONS * cut->u_pos;
+}
+
+static size_t input_tasks(const struct wino_cut *cut)
+{
+    return cut->shared ? cut->row_strips * cut->col_strips * cut->parts : 0;
+}
+
 size_t winograd_tasks(const struct kern *kern, const struct conv_job *job, size_t phase)
 {
     if (!job->images || !job->cout || !job->geom.out_h || !job->geom.out_w)
         return 0;
     const struct wino_cut cut = wino_cut(kern, job);
     const size_t strips = cut.row_strips * cut.col_strips;
-    if (!cut.shared)
-        return phase ? strips : 0;
-    return strips * (phase ? cut.groups : cut.parts);
+    if (phase)
+        return cut.shared ? strips * cut.groups : strips;
+    return input_tasks(&cut) + (cut.shared_u ? cut.groups : 0);
 }
 
 size_t winograd_thread_bytes(const struct kern *kern, const struct conv_job *job)
 {
     const struct wino_cut cut = wino_cut(kern, job);
-    const size_t n = WINOGRAD_POSITIONS * cut.m_pos + (cut.shared ? 0 : v_floats(&cut));
-    return n * sizeof(float);
+    const size_t n = WINOGRAD_POSITIONS * cut.m_pos;
+    return (n + (cut.shared_u ? 0 : u_floats(&cut)) + (cut.shared ? 0 : v_floats(&cut))) *
+           sizeof(float);
 }
 
 size_t winograd_shared_bytes(const struct kern *kern, const struct conv_job *job)
 {
     const struct wino_cut cut = wino_cut(kern, job);
-    return cut.shared ? cut.row_strips * cut.col_strips * v_floats(&cut) * sizeof(float) : 0;
+    const size_t strips = cut.row_strips * cut.col_strips;
+    return ((cut.shared ? strips * v_floats(&cut) : 0) +
+            (cut.shared_u ? cut.groups * u_floats(&cut) : 0)) * sizeof(float);
 }
 
 /* ---- one strip ------------------------------------------------------------------------------- */
@@ -162,27 +186,37 @@ static void transform(const struct kern *kern, const struct conv_job *job,
                                  cut->v_pos);
 }
 
-/* Panels q .. q+nv-1 of the strip. */
+/* Weights of panels q .. q+nv-1 and input channels c .. c+n-1. */
+static void transform_weights(const struct kern *kern, const struct conv_job *job,
+                              const struct wino_cut *cut, size_t q, size_t nv, size_t c, size_t n,
+                              float *u)
+{
+    for (size_t i = 0; i < nv; i++)
+        kern->winograd_weights(job->weights + ((q + i) * job->geom.cin + c) * 9 * ANF_PANEL, n,
+                               u + i * n * ANF_PANEL, cut->u_pos);
+}
+
+/* Panels q .. q+nv-1 of the strip.  The weights of the next slice are asked for meanwhile. */
 static void multiply(const struct kern *kern, const struct conv_job *job,
                      const struct wino_cut *cut, const struct strip *s, size_t q, size_t nv,
-                     const float *v, float *m)
+                     const float *v, float *u, float *m)
 {
-    const size_t cin = job->geom.cin, panel = cin * ANF_PANEL, h = block_even(s->n, kern->mr);
-    const size_t kc = block_even(cin, 2 * kern->kc), ldm = nv * ANF_PANEL;
-    const float *weights = job->weights;
-    for (size_t pos = 0; pos < WINOGRAD_POSITIONS; pos++) {
-        const float *b = weights + (pos * cut->panels + q) * panel;
-        const float *ahead = pos + 1 < WINOGRAD_POSITIONS ? b + cut->panels * panel : b;
-        for (size_t k = 0; k < cin; k += kc)
-            for (size_t i = 0; i < s->n; i += h) {
-                if (!k) /* counted in halves */
-                    block_prefetch((const f16 *)(const void *)ahead, 2 * panel, nv, 2 * cin, i / h,
-                                   (s->n + h - 1) / h);
-                kern->gemm_tile(block_least(h, s->n - i), nv, block_least(kc, cin - k),
-                                v + pos * cut->v_pos + k * cut->v_ld + i, cut->v_ld,
-                                b + k * ANF_PANEL, panel, m + pos * cut->m_pos + i * ldm, ldm,
-                                k > 0);
-            }
+    const size_t cin = job->geom.cin, h = block_even(s->n, kern->mr), ldm = nv * ANF_PANEL;
+    for (size_t c = 0; c < cin; c += cut->slice) {
+        const size_t n = block_least(cut->slice, cin - c), panel = n * ANF_PANEL, next = c + n;
+        if (!cut->shared_u)
+            transform_weights(kern, job, cut, q, nv, c, n, u);
+        for (size_t pos = 0; pos < WINOGRAD_POSITIONS; pos++) {
+            if (next < cin)
+                block_prefetch(job->weights + (q * cin + next) * 9 * ANF_PANEL,
+                               cin * 9 * ANF_PANEL, nv, block_least(cut->slice, cin - next) * 9,
+                               pos, WINOGRAD_POSITIONS);
+            for (size_t i = 0; i < s->n; i += h)
+                kern->gemm_tile(block_least(h, s->n - i), nv, n,
+                                v + pos * cut->v_pos + c * cut->v_ld + i, cut->v_ld,
+                                u + pos * cut->u_pos, panel, m + pos * cut->m_pos + i * ldm, ldm,
+                                c > 0);
+        }
     }
 }
 
@@ -234,26 +268,50 @@ static void store(const struct kern *kern, const struct conv_job *job, const str
     }
 }
 
+/* Phase 0: a part of the channels of a strip, or the weights of a group. */
+static void prepare(const struct kern *kern, const struct conv_job *job,
+                    const struct wino_cut *cut, size_t task, float *v, float *u)
+{
+    const size_t cin = job->geom.cin, n_input = input_tasks(cut);
+    if (task < n_input) {
+        const size_t part = task % cut->parts;
+        const struct strip s = strip_at(cut, task / cut->parts);
+        transform(kern, job, cut, &s, block_start(cin, cut->parts, part),
+                  block_start(cin, cut->parts, part + 1), v + task / cut->parts * v_floats(cut));
+        return;
+    }
+    task -= n_input;
+    const size_t q = block_start(cut->panels, cut->groups, task);
+    transform_weights(kern, job, cut, q, block_start(cut->panels, cut->groups, task + 1) - q, 0, cin,
+                      u + task * u_floats(cut));
+}
+
 void winograd_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
                    void *shared, void *own)
 {
     const struct wino_cut cut = wino_cut(kern, job);
-    const size_t cin = job->geom.cin, per_strip = !cut.shared ? 1 : phase ? cut.groups : cut.parts;
-    const size_t part = task % per_strip;
-    const struct strip s = strip_at(&cut, task / per_strip);
-    float *m = own, *v = m + WINOGRAD_POSITIONS * cut.m_pos;
-    if (cut.shared)
-        v = (float *)shared + task / per_strip * v_floats(&cut);
-    if (!phase || !cut.shared)
-        transform(kern, job, &cut, &s, block_start(cin, cut.parts, part),
-                  block_start(cin, cut.parts, part + 1), v);
-    if (!phase)
+    const size_t strips = cut.row_strips * cut.col_strips;
+    float *all_v = shared, *all_u = all_v;
+    if (cut.shared && cut.shared_u)
+        all_u += strips * v_floats(&cut);
+    if (!phase) {
+        prepare(kern, job, &cut, task, all_v, all_u);
         return;
-    const size_t first = cut.shared ? part : 0, end = cut.shared ? part + 1 : cut.groups;
+    }
+    float *m = own, *u = m + WINOGRAD_POSITIONS * cut.m_pos;
+    float *v = u + (cut.shared_u ? 0 : u_floats(&cut));
+    const size_t index = cut.shared ? task / cut.groups : task;
+    const size_t first = cut.shared ? task % cut.groups : 0;
+    const size_t end = cut.shared ? first + 1 : cut.groups;
+    const struct strip s = strip_at(&cut, index);
+    if (cut.shared)
+        v = all_v + index * v_floats(&cut);
+    else
+        transform(kern, job, &cut, &s, 0, job->geom.cin, v);
     for (size_t i = first; i < end; i++) {
         const size_t q = block_start(cut.panels, cut.groups, i);
         const size_t nv = block_start(cut.panels, cut.groups, i + 1) - q;
-        multiply(kern, job, &cut, &s, q, nv, v, m);
+        multiply(kern, job, &cut, &s, q, nv, v, cut.shared_u ? all_u + i * u_floats(&cut) : u, m);
         store(kern, job, &cut, &s, q, nv, m);
     }
 }

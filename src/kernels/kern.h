@@ -106,6 +106,9 @@ typedef void conv_depthwise_fn(const struct conv_geom *g, const f16 *x, const f1
  *     v[(6i + j)*v_pos + r*n_cols + c] = V[i][j] of tile (row + r, col + c) */
 typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t row, size_t n_rows,
                                size_t col, size_t n_cols, float *v, size_t v_pos);
+/* U of the kernels of sixteen output channels j, in the order of packed weights, for ci < n:
+ *     u[(6i + k)*u_pos + 16ci + j] = U[i][k] of w[(9ci + 3r + c)*16 + j], kernel row r, column c */
+typedef void winograd_weights_fn(const f16 *w, size_t n, float *u, size_t u_pos);
 /* Output of n_tiles neighbouring tiles of one row of tiles, for n_channels <= 16 channels c:
  *     y[c*y_channel + i*y_row + 4t + j] = round((A' M A)[i][j] of tile t + bias[c])
  * for i < rows <= 4 and 4t + j < cols, with M[i][j] = m[(6i + j)*m_pos + t*m_tile + c]; all sixteen

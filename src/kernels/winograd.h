@@ -8,9 +8,12 @@
  *     U = G g G',    V = B' d B,    M[i][j] = chain over input channels ascending of
  *     fma(U[i][j], V[i][j], s) from zero,    y = A' M A
  *
- * and the bias is added to y, which is then rounded once.  Everything but U is float32, in the
- * order of operations of the functions below, columns of a matrix first and then its rows; U is
- * computed in double and rounded to float32.
+ * and the bias is added to y, which is then rounded once.  All of it is float32, in the order of
+ * operations of the functions below, columns of a matrix first and then its rows.
+ *
+ * U is made while the program runs, a cache block at a time: in float32 it has eight times the
+ * bytes of the kernels, and reading them would take longer than making them.  In binary16 its error
+ * would exceed half an ulp of the result.
  *
  * Which convolutions are done this way follows from their shape alone, whatever the batch, the
  * instruction set, the threads: it can be seen in the bits. */
@@ -39,9 +42,18 @@ bool winograd_possible(const struct conv_geom *g);
  * tiles the larger weights are read for too little. */
 bool winograd_chosen(const struct conv_geom *g, size_t groups, size_t cout);
 
-/* U of w [cout][cin][3][3] as panels [36][ceil(cout/16)][cin][16], zeros past cout. */
-size_t winograd_packed_floats(size_t cin, size_t cout);
-void winograd_pack_weights(size_t cin, size_t cout, const f16 *w, float *packed);
+/* G x for three values. */
+static inline void winograd_weights_1d(const float x[3], float y[6])
+{
+    const float ends = x[0] + x[2], even = fmaf(x[2], 1.0f / 6.0f, x[0] * (1.0f / 24.0f));
+    const float odd = x[1] * (1.0f / 12.0f);
+    y[0] = x[0] * 0.25f;
+    y[1] = (ends + x[1]) * (-1.0f / 6.0f);
+    y[2] = (ends - x[1]) * (-1.0f / 6.0f);
+    y[3] = even + odd;
+    y[4] = even - odd;
+    y[5] = x[2];
+}
 
 /* B' x for six values. */
 static inline void winograd_input_1d(const float x[6], float y[6])

@@ -335,19 +335,33 @@ static void winograd_tile(const struct conv_geom *g, const f16 *x, size_t oy, si
     }
 }
 
-/* y, the plane of output channel co, in the tile at (oy, ox). */
-static void winograd_pixels(const struct conv_geom *g, size_t co, size_t panels, const float *u,
+/* U of one kernel. */
+static void winograd_kernel(const struct filter *f, size_t co, size_t ci,
+                            float u[WINOGRAD_IN][WINOGRAD_IN])
+{
+    float g[3], t[WINOGRAD_IN], columns[WINOGRAD_IN][3];
+    for (size_t c = 0; c < 3; c++) {
+        for (size_t r = 0; r < 3; r++)
+            g[r] = filter_at(f, co, ci, r, c);
+        winograd_weights_1d(g, t);
+        for (size_t i = 0; i < WINOGRAD_IN; i++)
+            columns[i][c] = t[i];
+    }
+    for (size_t i = 0; i < WINOGRAD_IN; i++)
+        winograd_weights_1d(columns[i], u[i]);
+}
+
+/* y, a plane, in the tile at (oy, ox). */
+static void winograd_pixels(const struct conv_geom *g, float (*u)[WINOGRAD_IN][WINOGRAD_IN],
                             float (*v)[WINOGRAD_IN][WINOGRAD_IN], const f16 *bias, f16 *y,
                             size_t oy, size_t ox)
 {
     float m[WINOGRAD_IN], s[WINOGRAD_OUT], z[WINOGRAD_OUT][WINOGRAD_IN];
     for (size_t j = 0; j < WINOGRAD_IN; j++) {
         for (size_t i = 0; i < WINOGRAD_IN; i++) {
-            const size_t panel = (i * WINOGRAD_IN + j) * panels + co / ANF_PANEL;
             m[i] = 0;
             for (size_t ci = 0; ci < g->cin; ci++)
-                m[i] = fmaf(u[(panel * g->cin + ci) * ANF_PANEL + co % ANF_PANEL], v[ci][i][j],
-                            m[i]);
+                m[i] = fmaf(u[ci][i][j], v[ci][i][j], m[i]);
         }
         winograd_output_1d(m, s);
         for (size_t i = 0; i < WINOGRAD_OUT; i++)
@@ -357,28 +371,31 @@ static void winograd_pixels(const struct conv_geom *g, size_t co, size_t panels,
         winograd_output_1d(z[i], s);
         for (size_t j = 0; j < WINOGRAD_OUT && ox + j < g->out_w; j++)
             y[(oy + i) * g->out_w + ox + j] =
-                f32_to_f16(bias ? s[j] + f16_to_f32(bias[co]) : s[j]);
+                f32_to_f16(bias ? s[j] + f16_to_f32(*bias) : s[j]);
     }
 }
 
-static anf_status winograd_all(const struct op_eval *e, const struct conv_geom *g)
+/* Convolutions that Winograd's formula computes. */
+static anf_status winograd_all(const struct op_eval *e, const struct conv_geom *g,
+                               const struct filter *f)
 {
     const size_t cout = (size_t)e->out.shape.dim[1], images = (size_t)e->out.shape.dim[0];
-    const size_t pixels = g->out_h * g->out_w, panels = (cout + ANF_PANEL - 1) / ANF_PANEL;
+    const size_t pixels = g->out_h * g->out_w;
     const f16 *x = e->x[0], *bias = op_has(&e->call, 2) ? e->x[2] : NULL;
     f16 *y = e->y;
-    float *u = arena_alloc(e->scratch, winograd_packed_floats(g->cin, cout) * sizeof *u);
+    float(*u)[WINOGRAD_IN][WINOGRAD_IN] = arena_alloc(e->scratch, cout * g->cin * sizeof *u);
     float(*v)[WINOGRAD_IN][WINOGRAD_IN] = arena_alloc(e->scratch, g->cin * sizeof *v);
     if (!u || !v)
         return ANF_E_NOMEM;
-    winograd_pack_weights(g->cin, cout, e->x[1], u);
+    for (size_t i = 0; i < cout * g->cin; i++)
+        winograd_kernel(f, i / g->cin, i % g->cin, u[i]);
     for (size_t n = 0; n < images; n++)
         for (size_t oy = 0; oy < g->out_h; oy += WINOGRAD_OUT)
             for (size_t ox = 0; ox < g->out_w; ox += WINOGRAD_OUT) {
                 winograd_tile(g, x + n * g->cin * g->in_h * g->in_w, oy, ox, v);
                 for (size_t co = 0; co < cout; co++)
-                    winograd_pixels(g, co, panels, u, v, bias, y + (n * cout + co) * pixels, oy,
-                                    ox);
+                    winograd_pixels(g, u + co * g->cin, v, bias ? bias + co : NULL,
+                                    y + (n * cout + co) * pixels, oy, ox);
             }
     return ANF_OK;
 }
@@ -388,6 +405,8 @@ static anf_status conv_all(const struct op_eval *e, const struct conv_geom *g, s
 {
     const struct conv_attrs *a = e->call.attrs;
     size_t groups = (size_t)a->groups, cout = (size_t)e->out.shape.dim[1] / groups;
+    if (winograd_chosen(g, groups, cout))
+        return winograd_all(e, g, &f);
     const f16 *x = e->x[0], *w = f.w, *bias = op_has(&e->call, 2) ? e->x[2] : NULL;
     f16 *y = e->y;
     for (int64_t n = 0; n < e->out.shape.dim[0]; n++)
@@ -412,8 +431,6 @@ static anf_status ref_conv(const struct op_eval *e)
         .stride_h = stride, .stride_w = stride, .dil_h = dilation, .dil_w = dilation,
         .up_h = 1, .up_w = 1, .pad_h = (ptrdiff_t)a->pad, .pad_w = (ptrdiff_t)a->pad,
     };
-    if (winograd_chosen(&g, (size_t)a->groups, (size_t)y->dim[1]))
-        return winograd_all(e, &g);
     struct filter f = {e->x[1], cin * kh * kw, kh * kw, kh, kw, false};
     return conv_all(e, &g, f, dims_product(w, 0, 4) / (size_t)a->groups);
 }
@@ -496,6 +513,7 @@ static const struct op_case conv_transpose_cases[] = {
     {"[1,2,6,6] w[2,3,3,3]", "pad=3"},                    /* pads more than the kernel reaches */
     {"[1,5,4,37] w[5,1,4,4]", "stride=2, pad=1, groups=5"},
     {"[1,17,5,7] w[17,19,3,3] w[19]", "stride=2, pad=1"},
+    {"[1,32,9,10] w[32,33,3,3] w[33]", "pad=1"},          /* Winograd */
 };
 
 OP_DEF(conv_transpose) = {

@@ -8,6 +8,7 @@
 #include "kernels/block_attention.h"
 #include "kernels/block_conv.h"
 #include "kernels/move.h"
+#include "kernels/winograd.h"
 #include "program/exec_table.h"
 #include "program/pack.h"
 
@@ -161,9 +162,16 @@ static void conv_worker(void *arg, size_t task, size_t thread)
 static struct conv_job conv_job_of(const struct program *p, const struct instr *i)
 {
     const struct conv_param *c = PARAM(p, i, conv_param);
-    return (struct conv_job){
-        .winograd = c->winograd != 0, .images = (size_t)c->images, .groups = (size_t)c->groups, .cout = (size_t)c->cout,
-        .geom = conv_geom_of(c)};
+    struct conv_job job = {
+        .images = (size_t)c->images, .groups = (size_t)c->groups, .cout = (size_t)c->cout,
+        .geom = {.cin = (size_t)c->cin, .in_h = (size_t)c->in_h, .in_w = (size_t)c->in_w,
+                 .out_h = (size_t)c->out_h, .out_w = (size_t)c->out_w, .kh = (size_t)c->kh,
+                 .kw = (size_t)c->kw, .stride_h = (size_t)c->stride_h,
+                 .stride_w = (size_t)c->stride_w, .dil_h = (size_t)c->dil_h,
+                 .dil_w = (size_t)c->dil_w, .up_h = (size_t)c->up_h, .up_w = (size_t)c->up_w,
+                 .pad_h = (ptrdiff_t)c->pad_h, .pad_w = (ptrdiff_t)c->pad_w}};
+    job.winograd = winograd_chosen(&job.geom, job.groups, job.cout);
+    return job;
 }
 
 void exec_conv(struct exec *x, const struct instr *i)

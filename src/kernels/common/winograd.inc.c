@@ -114,6 +114,36 @@ static void ISA(winograd_input)(const struct conv_geom *g, const f16 *x, size_t 
         }
 }
 
+VFN void ISA(wino_weights_1d)(vf x0, vf x1, vf x2, vf y[6])
+{
+    const vf sixth = v_set(-1.0f / 6.0f), ends = v_add(x0, x2);
+    const vf even = v_fma(x2, v_set(1.0f / 6.0f), v_mul(x0, v_set(1.0f / 24.0f)));
+    const vf odd = v_mul(x1, v_set(1.0f / 12.0f));
+    y[0] = v_mul(x0, v_set(0.25f));
+    y[1] = v_mul(v_add(ends, x1), sixth);
+    y[2] = v_mul(v_sub(ends, x1), sixth);
+    y[3] = v_add(even, odd);
+    y[4] = v_sub(even, odd);
+    y[5] = x2;
+}
+
+static void ISA(winograd_weights)(const f16 *w, size_t n, float *u, size_t u_pos)
+{
+    for (; n; n--, w += 9 * ANF_PANEL, u += ANF_PANEL)
+        for (size_t l = 0; l < ANF_PANEL; l += VL) {
+            vf z[3][6], y[6];
+            UNROLL for (size_t c = 0; c < 3; c++)
+                ISA(wino_weights_1d)(v_load_f16(w + c * ANF_PANEL + l),
+                                     v_load_f16(w + (3 + c) * ANF_PANEL + l),
+                                     v_load_f16(w + (6 + c) * ANF_PANEL + l), z[c]);
+            UNROLL for (size_t i = 0; i < 6; i++) {
+                ISA(wino_weights_1d)(z[0][i], z[1][i], z[2][i], y);
+                UNROLL for (size_t k = 0; k < 6; k++)
+                    v_store(u + (i * 6 + k) * u_pos + l, y[k]);
+            }
+        }
+}
+
 /* One tile of sixteen channels, rounded: [channel][pixel]. */
 VFN void ISA(wino_tile)(const float *m, size_t m_pos, const float *bias, f16 turned[16 * 16])
 {

@@ -45,9 +45,10 @@ static void run_tasks(struct exec *x, size_t n_threads, size_t n_tasks, task_fn 
         fn(arg, t, 0);
 }
 
+/* Nothing where no instruction asked for any: 0 bytes past NULL is no address in C. */
 static void *own_scratch(const struct exec *x, size_t thread)
 {
-    return x->own + thread * x->own_bytes;
+    return x->own ? x->own + thread * x->own_bytes : NULL;
 }
 
 /* ---- elementwise ----------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+import oracle_winograd
 from bounds import Bounded, U, half_ulp, rounded, to_half
 from oracle_elementwise import exact_gelu
 from oracle_norms import softmax_of
@@ -76,7 +77,11 @@ def _correlate(x, w, bias, stride, pad, dilation, groups):
 
 
 def conv(x, weight, bias=None, *, stride=1, pad=0, dilation=1, groups=1):
-    return _correlate(x, weight, bias, stride, (pad, pad), dilation, groups)
+    y = _correlate(x, weight, bias, stride, (pad, pad), dilation, groups)
+    if not oracle_winograd.is_chosen(x, weight, stride, pad, dilation, groups):
+        return y
+    return Bounded(oracle_winograd.where_not_finite(x, weight, bias, pad, y.v),
+                   oracle_winograd.error(x, weight, bias, pad, y.v.shape))
 
 
 def conv_transpose(x, weight, bias=None, *, stride=1, pad=0, dilation=1, groups=1):

@@ -206,8 +206,19 @@ def bmm(g, op):
     return [a, g.constant(*batch, a.shape[-1], g.pick(SIZES[:8]))], {}
 
 
+def winograd_conv(g):
+    """Large enough for Winograd's formula, which nothing else in a random graph is."""
+    c, cout = g.whole(32, 34), g.whole(32, 34)
+    x = g.leaf((1, c, g.whole(9, 13), g.whole(9, 13)), constant=False)
+    bias = g.constant(cout) if g.yes() else None
+    return [x, g.constant(cout, c, 3, 3), bias], {"pad": g.whole(1, 2)}
+
+
 def conv(g, op):
-    x, transposed = g.taken_rank(4, 4), op == "conv_transpose"
+    transposed = op == "conv_transpose"
+    if not transposed and g.whole(0, 3) == 0:
+        return winograd_conv(g)
+    x = g.taken_rank(4, 4)
     _, c, h, w = x.shape
     groups = g.pick([d for d in range(1, c + 1) if c % d == 0])
     cout, kh, kw = g.whole(1, 3), g.whole(1, 4), g.whole(1, 4)

@@ -93,6 +93,8 @@ def conv_transpose(x, weight, bias=None, *, stride=1, pad=0, dilation=1, groups=
     by_group = weight.reshape(groups, c // groups, *weight.shape[1:])
     turned = by_group.swapaxes(1, 2)[..., ::-1, ::-1].reshape(-1, c // groups, *weight.shape[2:])
     pads = tuple(dilation * (k - 1) - pad for k in weight.shape[2:])
+    if stride == 1 and pads[0] == pads[1] >= 0:  # a convolution like any other
+        return conv(x, turned, bias, pad=pads[0], dilation=dilation, groups=groups)
     return _correlate(spread, turned, bias, 1, pads, dilation, groups)
 
 

@@ -5,13 +5,13 @@ Of finite operands the value is that of the plain convolution.  The bound follow
 docs/numerics.md, U = G g G', V = B' d B, M = sum of U V, y = A' M A, with every coefficient and
 every operand replaced by its magnitude:
 
-    U            1 rounding
+    U            4 on each way through the two passes of G, one of them of a constant
     V            4 on each way through the two passes of B'
     M            a chain of cin fused multiply-adds
     y            6 on each way through the two passes of A', then the bias
 
-which with one for second-order terms (and for what double loses in U) is (cin + 13) u of
-|A'| (sum of |U| |B'| |d| |B|) |A|.
+which with one for second-order terms is (cin + 20) u of
+|A'| (sum of |G| |g| |G'| |B'| |d| |B|) |A|.
 """
 import numpy as np
 
@@ -20,6 +20,8 @@ from bounds import U
 LEAST_CHANNELS, LEAST_TILES = 32, 9
 INPUT = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
                   [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], np.float64)
+WEIGHTS = np.array([[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6],
+                    [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]], np.float64)
 OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0],
                    [0, 1, -1, 8, -8, 1]], np.float64)
 
@@ -40,16 +42,28 @@ def _both_axes(one_axis, x):
     return one_axis(one_axis(x).swapaxes(0, 1)).swapaxes(0, 1)
 
 
+def _single(x):
+    return np.asarray(x, np.float32).astype(np.float64)
+
+
 def _weights(g):
-    """G along the first axis, as the library computes it: zeros and NaN are where it has them."""
-    even, odd = g[0] / 24 + g[2] / 6, g[1] / 12
-    return np.stack([g[0] / 4, -((g[0] + g[2]) + g[1]) / 6, -((g[0] + g[2]) - g[1]) / 6,
-                     even + odd, even - odd, g[2]])
+    """G along the first axis, rounded as the library does: zeros and NaN are where it has them."""
+    sixth, twelfth, part = (_single(1 / d) for d in (6, 12, 24))
+    ends, odd = _single(g[0] + g[2]), _single(g[1] * twelfth)
+    even = _single(g[2] * sixth + _single(g[0] * part))
+    return np.stack([g[0] / 4, _single(_single(ends + g[1]) * -sixth),
+                     _single(_single(ends - g[1]) * -sixth), _single(even + odd),
+                     _single(even - odd), g[2]])
 
 
 def transformed_weights(weight):
     """[cout,cin,3,3] to U [6,6,cout,cin]"""
     return _both_axes(_weights, weight.transpose(2, 3, 0, 1))
+
+
+def weight_magnitudes(weight):
+    """|G| |g| |G'| [6,6,cout,cin]"""
+    return _both_axes(_magnitudes(WEIGHTS), np.abs(weight.transpose(2, 3, 0, 1)))
 
 
 def _input(x):
@@ -88,11 +102,11 @@ def _convolved(u, tiles, of_input, of_output):
 
 def unit(cin):
     """What one of the magnitudes may lose."""
-    return (cin + 13) * U
+    return (cin + 20) * U
 
 
 def magnitude(x, u, pad):
-    """|A'| (sum of |u| |B'| |d| |B|) |A|, all tiles in full."""
+    """|A'| (sum of u |B'| |d| |B|) |A|, all tiles in full, for u as of weight_magnitudes."""
     return _convolved(np.abs(u), np.abs(_input_tiles(x, pad)), _magnitudes(INPUT),
                       _magnitudes(OUTPUT))
 
@@ -100,7 +114,7 @@ def magnitude(x, u, pad):
 def error(x, weight, bias, pad, shape):
     """What float32 may add, for a result of `shape`."""
     rows, cols = shape[2:]
-    total = magnitude(x, transformed_weights(weight), pad)[:, :, :rows, :cols]
+    total = magnitude(x, weight_magnitudes(weight), pad)[:, :, :rows, :cols]
     if bias is not None:
         total = total + np.abs(bias)[:, None, None]
     return unit(x.shape[1]) * total

@@ -1,7 +1,7 @@
 /* What the files of the extension aneforge._core share.
  *
- *   - Only the limited API of CPython 3.11 and the public header of the library are used: one binary
- *     serves every later CPython.
+ *   - Only the limited API of CPython 3.11 and the public header of the library are used: one
+ *     binary serves every later CPython.
  *   - A Tensor is a reference to a node of an immutable graph kept here.  A node is checked when it
  *     is made, by building that one operator in a scratch graph of the library, so a mistake is an
  *     exception at the line that made it.  af.compile replays the nodes that its outputs reach.
@@ -16,7 +16,7 @@
 
 #include "aneforge.h"
 
-/* ---- core_module.c ---- */
+/* ---- core_module.c --------------------------------------------------------------------------- */
 
 /* The one context, made at the first call from ANEFORGE_THREADS and ANEFORGE_ISA. */
 anf_ctx *core_ctx(void);
@@ -37,7 +37,7 @@ void core_free_object(PyObject *self);
 /* For __reduce__ of objects that live in this process only. */
 PyObject *core_refuse_pickle(PyObject *self, PyObject *unused);
 
-/* ---- core_array.c ---- */
+/* ---- core_array.c ---------------------------------------------------------------------------- */
 
 enum core_cast {
     CORE_FLOATS,  /* float16, float32, float64 as they are; anything else is a TypeError */
@@ -55,7 +55,7 @@ int core_borrow(struct core_array *a, PyObject *o, enum core_cast cast, const ch
 void core_return(struct core_array *a);
 PyObject *core_address(PyObject *module, PyObject *o);
 
-/* ---- core_node.c ---- */
+/* ---- core_node.c ----------------------------------------------------------------------------- */
 
 enum node_kind { NODE_INPUT, NODE_IMAGE, NODE_CONST, NODE_SCALAR, NODE_OP };
 
@@ -86,7 +86,7 @@ void node_drop(struct node *n);
 /* The graph that computes `outs`: the last tensor of one output, or outputs marked in order. */
 int node_replay(struct node *const *outs, int n, anf_graph **graph, anf_tensor *out);
 
-/* ---- core_tensor.c ---- */
+/* ---- core_tensor.c --------------------------------------------------------------------------- */
 
 extern PyTypeObject *core_tensor_type;
 int core_tensor_init(PyObject *module);
@@ -95,7 +95,7 @@ PyObject *core_op(PyObject *module, PyObject *args);
 PyObject *core_input(PyObject *module, PyObject *args);
 PyObject *core_image_input(PyObject *module, PyObject *args);
 
-/* ---- core_model.c and core_state.c ---- */
+/* ---- core_model.c and core_state.c ----------------------------------------------------------- */
 
 /* A model shared by a Model, its states and the calls that run now. */
 struct handle {

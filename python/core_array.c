@@ -39,9 +39,9 @@ static int dtype_of(const char *format, Py_ssize_t size)
     static const anf_dtype without[] = {ANF_U8, ANF_U16, ANF_U32, ANF_U64};
     int log2 = size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : size == 8 ? 3 : -1;
     if (log2 >= 0 && strchr("bhilq", *format))
-        return with_sign[log2];
+        return (int)with_sign[log2];
     if (log2 >= 0 && strchr("BHILQ", *format))
-        return without[log2];
+        return (int)without[log2];
     return UNKNOWN;
 }
 
@@ -114,7 +114,8 @@ static int borrow_buffer(struct core_array *a, PyObject *o, enum core_cast cast,
     const char *wanted = dtype < 0 ? "" : cast_needed(dtype, cast);
     if (dtype == FOREIGN_ORDER) {
         PyErr_Format(PyExc_TypeError,
-                     "%s: is in the other byte order; use a.astype(a.dtype.newbyteorder('='))", what);
+                     "%s: is in the other byte order; use a.astype(a.dtype.newbyteorder('='))",
+                     what);
     } else if (wanted && (!*wanted || again)) {
         refuse(o, cast, what);
     } else if (wanted) {

@@ -1,8 +1,8 @@
 /* Model: a compiled program, callable.
  *
- *   - The program is shared through a counted handle by the Model, its states and the calls that run,
- *     so release() during a call in another thread frees it when that call ends, and memory lent as
- *     a view stays valid.
+ *   - The program is shared through a counted handle by the Model, its states and the calls that
+ *     run, so release() during a call in another thread frees it when that call ends, and memory
+ *     lent as a view stays valid.
  *   - A call reads dense arrays where they lie and writes into fresh float32 arrays of NumPy; the
  *     GIL is released in between, so several threads may call one model at once.
  *   - A compile gives signal handlers a chance to run after each of its steps. */
@@ -39,7 +39,7 @@ static struct model *of(PyObject *self)
     return (struct model *)(void *)self;
 }
 
-/* ---- making and releasing --------------------------------------------------------------------- */
+/* ---- making and releasing -------------------------------------------------------------------- */
 
 /* Takes the program. */
 static PyObject *model_new(anf_model *program)
@@ -168,7 +168,7 @@ static PyObject *model_save(PyObject *self, PyObject *given)
     return st == ANF_OK ? Py_NewRef(Py_None) : core_raise(st, anf_last_error());
 }
 
-/* ---- calling ---------------------------------------------------------------------------------- */
+/* ---- calling --------------------------------------------------------------------------------- */
 
 static int borrow_inputs(const anf_model *m, PyObject *args, struct core_array *lent,
                          anf_array *inputs, int n)
@@ -278,7 +278,7 @@ static PyObject *model_call(PyObject *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
-/* ---- the state behind the views --------------------------------------------------------------- */
+/* ---- the state behind the views -------------------------------------------------------------- */
 
 static PyObject *default_state(PyObject *self)
 {
@@ -325,7 +325,7 @@ static PyObject *model_new_state(PyObject *self, PyObject *unused)
     return alive(self) ? core_state_new(of(self)->handle) : NULL;
 }
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static anf_status write_explain(const void *model, anf_sink sink, void *user)
 {
@@ -404,11 +404,12 @@ static PyObject *model_load(PyObject *unused, PyObject *path)
     return result;
 }
 
-/* ---- the type --------------------------------------------------------------------------------- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
     {"release", model_release, METH_NOARGS,
-     "release()\n--\n\nFree the program. Views already taken stay valid; calls raise RuntimeError."},
+     "release()\n--\n\nFree the program. Views already taken stay valid; calls raise "
+     "RuntimeError."},
     {"save", model_save, METH_O, "save(path)\n--\n\nWrite the compiled model to one file."},
     {"load", model_load, METH_O | METH_STATIC,
      "load(path)\n--\n\nRead a model that save wrote, on any machine: the same results."},

@@ -179,8 +179,8 @@ PyObject *core_refuse_pickle(PyObject *self, PyObject *unused)
 {
     (void)unused;
     PyErr_Format(PyExc_TypeError,
-                 "a %S cannot be pickled or copied: save a compiled model with Model.save(path) and "
-                 "read it with Model.load(path)",
+                 "a %S cannot be pickled or copied: save a compiled model with Model.save(path) "
+                 "and read it with Model.load(path)",
                  (PyObject *)Py_TYPE(self));
     return NULL;
 }

@@ -1,7 +1,8 @@
 /* Nodes: the graph behind Tensors.
  *
  *   - A node never changes after it is made, apart from its reference count and the two fields a
- *     walk uses; both walks (dropping, replaying) are loops, so a graph may be deeper than the stack.
+ *     walk uses; both walks (dropping, replaying) are loops, so a graph may be deeper than the
+ *     stack.
  *   - A scratch graph holds one operator over input ports of the right shapes: it says what the
  *     result's shape is, or what is wrong, in the library's words, and no weight is copied for it.
  *   - A constant keeps its elements as given: the library rounds each once, when it compiles. */
@@ -60,7 +61,7 @@ static size_t count(anf_dims d)
     return n;
 }
 
-/* ---- one node in a graph of the library ------------------------------------------------------- */
+/* ---- one node in a graph of the library ------------------------------------------------------ */
 
 static anf_tensor put_image(anf_graph *g, const struct node *n)
 {
@@ -140,7 +141,7 @@ static struct node *checked(struct node *n)
     return NULL;
 }
 
-/* ---- making ----------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 struct node *node_input(anf_dims shape)
 {
@@ -212,7 +213,7 @@ struct node *node_op(int op, struct node **in, int n_in, anf_attr *attrs, int n_
     return checked(n);
 }
 
-/* ---- replaying -------------------------------------------------------------------------------- */
+/* ---- replaying ------------------------------------------------------------------------------- */
 
 static int by_age(const void *a, const void *b)
 {

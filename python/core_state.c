@@ -56,7 +56,8 @@ static int refuse_running(const struct state *s, const char *what)
 {
     if (s->running)
         PyErr_Format(PyExc_RuntimeError,
-                     "%s: this state is running in another thread; use Model.new_state() per thread",
+                     "%s: this state is running in another thread; use Model.new_state() per "
+                     "thread",
                      what);
     return s->running ? -1 : 0;
 }
@@ -78,7 +79,7 @@ PyObject *core_state_execute(PyObject *self, PyObject *unused)
     return st == ANF_OK ? Py_NewRef(Py_None) : core_raise(st, anf_last_error());
 }
 
-/* ---- views ------------------------------------------------------------------------------------ */
+/* ---- views ----------------------------------------------------------------------------------- */
 
 static int view_getbuffer(PyObject *self, Py_buffer *b, int flags)
 {
@@ -129,7 +130,8 @@ static int find_port(const anf_model *m, PyObject *which, bool output)
         return -1;
     if (one.dim[0] >= 0 && one.dim[0] < n)
         return (int)one.dim[0];
-    PyErr_Format(PyExc_IndexError, "%s_view: the model has %d %ss, given %R", kind, n, kind, which);
+    PyErr_Format(PyExc_IndexError, "%s_view: the model has %d %ss, given %R", kind, n, kind,
+                 which);
     return -1;
 }
 
@@ -204,7 +206,7 @@ static PyObject *state_share(PyObject *self, PyObject *args)
     return st == ANF_OK ? Py_NewRef(Py_None) : core_raise(st, anf_last_error());
 }
 
-/* ---- the types -------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
     {"input_view", state_input_view, METH_VARARGS,
@@ -227,7 +229,9 @@ int core_state_init(PyObject *module)
         {Py_tp_doc, (void *)(uintptr_t)doc}, {0, NULL},
     };
     static PyType_Slot view_slots[] = {
-        CORE_SLOT(Py_tp_dealloc, view_dealloc), CORE_SLOT(Py_bf_getbuffer, view_getbuffer), {0, NULL},
+        CORE_SLOT(Py_tp_dealloc, view_dealloc),
+        CORE_SLOT(Py_bf_getbuffer, view_getbuffer),
+        {0, NULL},
     };
     static PyType_Spec state_spec = {
         .name = "aneforge.State", .basicsize = (int)sizeof(struct state),

@@ -40,7 +40,7 @@ static void tensor_dealloc(PyObject *self)
     core_free_object(self);
 }
 
-/* ---- operands --------------------------------------------------------------------------------- */
+/* ---- operands -------------------------------------------------------------------------------- */
 
 static int find_op(const char *name)
 {
@@ -131,7 +131,7 @@ static void drop_operands(struct operands *list)
     PyMem_Free(list->in);
 }
 
-/* ---- attributes ------------------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 static int parse_attr(anf_attr *a, const anf_attr_info *info, PyObject *value, const char *op)
 {
@@ -207,7 +207,7 @@ PyObject *core_op(PyObject *module, PyObject *args)
     return wrap(list.type, node_op(op, list.in, list.n, attrs, n_attrs));
 }
 
-/* ---- symbols ---------------------------------------------------------------------------------- */
+/* ---- symbols --------------------------------------------------------------------------------- */
 
 /* Numbers of Python and NumPy: what has a value and no dims. */
 static int as_scalar(PyObject *o, double *value)
@@ -298,7 +298,7 @@ static PyObject *tensor_matmul(PyObject *a, PyObject *b)
     return result;
 }
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static const char *op_name(const struct node *n)
 {
@@ -348,7 +348,7 @@ static PyObject *tensor_array(PyObject *self, PyObject *args)
     return NULL;
 }
 
-/* ---- leaves ----------------------------------------------------------------------------------- */
+/* ---- leaves ---------------------------------------------------------------------------------- */
 
 PyObject *core_input(PyObject *module, PyObject *args)
 {
@@ -392,12 +392,20 @@ static double *numbers(PyObject *o, const char *what, int *n)
     return copy;
 }
 
+/* One number for all channels, where the other of the pair has one for each. */
 static int repeat(double **values, int n, int wanted)
 {
-    double *more = n == 1 ? PyMem_Malloc((size_t)wanted * sizeof *more) : NULL;
+    if (n == wanted)
+        return 0;
+    if (n != 1) {
+        PyErr_Format(PyExc_ValueError,
+                     "image_input: scale and bias need one number or equally many, given %d and %d",
+                     n, wanted);
+        return -1;
+    }
+    double *more = PyMem_Malloc((size_t)wanted * sizeof *more);
     if (!more) {
-        PyErr_Format(PyExc_ValueError, "image_input: scale and bias have %d and %d numbers", n,
-                     wanted);
+        PyErr_NoMemory();
         return -1;
     }
     for (int i = 0; i < wanted; i++)
@@ -420,8 +428,7 @@ PyObject *core_image_input(PyObject *module, PyObject *args)
     double *scale = numbers(scale_given, "image_input: scale", &n_scale);
     double *bias = scale ? numbers(bias_given, "image_input: bias", &n_bias) : NULL;
     int n = n_scale > n_bias ? n_scale : n_bias;
-    if (!bias || (n_scale < n && repeat(&scale, n_scale, n) < 0) ||
-        (n_bias < n && repeat(&bias, n_bias, n) < 0)) {
+    if (!bias || repeat(&scale, n_scale, n) < 0 || repeat(&bias, n_bias, n) < 0) {
         PyMem_Free(scale);
         PyMem_Free(bias);
         return NULL;
@@ -429,7 +436,7 @@ PyObject *core_image_input(PyObject *module, PyObject *args)
     return wrap(type, node_image(shape, scale, bias, n));
 }
 
-/* ---- the type --------------------------------------------------------------------------------- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
     {"__array__", tensor_array, METH_VARARGS, NULL},

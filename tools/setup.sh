@@ -44,7 +44,7 @@ need_test_tools() {
     "${PYTHON:-python3}" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' ||
         install_missing python3-dev:none
-    need_python numpy pytest hypothesis mypy
+    need_python numpy pytest hypothesis mypy scikit_build_core
 }
 
 # Sets PYTHON to an interpreter that has the named modules (pip's names, which are also theirs; NAME or

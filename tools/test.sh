@@ -46,3 +46,6 @@ sh tests/examples.sh "$build"
 
 step "install and build a consumer outside the tree"
 sh tests/consumer.sh "$build"
+
+step "source archive, wheel, clean environment"
+sh tools/check_wheel.sh

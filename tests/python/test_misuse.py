@@ -37,8 +37,8 @@ BUILDING = [
     (lambda x: af.conv(x, None), TypeError,
      "conv: weight: needs an array of float16, float32 or float64, given <class 'NoneType'>"),
     (lambda x: af.conv(x, Loud()), TypeError,
-     "conv: weight: needs an array of float16, float32 or float64, given "
-     "<class 'test_misuse.Loud'>"),
+     ("conv: weight: needs an array of float16, float32 or float64, given "
+     "<class 'test_misuse.Loud'>")),
     (lambda x: af.conv(W, W), TypeError, "conv: needs a Tensor among its operands"),
     (lambda x: af.conv(x, W, stride=1.5), TypeError, "conv: stride: needs an integer, given 1.5"),
     (lambda x: af.conv(x, W, stride=2**70), ValueError,
@@ -56,14 +56,14 @@ BUILDING = [
      "reshape: shape: 9 numbers, at most 8 are possible"),
     (lambda x: x.clip("a", 1), TypeError, "clip: lo: needs a number, given 'a'"),
     (lambda x: x + W, TypeError,
-     "add: takes Tensors and numbers, given <class 'numpy.ndarray'> "
-     "(weights go through @, linear or conv)"),
+     ("add: takes Tensors and numbers, given <class 'numpy.ndarray'> "
+     "(weights go through @, linear or conv)")),
     (lambda x: W * x, TypeError,
-     "mul: takes Tensors and numbers, given <class 'numpy.ndarray'> "
-     "(weights go through @, linear or conv)"),
+     ("mul: takes Tensors and numbers, given <class 'numpy.ndarray'> "
+     "(weights go through @, linear or conv)")),
     (lambda x: x * 2j, TypeError,
-     "mul: takes Tensors and numbers, given <class 'complex'> "
-     "(weights go through @, linear or conv)"),
+     ("mul: takes Tensors and numbers, given <class 'complex'> "
+     "(weights go through @, linear or conv)")),
     (lambda x: W @ x, TypeError,
      "matmul: the left operand must be a Tensor, given <class 'numpy.ndarray'>"),
     (lambda x: pow(x, 2, 3), TypeError, "pow: takes no modulus"),
@@ -84,12 +84,12 @@ BUILDING = [
      "image_input: scale: needs a number or a sequence of numbers, given 'a'"),
     (lambda x: list(x), TypeError, "a Tensor cannot be iterated: it holds no values"),
     (lambda x: np.asarray(x), TypeError,
-     "<aneforge.Tensor input float16 (1, 3, 8, 8)> holds no values: compile it with "
-     "aneforge.compile, then call the model"),
+     ("<aneforge.Tensor input float16 (1, 3, 8, 8)> holds no values: compile it with "
+     "aneforge.compile, then call the model")),
     (lambda x: af.Tensor(), TypeError, "cannot create 'Tensor' instances"),
     (lambda x: pickle.dumps(x), TypeError,
-     "a <class 'aneforge._ops.Tensor'> cannot be pickled or copied: save a compiled model with "
-     "Model.save(path) and read it with Model.load(path)"),
+     ("a <class 'aneforge._ops.Tensor'> cannot be pickled or copied: save a compiled model with "
+     "Model.save(path) and read it with Model.load(path)")),
     (lambda x: af.compile(3), TypeError,
      "compile: needs a Tensor or a sequence of Tensors, given int"),
     (lambda x: af.compile([x, 3]), TypeError,
@@ -142,8 +142,8 @@ CALLING = [
     (lambda net: net.new_state().share_buffer(0, 3), IndexError,
      "input_view: the model has 1 inputs, given 3"),
     (lambda net: copy.copy(net), TypeError,
-     "a <class 'aneforge.Model'> cannot be pickled or copied: save a compiled model with "
-     "Model.save(path) and read it with Model.load(path)"),
+     ("a <class 'aneforge.Model'> cannot be pickled or copied: save a compiled model with "
+     "Model.save(path) and read it with Model.load(path)")),
     (lambda net: type(net)(), TypeError, "cannot create 'aneforge.Model' instances"),
     (lambda net: af.Model.load("/does/not/exist"), OSError,
      "/does/not/exist: cannot open: No such file or directory"),

@@ -2,10 +2,10 @@
 import inspect
 
 import numpy as np
-import plain
 import pytest
 
 import aneforge as af
+import plain
 
 RNG = np.random.default_rng(7)
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Source archive, wheel from it, clean environment
+# Source archive, wheel from it, installed in a folder of its own
 #
 # PYTHON names the interpreter that builds and, with its NumPy, runs what was installed.  The wheel must
 # be one for every CPython from 3.11 on.
@@ -14,17 +14,17 @@ trap 'exit 130' INT TERM
 "$python" -m pip wheel --quiet --no-deps --no-build-isolation --disable-pip-version-check \
     -w "$work" "$work"/aneforge-*.tar.gz
 ls "$work"/aneforge-*-cp311-abi3-*.whl
-"$python" -m venv --system-site-packages "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet --no-deps --no-index --disable-pip-version-check \
-    "$work"/aneforge-*.whl
+"$python" -m pip install --quiet --no-deps --no-index --disable-pip-version-check \
+    --target "$work/site" "$work"/aneforge-*.whl
 cp examples/python/*.py "$work"
 cd "$work"
+export PYTHONPATH="$work/site"
 for example in "$work"/*.py; do
-    "$work/venv/bin/python" "$example" >/dev/null
+    "$python" "$example" >/dev/null
 done
-"$work/venv/bin/python" -c '
+"$python" -c '
 import pathlib, sys, aneforge
 folder = pathlib.Path(aneforge.__file__).parent
-assert folder.is_relative_to(sys.prefix), folder
+assert folder == pathlib.Path(sys.argv[1], "aneforge"), folder
 assert {p.name for p in folder.iterdir()} >= {"__init__.py", "_ops.py", "_core.pyi", "py.typed"}
-print("aneforge", aneforge.__version__, "from", "site-packages")'
+print("aneforge", aneforge.__version__, "runs as installed")' "$work/site"

@@ -47,5 +47,5 @@ sh tests/examples.sh "$build"
 step "install and build a consumer outside the tree"
 sh tests/consumer.sh "$build"
 
-step "source archive, wheel, clean environment"
+step "source archive, wheel, install"
 sh tools/check_wheel.sh

@@ -2,7 +2,7 @@
 """Check the layering of src/ on its #include graph, and a few rules of the tree.
 
 Each folder may include only the folders named here (and itself); `program/` knows no graph, `kernels/`
-knows nothing but itself, the command and the examples see the public header alone.
+knows nothing but itself, the command, the examples and the Python module see the public header alone.
 """
 import pathlib
 import re
@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "lower": {"base", "ir", "ops", "program"},
 }
 # Files of src/ itself stand above every folder: api, build, compile, ctx, info, model, run.
-ONLY_PUBLIC = ["cli", "examples"]
+ONLY_PUBLIC = ["cli", "examples", "python"]
 ALLOC = re.compile(r"(?<![\w.>])(malloc|calloc|realloc|free|strdup|posix_memalign|aligned_alloc|qsort)\s*\(")
 LOUD = re.compile(r"(?<!\w)(printf|puts|putchar|perror|abort|exit|_exit|getenv|fprintf)\s*\(")
 
@@ -74,7 +74,7 @@ for folder in ONLY_PUBLIC:
                 problems.append(f"{path}:{number}: {folder}/ sees the public header only")
 
 seen = {}
-for folder in ("src", "cli", "tests", "bench", "tools", "fuzz", "examples"):
+for folder in ("src", "cli", "tests", "bench", "tools", "fuzz", "examples", "python"):
     for path in sources(folder):
         if path.name in seen:
             problems.append(f"{path}: another file is called {path.name}: {seen[path.name]}")

@@ -41,7 +41,10 @@ need_test_tools() {
     install_missing libcmocka-dev:pc=cmocka python3:python3 binutils:nm clang-14:clang-14 \
         mandoc:mandoc
     "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null || install_missing python3-venv:none
-    need_python numpy pytest hypothesis
+    "${PYTHON:-python3}" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' ||
+        install_missing python3-dev:none
+    need_python numpy pytest hypothesis mypy scikit_build_core
 }
 
 # Sets PYTHON to an interpreter that has the named modules (pip's names, which are also theirs; NAME or

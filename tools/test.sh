@@ -8,7 +8,8 @@ jobs=$(nproc)
 step() { printf '\n== %s\n' "$*"; }
 
 step "build (gcc, warnings as errors)"
-cmake -G Ninja -S . -B "$build" -DANEFORGE_WERROR=ON >"$build-configure.log" 2>&1 ||
+python=(-DANEFORGE_PYTHON=ON -DPython3_EXECUTABLE="$(command -v "${PYTHON:-python3}")")
+cmake -G Ninja -S . -B "$build" -DANEFORGE_WERROR=ON "${python[@]}" >"$build-configure.log" 2>&1 ||
     { cat "$build-configure.log"; exit 1; }
 rm -f "$build-configure.log"
 cmake --build "$build" -j "$jobs"
@@ -16,7 +17,7 @@ cmake --build "$build" -j "$jobs"
 if command -v clang-14 >/dev/null; then
     step "build (clang, warnings as errors)"
     cmake -G Ninja -S . -B "$build-clang" -DCMAKE_C_COMPILER=clang-14 -DANEFORGE_WERROR=ON \
-        -DANEFORGE_BENCH=OFF >/dev/null
+        -DANEFORGE_BENCH=OFF "${python[@]}" >/dev/null
     cmake --build "$build-clang" -j "$jobs"
 fi
 
@@ -25,6 +26,8 @@ python3 tools/check_layers.py
 sh tools/check_symbols.sh "$build/libaneforge.so" "$build/libaneforge.a"
 "$build/gen_ops" --check --header include/aneforge_ops.h --docs docs/ops.md
 python3 tools/check_messages.py
+"${PYTHON:-python3}" tools/gen_python.py --check "$build/python/aneforge/_core.abi3.so"
+"${PYTHON:-python3}" -m mypy --strict --cache-dir "$build/mypy" python/aneforge
 if command -v mandoc >/dev/null && [ -d "$build/man" ]; then
     mandoc -Tlint -W error "$build"/man/*.1
 fi
@@ -43,3 +46,6 @@ sh tests/examples.sh "$build"
 
 step "install and build a consumer outside the tree"
 sh tests/consumer.sh "$build"
+
+step "source archive, wheel, install"
+sh tools/check_wheel.sh

@@ -1,0 +1,114 @@
+"""aneforge: compile a small tensor graph into one fused float16 program, and run it.
+
+    import numpy as np
+    import aneforge as af
+
+    x = af.input((1, 3, 32, 32))
+    h = af.conv(x, W1, pad=1).relu()
+    y = h.mean((2, 3)).reshape(1, 16) @ Wfc
+    net = af.compile(y)
+    out = net(image)            # float32, the same bits on every CPU
+
+`help(af.Tensor)` lists the operators that are methods, `help(af.conv)` shows one function.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aneforge import _core
+from aneforge._core import Model, State
+from aneforge._ops import (
+    Tensor,
+    batch_norm,
+    concat,
+    conv,
+    conv_transpose,
+    cross_attention,
+    geglu,
+    maximum,
+    mha,
+    minimum,
+    pixel_shuffle,
+    pixel_unshuffle,
+    select,
+)
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike
+
+    from aneforge._ops import Ints
+
+__version__ = _core.version
+__all__ = [
+    "Model", "State", "Tensor", "batch_norm", "compile", "concat", "conv", "conv_transpose",
+    "cross_attention", "geglu", "image_input", "input", "maximum", "mha", "minimum",
+    "pixel_shuffle", "pixel_unshuffle", "select",
+]
+
+_ENCODINGS = (None, "int8", "int4", "sparse", "blockwise", "auto")
+
+
+def input(shape: Ints) -> Tensor:
+    """A float16 input of the graph.  A model is fed in the order its inputs were made."""
+    return _core.input(Tensor, shape)
+
+
+def image_input(shape: Ints, scale: ArrayLike = 1 / 255, bias: ArrayLike = 0.0) -> Tensor:
+    """A uint8 input, dequantised inside the program: byte times scale, plus bias.
+
+    scale and bias are numbers, or one number per channel of a shape [N,C,H,W].
+    """
+    return _core.image_input(Tensor, shape, scale, bias)
+
+
+def _absent(argument: str, need: str) -> NotImplementedError:
+    return NotImplementedError(f"compile: {argument} needs {need}, which this version does not have")
+
+
+def _check_options(int8: bool, build_dir: str | PathLike[str] | None, opt: object,
+                   compress: str | None, validate: bool, target: object) -> None:
+    if opt not in ("routes", 0, 1, 2, "2", "max", None, False):
+        raise ValueError(f"compile: opt is {opt!r}, needs 'routes', 0, 1, 2 or 'max'")
+    if compress not in _ENCODINGS:
+        raise ValueError(f"compile: compress is {compress!r}, needs None, 'int8', 'int4', 'sparse', "
+                         "'blockwise' or 'auto'")
+    if compress is not None and int8 and compress != "int8":
+        raise ValueError(f"compile: int8=True contradicts compress={compress!r}")
+    if (compress is not None or int8) and opt in (1, 2, "2", "max"):
+        raise NotImplementedError(f"compile: compress cannot be combined with opt={opt!r}")
+    if compress is not None:
+        raise _absent(f"compress={compress!r}", "weight compression")
+    if int8:
+        raise _absent("int8=True", "weight compression")
+    if opt in (1, 2, "2", "max") and opt is not True:
+        raise _absent(f"opt={opt!r}", "the autotuner")
+    if validate:
+        raise _absent("validate=True", "precision analysis")
+    if target is not None:
+        raise _absent(f"target={target!r}", "chip targets")
+    if build_dir is not None:
+        raise _absent(f"build_dir={str(build_dir)!r}", "a build folder")
+
+
+def compile(out: Tensor | Sequence[Tensor], int8: bool = False,
+            build_dir: str | PathLike[str] | None = None, opt: object = "routes",
+            compress: str | None = None, compress_atol: float = 0.05, block_size: int = 32,
+            validate: bool = False, target: object = None) -> Model:
+    """Compile what `out` needs into one program.
+
+    out: a Tensor, or a sequence of them for a model with several outputs.
+    opt: 'routes' fuses without changing a bit; 0 runs one operator after another, the same bits.
+    The other arguments belong to capabilities that this version does not have: they raise
+    NotImplementedError when they are used.
+    """
+    _check_options(int8, build_dir, opt, compress, validate, target)
+    outs = (out,) if isinstance(out, Tensor) else out
+    if not isinstance(outs, (tuple, list)) or not all(isinstance(t, Tensor) for t in outs):
+        raise TypeError("compile: needs a Tensor or a sequence of Tensors, "
+                        f"given {type(out).__name__}")
+    if not outs:
+        raise ValueError("compile: needs at least one output")
+    return _core.compile(tuple(outs), opt == "routes")

@@ -1,0 +1,194 @@
+"""Every mistake is the right exception with one message that says what was given and what was needed."""
+import copy
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+import aneforge as af
+
+F32 = np.float32
+W = np.zeros((4, 3, 3, 3), F32)
+
+
+class Loud:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("no array here")
+
+
+@pytest.fixture
+def x():
+    return af.input((1, 3, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def net():
+    return af.compile(af.input((2, 3)) + 1)
+
+
+BUILDING = [
+    (lambda x: af.conv(x, W[:, :2]), ValueError,
+     "conv: weight [4,2,3,3] needs Cin 2, x [1,3,8,8] has 3"),
+    (lambda x: af.conv(x, W.astype(np.int32)), TypeError,
+     "conv: weight: has dtype int32, needs float16, float32 or float64"),
+    (lambda x: af.conv(x, W.astype(">f4")), TypeError,
+     "conv: weight: is in the other byte order; use a.astype(a.dtype.newbyteorder('='))"),
+    (lambda x: af.conv(x, None), TypeError,
+     "conv: weight: needs an array of float16, float32 or float64, given <class 'NoneType'>"),
+    (lambda x: af.conv(x, Loud()), TypeError,
+     ("conv: weight: needs an array of float16, float32 or float64, given "
+     "<class 'test_misuse.Loud'>")),
+    (lambda x: af.conv(W, W), TypeError, "conv: needs a Tensor among its operands"),
+    (lambda x: af.conv(x, W, stride=1.5), TypeError, "conv: stride: needs an integer, given 1.5"),
+    (lambda x: af.conv(x, W, stride=2**70), ValueError,
+     "conv: stride: 1180591620717411303424 does not fit 64 bits"),
+    (lambda x: x.linear(np.zeros((4, 0), F32)), ValueError,
+     "weight: shape [4,0] needs rank 0..8 and dims of at least 1"),
+    (lambda x: x.linear(np.zeros((1,) * 9, F32)), ValueError,
+     "linear: weight: has 9 dims, at most 8 are possible"),
+    (lambda x: x.softmax(axis=7), ValueError, "softmax: axis 7 is out of range for rank 4"),
+    (lambda x: x.softmax(axis="w"), TypeError, "softmax: axis: needs an integer, given 'w'"),
+    (lambda x: x.mean("w"), TypeError,
+     "mean: axes: needs an integer or a sequence of integers, given 'w'"),
+    (lambda x: x.mean((1.0,)), TypeError, "mean: axes: needs integers, given 1.0"),
+    (lambda x: x.reshape((1,) * 9), ValueError,
+     "reshape: shape: 9 numbers, at most 8 are possible"),
+    (lambda x: x.clip("a", 1), TypeError, "clip: lo: needs a number, given 'a'"),
+    (lambda x: x + W, TypeError,
+     ("add: takes Tensors and numbers, given <class 'numpy.ndarray'> "
+     "(weights go through @, linear or conv)")),
+    (lambda x: W * x, TypeError,
+     ("mul: takes Tensors and numbers, given <class 'numpy.ndarray'> "
+     "(weights go through @, linear or conv)")),
+    (lambda x: x * 2j, TypeError,
+     ("mul: takes Tensors and numbers, given <class 'complex'> "
+     "(weights go through @, linear or conv)")),
+    (lambda x: W @ x, TypeError,
+     "matmul: the left operand must be a Tensor, given <class 'numpy.ndarray'>"),
+    (lambda x: pow(x, 2, 3), TypeError, "pow: takes no modulus"),
+    (lambda x: af.concat(x), TypeError,
+     "concat: tensors: needs a sequence of Tensors, given <class 'aneforge._ops.Tensor'>"),
+    (lambda x: af.concat([]), TypeError, "concat: needs a Tensor among its operands"),
+    (lambda x: af.input((0, 2)), ValueError,
+     "input: shape [0,2] of 'x0' needs rank 0..8 and dims of at least 1"),
+    (lambda x: af.input("ab"), TypeError,
+     "input: shape: needs an integer or a sequence of integers, given 'ab'"),
+    (lambda x: af.image_input((1, 3, 2, 2), [1.0, 2.0]), ValueError,
+     "image_input: 2 scales or biases need a shape [N,2,H,W], given [1,3,2,2]"),
+    (lambda x: af.image_input((1, 3, 2, 2), [1.0, 2.0, 3.0], [1.0, 2.0]), ValueError,
+     "image_input: scale and bias need one number or equally many, given 2 and 3"),
+    (lambda x: af.image_input((1, 3, 2, 2), [[1.0]]), ValueError,
+     "image_input: scale: needs a number or one per channel, given 2 dims"),
+    (lambda x: af.image_input((1, 3, 2, 2), "a"), TypeError,
+     "image_input: scale: needs a number or a sequence of numbers, given 'a'"),
+    (lambda x: list(x), TypeError, "a Tensor cannot be iterated: it holds no values"),
+    (lambda x: np.asarray(x), TypeError,
+     ("<aneforge.Tensor input float16 (1, 3, 8, 8)> holds no values: compile it with "
+     "aneforge.compile, then call the model")),
+    (lambda x: af.Tensor(), TypeError, "cannot create 'Tensor' instances"),
+    (lambda x: pickle.dumps(x), TypeError,
+     ("a <class 'aneforge._ops.Tensor'> cannot be pickled or copied: save a compiled model with "
+     "Model.save(path) and read it with Model.load(path)")),
+    (lambda x: af.compile(3), TypeError,
+     "compile: needs a Tensor or a sequence of Tensors, given int"),
+    (lambda x: af.compile([x, 3]), TypeError,
+     "compile: needs a Tensor or a sequence of Tensors, given list"),
+    (lambda x: af.compile([]), ValueError, "compile: needs at least one output"),
+    (lambda x: af.compile(x, opt="fast"), ValueError,
+     "compile: opt is 'fast', needs 'routes', 0, 1, 2 or 'max'"),
+    (lambda x: af.compile(x, compress="int2"), ValueError,
+     "compile: compress is 'int2', needs None, 'int8', 'int4', 'sparse', 'blockwise' or 'auto'"),
+    (lambda x: af.compile(x, int8=True, compress="int4"), ValueError,
+     "compile: int8=True contradicts compress='int4'"),
+    (lambda x: af.compile(x, opt=1, compress="int8"), NotImplementedError,
+     "compile: compress cannot be combined with opt=1"),
+    *[(lambda x, k=k, v=v: af.compile(x, **{k: v}), NotImplementedError,
+       f"compile: {k}={v!r} needs {need}, which this version does not have")
+      for k, v, need in (("int8", True, "weight compression"),
+                         ("compress", "auto", "weight compression"), ("opt", 2, "the autotuner"),
+                         ("opt", "max", "the autotuner"), ("validate", True, "precision analysis"),
+                         ("target", "h13", "chip targets"), ("build_dir", "b", "a build folder"))],
+]
+
+
+@pytest.mark.parametrize(("build", "kind", "message"), BUILDING)
+def test_building(x, build, kind, message):
+    with pytest.raises(kind) as info:
+        build(x)
+    assert str(info.value) == message
+
+
+A = np.zeros((2, 3), F32)
+CALLING = [
+    (lambda net: net(), TypeError, "run: the model takes 1 inputs, given 0"),
+    (lambda net: net(A, A), TypeError, "run: the model takes 1 inputs, given 2"),
+    (lambda net: net(x=A), TypeError, "run: inputs are given by position"),
+    (lambda net: net(A.T), ValueError, "run: input 'x0' has shape [2,3], given [3,2]"),
+    (lambda net: net(A[:0]), ValueError, "run: input 'x0' has shape [2,3], given [0,3]"),
+    (lambda net: net(A.astype(">f8")), TypeError,
+     "run: input 'x0': is in the other byte order; use a.astype(a.dtype.newbyteorder('='))"),
+    (lambda net: net(A.astype(complex)), TypeError,
+     "run: input 'x0': has dtype complex128, needs float16, float32 or float64"),
+    (lambda net: net(A.astype("M8[s]")), TypeError,
+     "run: input 'x0': has dtype datetime64[s], needs float16, float32 or float64"),
+    (lambda net: net(A.astype(object)), TypeError,
+     "run: input 'x0': has dtype object, needs float16, float32 or float64"),
+    (lambda net: net("text"), TypeError,
+     "run: input 'x0': needs an array of float16, float32 or float64, given <class 'str'>"),
+    (lambda net: net.input_view("q"), KeyError, "\"the model has no input called 'q'\""),
+    (lambda net: net.output_view(1), IndexError, "output_view: the model has 1 outputs, given 1"),
+    (lambda net: net.input_view(1.0), TypeError, "input_view: needs a number or a name, given 1.0"),
+    (lambda net: net.new_state().share_buffer(0, 3), IndexError,
+     "input_view: the model has 1 inputs, given 3"),
+    (lambda net: copy.copy(net), TypeError,
+     ("a <class 'aneforge.Model'> cannot be pickled or copied: save a compiled model with "
+     "Model.save(path) and read it with Model.load(path)")),
+    (lambda net: type(net)(), TypeError, "cannot create 'aneforge.Model' instances"),
+    (lambda net: af.Model.load("/does/not/exist"), OSError,
+     "/does/not/exist: cannot open: No such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), CALLING)
+def test_calling(net, call, kind, message):
+    with pytest.raises(kind) as info:
+        call(net)
+    assert str(info.value) == message
+    np.testing.assert_array_equal(net(A), A + 1)
+
+
+def test_a_byte_port_takes_integers_only():
+    net = af.compile(af.image_input((2, 3), scale=1.0) + 0)
+    np.testing.assert_array_equal(net(np.full((2, 3), 7)), np.full((2, 3), 7, F32))
+    with pytest.raises(TypeError, match=re.escape("run: input 'x0': has dtype float32, needs uint8")):
+        net(A)
+
+
+@pytest.mark.parametrize("call", [lambda n: n(A), lambda n: n.execute(), lambda n: n.n_ops,
+                                  lambda n: n.input_view(), lambda n: n.output_view(),
+                                  lambda n: n.save("unused"), lambda n: n.explain(),
+                                  lambda n: n.new_state(), lambda n: n.__enter__(),
+                                  lambda n: n.inputs, lambda n: n.outputs])
+def test_a_released_model_says_so(call):
+    net = af.compile(af.input((2, 3)) + 1)
+    net.release()
+    net.release()
+    assert repr(net) == "<aneforge.Model released>"
+    with pytest.raises(RuntimeError, match="^this model has been released$"):
+        call(net)
+
+
+@pytest.mark.parametrize(("name", "value", "message"), [
+    ("ANEFORGE_THREADS", "many", "ANEFORGE_THREADS is 'many', needs a number from 1 to 1024"),
+    ("ANEFORGE_ISA", "mmx", "mmx"),
+])
+def test_a_bad_environment_is_named_at_the_first_use(name, value, message):
+    import os
+    import subprocess
+    import sys
+    code = "import sys; sys.path[:0] = eval(sys.argv[1]); import aneforge; aneforge.input((1,))"
+    done = subprocess.run([sys.executable, "-c", code, repr(sys.path)], text=True, check=False,
+                          capture_output=True, env={**os.environ, name: value})
+    assert done.returncode == 1
+    assert "ValueError: " in done.stderr and message in done.stderr

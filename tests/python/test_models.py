@@ -1,0 +1,316 @@
+"""Models as objects: arrays of every layout, views, several outputs, saving, threads, lifetimes."""
+import gc
+import signal
+import sys
+import threading
+import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import aneforge as af
+import plain
+from aneforge import _core
+
+F32 = np.float32
+
+
+def small():
+    return af.compile(af.input((4, 6)) * 2 + 1)
+
+
+A = np.arange(24, dtype=F32).reshape(4, 6) / 8
+EXPECTED = A * 2 + 1
+
+
+class Sub(np.ndarray):
+    pass
+
+
+LAYOUTS = {
+    "float16": A.astype(np.float16), "float64": A.astype(np.float64), "fortran": np.asfortranarray(A),
+    "strided": np.repeat(A, 2, 1)[:, ::2], "negative": A[::-1, ::-1].copy()[::-1, ::-1],
+    "broadcast": None, "subclass": A.view(Sub), "readonly": None, "list": A.tolist(),
+    "memoryview": memoryview(A), "unaligned": None, "int": None, "bool": None,
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts(name):
+    a = LAYOUTS[name]
+    if name == "broadcast":
+        a = np.broadcast_to(A[0], A.shape)
+    elif name == "readonly":
+        a = A.copy()
+        a.flags.writeable = False
+    elif name == "unaligned":
+        a = np.frombuffer(b"\0" + A.tobytes(), np.uint8)[1:].view(F32).reshape(A.shape)
+    elif name in ("int", "bool"):
+        a = (A > 1).astype(name)
+    out = small()(a)
+    assert type(out) is np.ndarray and out.dtype == F32
+    np.testing.assert_array_equal(out, np.asarray(a, F32) * 2 + 1)
+
+
+def test_weights_of_every_layout_and_freed_after_use():
+    x = af.input((4, 6))
+    w = np.arange(12, dtype=np.float64).reshape(6, 2) / 4
+    outs = [x @ v for v in (w, w.astype(np.float16), np.asfortranarray(w), w[::-1].copy()[::-1])]
+    expected = A @ w
+    w[:] = 99
+    del w
+    gc.collect()
+    for got in af.compile(outs)(A):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_dense_inputs_are_not_copied():
+    image = np.zeros((1, 3, 224, 224), np.float16)
+    assert _core.address(image) == image.ctypes.data
+    assert _core.address(image.astype(F32)[:, :, ::2]) != image.ctypes.data
+
+
+def test_views():
+    net = small()
+    x, y = net.input_view(), net.output_view()
+    assert x.dtype == y.dtype == np.float16 and x.shape == y.shape == (4, 6)
+    assert x.ctypes.data % 64 == 0 and not y.flags.writeable
+    assert net.input_view("x0").ctypes.data == x.ctypes.data == net.input_view(0).ctypes.data
+    x[:] = A
+    net.execute()
+    np.testing.assert_array_equal(y, EXPECTED)
+    np.testing.assert_array_equal(np.from_dlpack(x), A)
+    np.testing.assert_array_equal(net(A + 1), EXPECTED + 2)
+    np.testing.assert_array_equal(y, EXPECTED)
+    net.release()
+    del net
+    gc.collect()
+    np.testing.assert_array_equal(y, EXPECTED)
+    x[:] = 5
+
+
+def test_an_image_port_is_viewed_as_bytes():
+    net = af.compile(af.image_input((1, 3, 4, 4)) * 1)
+    net.input_view()[:] = 255
+    assert net.input_view().dtype == np.uint8
+    net.execute()
+    np.testing.assert_array_equal(net.output_view(), np.ones((1, 3, 4, 4)))
+
+
+def test_states_share_buffers():
+    x, step = af.input((3,)), af.input((3,))
+    state = af.compile(x + step).new_state()
+    state.share_buffer(0, 0)
+    state.input_view(0)[:] = 0
+    state.input_view(1)[:] = [1, 2, 3]
+    for _ in range(5):
+        state.execute()
+    np.testing.assert_array_equal(state.input_view(0), [5, 10, 15])
+
+
+def test_several_outputs_and_inputs_in_the_order_they_were_made():
+    first, second, unused = af.input((2,)), af.input((2,)), af.input((9,))
+    net = af.compile([second - first, first * second])
+    got = net([1, 2], [5, 7])
+    assert isinstance(got, tuple)
+    np.testing.assert_array_equal(got, [[4, 5], [5, 14]])
+    assert net.inputs == (("x0", "float16", (2,)), ("x1", "float16", (2,)))
+    assert [name for name, _, _ in net.outputs] == ["y0", "y1"]
+    assert unused.shape == (9,)
+
+
+def test_save_and_load(tmp_path):
+    net = small()
+    net.save(tmp_path / "net.anf")
+    other = af.Model.load(tmp_path / "net.anf")
+    np.testing.assert_array_equal(other(A), net(A))
+    assert other.n_ops == net.n_ops == 4
+
+
+def test_opt_0_gives_the_same_bits():
+    x = af.input((5, 32))
+    y = (x @ np.linspace(-1, 1, 32 * 16).reshape(32, 16)).gelu().softmax() * 3
+    a = np.random.default_rng(3).normal(size=(5, 32))
+    np.testing.assert_array_equal(af.compile(y)(a), af.compile(y, opt=0)(a))
+
+
+def test_looking():
+    x = af.input((1, 3, 8, 8))
+    h = af.conv(x, np.ones((4, 3, 3, 3), F32)).relu()
+    assert (h.shape, h.ndim, h.dtype, h.op) == ((1, 4, 6, 6), 4, "float16", "relu")
+    assert repr(h) == "<aneforge.Tensor relu float16 (1, 4, 6, 6)>"
+    assert repr(x.greater(x)) == "<aneforge.Tensor greater bool (1, 3, 8, 8)>"
+    with af.compile(h) as net:
+        assert repr(net) == ("<aneforge.Model 3 ops, inputs (('x0', 'float16', (1, 3, 8, 8)),), "
+                             "outputs (('y0', 'float16', (1, 4, 6, 6)),)>")
+        assert "conv+relu" in net.explain()
+    assert repr(net) == "<aneforge.Model released>"
+
+
+def test_graphs_deeper_than_the_stack():
+    y = x = af.input((2,))
+    for _ in range(20000):
+        y = -y
+    np.testing.assert_array_equal(af.compile(y)([1, 2]), [1, 2])
+    del x, y
+
+
+def test_one_model_in_several_threads():
+    w = np.random.default_rng(1).normal(size=(256, 256))
+    x = af.input((64, 256))
+    net = af.compile((x @ w).relu())
+    inputs = [np.random.default_rng(i).normal(size=(64, 256)).astype(F32) for i in range(8)]
+    alone = [net(a) for a in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for a, got in zip(alone * 5, pool.map(net, inputs * 5), strict=True):
+            np.testing.assert_array_equal(a, got)
+
+
+def test_release_during_calls_of_other_threads():
+    for _ in range(20):
+        w = np.eye(128)
+        x = af.input((128, 128))
+        net = af.compile(x @ w @ w)
+        a = np.ones((128, 128), F32)
+
+        def call(net=net, a=a):
+            try:
+                for _ in range(50):
+                    np.testing.assert_array_equal(net(a), a)
+            except RuntimeError as error:
+                return str(error)
+            return ""
+        with ThreadPoolExecutor(2) as pool:
+            calls = [pool.submit(call) for _ in range(2)]
+            net.release()
+        assert {c.result() for c in calls} <= {"", "this model has been released"}
+
+
+def test_a_compile_can_be_interrupted():
+    y = x = af.input((64,))
+    for _ in range(60000):
+        y = y + x
+    threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            af.compile(y)
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def grows(work, times, warm):
+    for _ in range(warm):
+        work()
+    gc.collect()
+    tracemalloc.start()
+    before, rss = tracemalloc.get_traced_memory()[0], resident()
+    for _ in range(times):
+        work()
+    gc.collect()
+    traced = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    return traced, resident() - rss
+
+
+def one_compile():
+    x = af.input((1, 16))
+    with af.compile((x @ np.ones((16, 2000), F32)).relu()) as net:
+        net.input_view()
+        net(np.ones((1, 16)))
+    with pytest.raises(ValueError):
+        x.softmax(axis=9)
+
+
+def test_no_leak_over_compiles():
+    traced, rss = grows(one_compile, 1000, 100)
+    assert traced < 100_000
+    assert rss < 8_000_000  # one leaked weight a compile would be 64 MB
+
+
+def test_no_leak_over_calls():
+    net, bad = small(), A[:, :2]
+
+    def work():
+        net(A)
+        net(A.T.copy().T)
+    traced, rss = grows(work, 50_000, 2000)
+    assert traced < 20_000
+    assert rss < 4_000_000  # one leaked array of 96 bytes a call would be 9.6 MB
+    before = sys.getrefcount(bad)
+    for _ in range(1000):
+        with pytest.raises(ValueError):
+            net(bad)
+    assert sys.getrefcount(bad) == before
+
+
+def test_import_is_quick_and_leaves_numpy_alone():
+    import subprocess
+    code = ("import sys; sys.path[:0] = eval(sys.argv[1]); import aneforge; "
+            "assert 'numpy' not in sys.modules")
+    subprocess.run([sys.executable, "-c", code, repr(sys.path)], check=True)
+
+
+STEPS = [
+    ("relu", lambda t: t.relu(), lambda a: np.maximum(a, 0)),
+    ("tanh", lambda t: t.tanh(), np.tanh),
+    ("scale", lambda t: t * 0.5, lambda a: a * 0.5),
+    ("shift", lambda t: 1 - t, lambda a: 1 - a),
+    ("softmax", lambda t: t.softmax(), plain.softmax),
+    ("mean", lambda t: t - t.mean(0), lambda a: a - a.mean(0, keepdims=True)),
+    ("turn", lambda t: t.transpose((1, 0)), np.transpose),
+    ("flat", lambda t: t.reshape(1, -1), lambda a: a.reshape(1, -1)),
+    ("double", lambda t: af.concat([t, t.sigmoid()]),
+     lambda a: np.concatenate([a, plain.sigmoid(a)], 1)),
+    ("square", lambda t: (t.clip(-2, 2) * t.clip(-2, 2)) @ np.full((t.shape[1], 3), 0.25),
+     lambda a: np.clip(a, -2, 2)**2 @ np.full((a.shape[1], 3), 0.25)),
+]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(STEPS), min_size=1, max_size=6),
+       st.tuples(st.integers(1, 5), st.integers(1, 5)), st.integers(0, 2**32 - 1))
+def test_random_graphs(steps, shape, seed):
+    a = np.random.default_rng(seed).uniform(-2, 2, shape).astype(np.float16).astype(np.float64)
+    t, expected, bound = af.input(shape), a, 0.0
+    for _, build, compute in steps:
+        t, expected = build(t), compute(expected)
+        # Each step rounds once and none but the last kind multiplies an error by more than 2.
+        bound = (2 if bound < 1e9 else 1) * bound * max(1, t.shape[-1]) + 1e-3 * (
+            1 + np.abs(expected).max())
+    got = af.compile(t)(a)
+    assert got.shape == expected.shape
+    assert np.abs(got - expected).max() <= bound
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT of POSIX")
+def test_the_gil_is_free_during_a_run():
+    w = np.ones((1024, 1024), np.float16)
+    x = af.input((512, 1024))
+    net = af.compile(x @ w @ w @ w)
+    a, ticks, done = np.zeros((512, 1024), np.float16), [], threading.Event()
+    inside = threading.Event()
+
+    def watch():
+        while not done.is_set():
+            if inside.is_set():
+                ticks.append(1)
+            time.sleep(0)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(60)  # only a released GIL lets the watcher in
+    inside.set()
+    for _ in range(20):
+        net(a)
+    inside.clear()
+    sys.setswitchinterval(switch)
+    done.set()
+    watcher.join()
+    assert ticks

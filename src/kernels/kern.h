@@ -158,7 +158,7 @@ enum uop {
 };
 
 struct kern {
-    const char *name;   /* "ref", "avx2", "avx512", "neon" */
+    const char *name;   /* "ref", "avx2", "avx512", "avx512fp16", "neon" */
     const char *needs;  /* CPU features, for messages and `aneforge info` */
     bool (*available)(void);
     size_t mr, nv;      /* largest register tile: mr rows, nv panels */

@@ -23,7 +23,9 @@
 #include "kernels/simd/wide.h"
 #include "kernels/common/lanes.inc.c"
 #include "kernels/common/math.inc.c"
-#include "kernels/common/uops.inc.c"
+#include "kernels/common/uop_loops.inc.c"
+#include "kernels/common/uops_exact.inc.c"
+#include "kernels/common/uops_float.inc.c"
 #include "kernels/common/rows.inc.c"
 
 extern const struct kern kern_neon;

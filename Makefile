@@ -19,7 +19,8 @@ build:
 test:
 	tools/test.sh $(BUILD)-test
 
-# Everything: sanitizers, arm64 under emulation, valgrind, fuzzing for FUZZ_SECONDS a target.
+# Everything: sanitizers, PyTorch as an oracle, arm64 under emulation, valgrind, fuzzing for
+# FUZZ_SECONDS a target.
 test-full: test
 	FUZZ_SECONDS=$(FUZZ_SECONDS) tools/test_full.sh
 

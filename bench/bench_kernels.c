@@ -11,6 +11,7 @@
 #include "kernels/block_attention.h"
 #include "kernels/block_conv.h"
 #include "kernels/block_gemm.h"
+#include "kernels/winograd.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -176,6 +177,8 @@ static const struct workload workloads[] = {
     {"conv3x3 64@56", CONV, {1, 64, 64, 56, 3, 1, 1, 1}},
     {"conv3x3 128@28", CONV, {1, 128, 128, 28, 3, 1, 1, 1}},
     {"conv3x3 256@14", CONV, {1, 256, 256, 14, 3, 1, 1, 1}},
+    {"conv3x3 64@56 x8", CONV, {8, 64, 64, 56, 3, 1, 1, 1}},
+    {"conv3x3 256@14 x8", CONV, {8, 256, 256, 14, 3, 1, 1, 1}},
     {"conv3x3 512@7", CONV, {1, 512, 512, 7, 3, 1, 1, 1}},
     {"conv3x3 512@7 x8", CONV, {8, 512, 512, 7, 3, 1, 1, 1}},
     {"conv7x7s2 3-64@224", CONV, {1, 3, 64, 224, 7, 2, 3, 1}},
@@ -194,22 +197,40 @@ struct running {
     struct gemm_job gemm;
     struct conv_job conv;
     struct attention_job attention;
-    size_t tasks, bytes;
+    size_t tasks[CONV_PHASES], bytes;
     unsigned char *own;
+    void *shared;
 };
 
-static void workload_work(void *arg, size_t thread, size_t n_threads)
+static void workload_phase(struct running *r, size_t phase, size_t thread, size_t n_threads)
 {
-    struct running *r = arg;
-    const size_t end = block_start(r->tasks, n_threads, thread + 1);
+    const size_t end = block_start(r->tasks[phase], n_threads, thread + 1);
     void *own = r->own + thread * r->bytes;
-    for (size_t t = block_start(r->tasks, n_threads, thread); t < end; t++)
+    for (size_t t = block_start(r->tasks[phase], n_threads, thread); t < end; t++)
         if (r->w->kind == GEMM)
-            gemm_task(r->kern, &r->gemm, 0, t, NULL, own);
+            gemm_task(r->kern, &r->gemm, phase, t, NULL, own);
         else if (r->w->kind == CONV)
-            conv_task(r->kern, &r->conv, 0, t, NULL, own);
+            conv_task(r->kern, &r->conv, phase, t, r->shared, own);
         else
-            attention_task(r->kern, &r->attention, 0, t, NULL, own);
+            attention_task(r->kern, &r->attention, phase, t, NULL, own);
+}
+
+static void first_phase(void *arg, size_t thread, size_t n_threads)
+{
+    workload_phase(arg, 0, thread, n_threads);
+}
+
+static void last_phase(void *arg, size_t thread, size_t n_threads)
+{
+    workload_phase(arg, 1, thread, n_threads);
+}
+
+static void run_workload(struct running *r)
+{
+    if (r->tasks[0])
+        run(first_phase, r);
+    if (r->tasks[1])
+        run(last_phase, r);
 }
 
 /* Random values in -1 .. 1, cache-line aligned. */
@@ -234,7 +255,7 @@ static double prepare(struct running *r)
         r->gemm = (struct gemm_job){.batch = 1, .m = m, .n = n, .k = k, .a = values(m * k),
                                     .a_row = k, .b = values(gemm_packed_size(k, n)),
                                     .c = values(m * n), .c_row = n, .n_threads = pool.n};
-        r->tasks = gemm_tasks(r->kern, &r->gemm, 0);
+        r->tasks[0] = gemm_tasks(r->kern, &r->gemm, 0);
         r->bytes = gemm_thread_bytes(r->kern, &r->gemm);
         return 2.0 * (double)m * (double)n * (double)k;
     }
@@ -246,7 +267,7 @@ static double prepare(struct running *r)
             .v_head = rows * d, .q_row = d, .k_row = d, .v_row = d, .out = values(n),
             .out_head = rows * d, .out_row = d, .has_scale = true, .scale = 0x3000,
             .n_threads = pool.n};
-        r->tasks = attention_tasks(r->kern, &r->attention, 0);
+        r->tasks[0] = attention_tasks(r->kern, &r->attention, 0);
         r->bytes = attention_thread_bytes(r->kern, &r->attention);
         return 4.0 * (double)heads * (double)rows * (double)rows * (double)d;
     }
@@ -260,10 +281,21 @@ static double prepare(struct running *r)
                                          .pad_w = (ptrdiff_t)s[6]},
                                 .n_threads = pool.n};
     r->conv.x = values(images * groups * cin * size * size);
-    r->conv.weights = values(conv_packed_size(&r->conv.geom, groups, cout));
+    r->conv.winograd = winograd_chosen(&r->conv.geom, groups, cout);
+    if (r->conv.winograd) {
+        const size_t n = winograd_packed_floats(cin, cout);
+        float *u = aligned_alloc(64, n * sizeof *u);
+        for (size_t i = 0; u && i < n; i++)
+            u[i] = (float)(i % 17) * 0.125f - 1.0f;
+        r->conv.weights = u;
+    } else {
+        r->conv.weights = values(conv_packed_size(&r->conv.geom, groups, cout));
+    }
     r->conv.y = values(images * groups * cout * out * out);
-    r->tasks = conv_tasks(r->kern, &r->conv, 0);
+    for (size_t phase = 0; phase < CONV_PHASES; phase++)
+        r->tasks[phase] = conv_tasks(r->kern, &r->conv, phase);
     r->bytes = conv_thread_bytes(r->kern, &r->conv);
+    r->shared = aligned_alloc(64, (conv_shared_bytes(r->kern, &r->conv) + 63) / 64 * 64 + 64);
     return 2.0 * (double)(images * groups * cin * cout) * (double)(out * out * s[4] * s[4]);
 }
 
@@ -284,10 +316,10 @@ static void measure(const struct kern *kern, const struct workload *w)
     r.own = aligned_alloc(4096, r.bytes * pool.n);
     if (!r.own)
         exit(1);
-    run(workload_work, &r);
+    run_workload(&r);
     while (n < MOST && (n < 9 || total < 0.4)) {
         const double peak = peak_flops(kern), start = now();
-        run(workload_work, &r);
+        run_workload(&r);
         time[n] = now() - start;
         share[n] = 100 * flops / time[n] / peak;
         total += time[n++];
@@ -306,7 +338,7 @@ static void measure(const struct kern *kern, const struct workload *w)
         free((void *)(uintptr_t)r.attention.q), free((void *)(uintptr_t)r.attention.k);
         free((void *)(uintptr_t)r.attention.v), free(r.attention.out);
     }
-    free(r.own);
+    free(r.own), free(r.shared);
 }
 
 int main(int argc, char **argv)

@@ -44,8 +44,9 @@ need_test_tools() {
     need_python numpy pytest hypothesis
 }
 
-# Sets PYTHON to an interpreter that has the named modules (pip's names, which are also theirs): the
-# system's when it has them, else that of a virtual environment in build-python/ made from it.
+# Sets PYTHON to an interpreter that has the named modules (pip's names, which are also theirs; NAME or
+# NAME==VERSION): the system's when it has them, in any version, else that of a virtual environment in
+# build-python/ made from it.
 need_python() {
     PYTHON=${PYTHON:-python3}
     if ! python_has "$@"; then
@@ -58,7 +59,7 @@ need_python() {
 
 python_has() {
     "$PYTHON" -c 'import importlib.util, sys
-sys.exit(any(importlib.util.find_spec(name) is None for name in sys.argv[1:]))' "$@"
+sys.exit(any(importlib.util.find_spec(name) is None for name in sys.argv[1:]))' "${@%%==*}"
 }
 
 need_full_tools() {

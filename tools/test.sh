@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The quick tier: build with warnings as errors (gcc, then the library with clang), C tests, checks of
-# the tree, the command, the examples, an out-of-tree consumer.
+# the tree, Python tests, the command, the examples, an out-of-tree consumer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build-test}
@@ -31,6 +31,9 @@ fi
 
 step "C tests"
 ctest --test-dir "$build" --output-on-failure -j "$jobs"
+
+step "Python tests"
+"${PYTHON:-python3}" -m pytest -q -p no:cacheprovider tests --aneforge "$build/aneforge"
 
 step "the command"
 sh tests/cli/run.sh "$build/aneforge"

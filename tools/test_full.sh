@@ -4,7 +4,8 @@
 #     tools/test_full.sh               every part
 #     tools/test_full.sh arm64 fuzz    only these
 #
-# BUILD_FULL (build-full) is the folder of its builds, FUZZ_SECONDS (60) the time for each fuzz target.
+# BUILD_FULL (build-full) is the folder of its builds, FUZZ_SECONDS (60) the time for each fuzz target,
+# ORACLE_EXAMPLES (500) the number of random graphs that are compared with float64.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/setup.sh
@@ -61,6 +62,14 @@ part_debug() {
     step "debug checks: tiny arena blocks, graphs verified between passes"
     build debug "${slow[@]}" -DANEFORGE_DEBUG_CHECKS=ON
     run_tests debug
+}
+
+part_oracles() {
+    step "every operator against NumPy and PyTorch in float64"
+    need_python numpy pytest hypothesis torch==2.13.0
+    build debug "${slow[@]}" -DANEFORGE_DEBUG_CHECKS=ON
+    ORACLE_EXAMPLES=${ORACLE_EXAMPLES:-500} "$PYTHON" -m pytest -q -p no:cacheprovider tests/oracle \
+        --aneforge "$base/debug/aneforge" --require-torch
 }
 
 part_valgrind() {
@@ -141,7 +150,7 @@ part_fuzz() {
 }
 
 need_full_tools
-parts=${*:-asan_gcc asan_clang tsan debug valgrind arm64 fuzz}
+parts=${*:-asan_gcc asan_clang tsan debug oracles valgrind arm64 fuzz}
 for part in $parts; do
     declare -F "part_$part" > /dev/null || { echo "test_full: there is no part '$part'" >&2; exit 2; }
     "part_$part"

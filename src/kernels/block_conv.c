@@ -15,10 +15,12 @@
  * is fma(b, a, s), so the bits are the same. */
 #include "kernels/block_conv.h"
 
+#include "kernels/block_winograd.h"
+
 enum {
     SMALL_CONV = 1 << 17,  /* multiply-adds not worth a second thread */
     WIDE_PANELS = 4,       /* channel panels widened together */
-    MOST_CHANNELS = 16,    /* channel panels of one block of sums */
+    MOST_CHANNELS = 32,    /* channel panels of one block of sums */
 };
 
 struct conv_cut {
@@ -83,8 +85,9 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     cut.channels_across = rows_cost(kern, cut.pixels) * cut.channel_panels * 16 <
                           rows_cost(kern, job->cout) * cut.image_panels * 15;
     if (n_threads > 1 && !small)
-        cut.grid = block_grid(cut.pixel_panels, cut.channel_panels,
-                              block_threads(job->groups, n_threads), 3, 2);
+        cut.grid = block_grid_fine(cut.pixel_panels, cut.channel_panels,
+                                   block_threads(job->groups, n_threads), 3, 2,
+                                   job->images * cut.pixels * job->cout * cut.k / SMALL_CONV / 4);
 
     const size_t q = (cut.pixel_panels + cut.grid.n_rows - 1) / cut.grid.n_rows;
     const size_t c = (cut.channel_panels + cut.grid.n_cols - 1) / cut.grid.n_cols;
@@ -99,9 +102,10 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
 
 size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t phase)
 {
-    (void)phase;
+    if (job->winograd)
+        return winograd_tasks(kern, job, phase);
     const struct conv_cut cut = conv_cut(kern, job);
-    if (!job->images || !job->groups || !job->cout || !cut.pixels)
+    if (!phase || !job->images || !job->groups || !job->cout || !cut.pixels)
         return 0;
     return cut.depthwise ? cut.grid.n_rows : job->groups * cut.grid.n_rows * cut.grid.n_cols;
 }
@@ -123,6 +127,8 @@ static size_t sum_floats(const struct conv_cut *cut)
 
 size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
 {
+    if (job->winograd)
+        return winograd_thread_bytes(kern, job);
     const struct conv_cut cut = conv_cut(kern, job);
     if (cut.depthwise)
         return 0;
@@ -132,9 +138,7 @@ size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
 
 size_t conv_shared_bytes(const struct kern *kern, const struct conv_job *job)
 {
-    (void)kern;
-    (void)job;
-    return 0;
+    return job->winograd ? winograd_shared_bytes(kern, job) : 0;
 }
 
 /* ---- one block ------------------------------------------------------------------------------- */
@@ -194,7 +198,7 @@ static void gather(const struct block *b, size_t k0, size_t kc)
 static const f16 *weights(const struct block *b, size_t k0, size_t panel)
 {
     const size_t at = b->group * b->cut->channel_panels + b->c0 + panel;
-    return b->job->weights + (at * b->cut->k + k0) * ANF_PANEL;
+    return (const f16 *)b->job->weights + (at * b->cut->k + k0) * ANF_PANEL;
 }
 
 static void widen(const struct block *b, size_t k0, size_t kc, size_t panel, size_t n)
@@ -339,8 +343,9 @@ static void depthwise_task(const struct kern *kern, const struct conv_job *job,
         float bias = 0.0f;
         if (job->bias)
             kern->f32_from_f16(job->bias + group, &bias, 1);
-        kern->conv_depthwise(g, job->x + i * g->in_h * g->in_w, job->weights + group * cut->k, bias,
-                             job->bias != NULL, job->y + i * cut->pixels, 0, g->out_h);
+        kern->conv_depthwise(g, job->x + i * g->in_h * g->in_w, 
+                             (const f16 *)job->weights + group * cut->k, bias, job->bias != NULL,
+                             job->y + i * cut->pixels, 0, g->out_h);
         if (job->epilogue)
             job->epilogue(job->epilogue_arg, i * cut->pixels, cut->pixels);
     }
@@ -349,9 +354,11 @@ static void depthwise_task(const struct kern *kern, const struct conv_job *job,
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
                void *shared, void *own)
 {
+    if (job->winograd) {
+        winograd_task(kern, job, phase, task, shared, own);
+        return;
+    }
     const struct conv_cut cut = conv_cut(kern, job);
-    (void)phase;
-    (void)shared;
     if (cut.depthwise) {
         depthwise_task(kern, job, &cut, task);
         return;

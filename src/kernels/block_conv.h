@@ -17,7 +17,8 @@ struct conv_job {
     size_t images, groups, cout;  /* cout: output channels of one group */
     struct conv_geom geom;        /* of one image and group */
     const f16 *x;                 /* [images][groups*cin][in_h][in_w] */
-    const f16 *weights;           /* made by conv_pack_weights */
+    bool winograd;                /* see winograd.h; groups = 1 */
+    const void *weights;          /* f16 made by conv_pack_weights, float by winograd_pack_weights */
     const f16 *bias;              /* [groups*cout], or NULL */
     f16 *y;                       /* [images][groups*cout][out_h][out_w] */
     block_epilogue_fn *epilogue;  /* or NULL */
@@ -25,7 +26,7 @@ struct conv_job {
     size_t n_threads;             /* 0 means 1 */
 };
 
-enum { CONV_PHASES = 1 };
+enum { CONV_PHASES = 2 };
 
 size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t phase);
 size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job);

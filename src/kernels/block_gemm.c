@@ -38,6 +38,23 @@ struct block_grid block_grid(size_t rows, size_t cols, size_t n_threads, size_t 
     return best;
 }
 
+struct block_grid block_grid_fine(size_t rows, size_t cols, size_t n_threads, size_t row_cost,
+                                  size_t col_cost, size_t most_parts)
+{
+    struct block_grid best = {1, 1};
+    size_t least = SIZE_MAX;
+    for (size_t m = 1; m <= 4; m *= 2) {
+        if (m > 1 && m * n_threads > most_parts)
+            break;
+        const struct block_grid g = block_grid(rows, cols, m * n_threads, row_cost, col_cost);
+        const size_t packing = row_cost * rows * g.n_cols + col_cost * cols * g.n_rows;
+        least = block_least(least, packing);
+        if (m == 1 || (packing - least) * 4 <= rows * cols) /* 8*rows*cols is the product */
+            best = g;
+    }
+    return best;
+}
+
 size_t block_threads(size_t n, size_t n_threads)
 {
     for (size_t per = 1; per < n_threads; per++) {
@@ -67,8 +84,9 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
     struct gemm_cut cut = {.grid = {1, 1}, .panels = (job->n + ANF_PANEL - 1) / ANF_PANEL};
     const size_t strips = (job->m + kern->mr - 1) / kern->mr;
     if (job->n_threads > 1 && job->m * job->n * job->k * job->batch > SMALL_JOB)
-        cut.grid = block_grid(reads_panels(kern, job) ? 1 : strips, cut.panels,
-                              block_threads(job->batch, job->n_threads), 6, 4);
+        cut.grid = block_grid_fine(reads_panels(kern, job) ? 1 : strips, cut.panels,
+                                   block_threads(job->batch, job->n_threads), 6, 4,
+                                   job->m * job->n * job->k / SMALL_JOB / 4);
 
     size_t rows = (strips + cut.grid.n_rows - 1) / cut.grid.n_rows * kern->mr;
     rows = block_even(block_least(rows, job->m), kern->mc);

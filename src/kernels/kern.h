@@ -36,6 +36,7 @@ enum {
     ANF_REDUCE_LANES = 64,   /* hides the latency of an add on every ISA */
     ANF_REDUCE_BLOCK = 4096, /* elements of one reduction block */
     ANF_TILE = 512,          /* elements of an elementwise tile: 1 KiB an operand, L1-resident */
+    ANF_WINOGRAD_TILES = 64, /* tiles of one input transform: its rows stay in L1 */
 };
 
 /* ---- conversions and stores ------------------------------------------------------------------ */
@@ -99,6 +100,19 @@ typedef void conv_gather_fn(const struct conv_geom *g, const f16 *x, size_t k0, 
  * `w` is [kh*kw], `y` the whole output plane.  up is 1. */
 typedef void conv_depthwise_fn(const struct conv_geom *g, const f16 *x, const f16 *w, float bias,
                                bool has_bias, f16 *y, size_t oy0, size_t oy1);
+
+/* Winograd, see winograd.h for the formulas.  Input: V of the tiles of one channel plane x, rows
+ * row .. row+n_rows-1 and columns col .. col+n_cols-1, n_rows*n_cols <= ANF_WINOGRAD_TILES:
+ *     v[(6i + j)*v_pos + r*n_cols + c] = V[i][j] of tile (row + r, col + c) */
+typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t row, size_t n_rows,
+                               size_t col, size_t n_cols, float *v, size_t v_pos);
+/* Output of n_tiles neighbouring tiles of one row of tiles, for n_channels <= 16 channels c:
+ *     y[c*y_channel + i*y_row + 4t + j] = round((A' M A)[i][j] of tile t + bias[c])
+ * for i < rows <= 4 and 4t + j < cols, with M[i][j] = m[(6i + j)*m_pos + t*m_tile + c]; all sixteen
+ * channels of m are read. */
+typedef void winograd_output_fn(const float *m, size_t m_pos, size_t m_tile, size_t n_tiles,
+                                const f16 *bias, size_t n_channels, f16 *y, size_t y_channel,
+                                size_t y_row, size_t rows, size_t cols);
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 /* Rows are contiguous: row r is x + r*n. */

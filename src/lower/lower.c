@@ -167,13 +167,13 @@ anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param
                         struct operand *out)
 {
     const struct node *n = lower_node(lw, id);
-    size_t bytes = pack_elements(pack) * sizeof(f16);
+    size_t bytes = pack_bytes(pack);
     if (lw->packed[id] && memcmp(&lw->packed_as[id], pack, sizeof *pack) == 0) {
         *out = (struct operand){.buf = lw->packed[id]};
         return ANF_OK;
     }
     if (n->op == OP_const) {
-        f16 *panels = arena_alloc(&lw->p->arena, bytes);
+        void *panels = arena_alloc(&lw->p->arena, bytes);
         if (!panels)
             return ANF_E_NOMEM;
         pack_run(pack, n->data, panels);

@@ -2,6 +2,7 @@
  * constant weights as panels, bias in the instruction. */
 #include "lower/lower.h"
 #include "ops/op_attrs.h"
+#include "program/pack.h"
 
 #include <string.h>
 
@@ -237,7 +238,9 @@ static anf_status lower_conv_like(struct lowering *lw, node_id id, bool transpos
         p.pad_h = a->dilation * (p.kh - 1) - a->pad;
         p.pad_w = a->dilation * (p.kw - 1) - a->pad;
     }
-    struct pack_param pack = {.kind = transposed ? PACK_CONV_T : PACK_CONV, .groups = p.groups,
+    p.winograd = !transposed && pack_by_winograd(&p);
+    struct pack_param pack = {.kind = transposed ? PACK_CONV_T
+                                      : p.winograd ? PACK_WINOGRAD : PACK_CONV, .groups = p.groups,
                               .cout = p.cout, .cin = p.cin, .kh = p.kh, .kw = p.kw, .up = p.up_h};
     struct operand operands[4] = {{0}};
     int count = 3;

@@ -2,9 +2,11 @@
  *
  * Every result element is one chain of fused multiply-adds in float32 over k ascending from
  * zero, plus the bias where there is one, rounded once.  For convolutions k runs over input
- * channel, kernel row, kernel column; taps on padding take part as zeros.  A transposed
+ * channel, kernel row, kernel column; taps on padding take part as zeros.  3x3 convolutions of a
+ * certain size are defined by Winograd's formula instead, see kernels/winograd.h.  A transposed
  * convolution is the convolution with the flipped kernel over the input that has stride - 1
  * zeros between its rows and columns, so both share one geometry and one reference. */
+#include "kernels/winograd.h"
 #include "lower/lower.h"
 #include "ops/op.h"
 #include "ops/op_attrs.h"
@@ -314,6 +316,73 @@ static void conv_group(const struct conv_geom *g, const struct filter *f, const 
         }
 }
 
+/* The transformed input tile at (oy, ox): v[ci][i][j]. */
+static void winograd_tile(const struct conv_geom *g, const f16 *x, size_t oy, size_t ox,
+                          float (*v)[WINOGRAD_IN][WINOGRAD_IN])
+{
+    float d[WINOGRAD_IN], t[WINOGRAD_IN], columns[WINOGRAD_IN][WINOGRAD_IN];
+    for (size_t ci = 0; ci < g->cin; ci++) {
+        for (size_t j = 0; j < WINOGRAD_IN; j++) {
+            for (size_t i = 0; i < WINOGRAD_IN; i++)
+                d[i] = tap_at(g, x + ci * g->in_h * g->in_w, (ptrdiff_t)(oy + i) - g->pad_h,
+                              (ptrdiff_t)(ox + j) - g->pad_w);
+            winograd_input_1d(d, t);
+            for (size_t i = 0; i < WINOGRAD_IN; i++)
+                columns[i][j] = t[i];
+        }
+        for (size_t i = 0; i < WINOGRAD_IN; i++)
+            winograd_input_1d(columns[i], v[ci][i]);
+    }
+}
+
+/* y, the plane of output channel co, in the tile at (oy, ox). */
+static void winograd_pixels(const struct conv_geom *g, size_t co, size_t panels, const float *u,
+                            float (*v)[WINOGRAD_IN][WINOGRAD_IN], const f16 *bias, f16 *y,
+                            size_t oy, size_t ox)
+{
+    float m[WINOGRAD_IN], s[WINOGRAD_OUT], z[WINOGRAD_OUT][WINOGRAD_IN];
+    for (size_t j = 0; j < WINOGRAD_IN; j++) {
+        for (size_t i = 0; i < WINOGRAD_IN; i++) {
+            const size_t panel = (i * WINOGRAD_IN + j) * panels + co / ANF_PANEL;
+            m[i] = 0;
+            for (size_t ci = 0; ci < g->cin; ci++)
+                m[i] = fmaf(u[(panel * g->cin + ci) * ANF_PANEL + co % ANF_PANEL], v[ci][i][j],
+                            m[i]);
+        }
+        winograd_output_1d(m, s);
+        for (size_t i = 0; i < WINOGRAD_OUT; i++)
+            z[i][j] = s[i];
+    }
+    for (size_t i = 0; i < WINOGRAD_OUT && oy + i < g->out_h; i++) {
+        winograd_output_1d(z[i], s);
+        for (size_t j = 0; j < WINOGRAD_OUT && ox + j < g->out_w; j++)
+            y[(oy + i) * g->out_w + ox + j] =
+                f32_to_f16(bias ? s[j] + f16_to_f32(bias[co]) : s[j]);
+    }
+}
+
+static anf_status winograd_all(const struct op_eval *e, const struct conv_geom *g)
+{
+    const size_t cout = (size_t)e->out.shape.dim[1], images = (size_t)e->out.shape.dim[0];
+    const size_t pixels = g->out_h * g->out_w, panels = (cout + ANF_PANEL - 1) / ANF_PANEL;
+    const f16 *x = e->x[0], *bias = op_has(&e->call, 2) ? e->x[2] : NULL;
+    f16 *y = e->y;
+    float *u = arena_alloc(e->scratch, winograd_packed_floats(g->cin, cout) * sizeof *u);
+    float(*v)[WINOGRAD_IN][WINOGRAD_IN] = arena_alloc(e->scratch, g->cin * sizeof *v);
+    if (!u || !v)
+        return ANF_E_NOMEM;
+    winograd_pack_weights(g->cin, cout, e->x[1], u);
+    for (size_t n = 0; n < images; n++)
+        for (size_t oy = 0; oy < g->out_h; oy += WINOGRAD_OUT)
+            for (size_t ox = 0; ox < g->out_w; ox += WINOGRAD_OUT) {
+                winograd_tile(g, x + n * g->cin * g->in_h * g->in_w, oy, ox, v);
+                for (size_t co = 0; co < cout; co++)
+                    winograd_pixels(g, co, panels, u, v, bias, y + (n * cout + co) * pixels, oy,
+                                    ox);
+            }
+    return ANF_OK;
+}
+
 static anf_status conv_all(const struct op_eval *e, const struct conv_geom *g, struct filter f,
                            size_t group_weights)
 {
@@ -343,6 +412,8 @@ static anf_status ref_conv(const struct op_eval *e)
         .stride_h = stride, .stride_w = stride, .dil_h = dilation, .dil_w = dilation,
         .up_h = 1, .up_w = 1, .pad_h = (ptrdiff_t)a->pad, .pad_w = (ptrdiff_t)a->pad,
     };
+    if (winograd_chosen(&g, (size_t)a->groups, (size_t)y->dim[1]))
+        return winograd_all(e, &g);
     struct filter f = {e->x[1], cin * kh * kw, kh * kw, kh, kw, false};
     return conv_all(e, &g, f, dims_product(w, 0, 4) / (size_t)a->groups);
 }
@@ -394,6 +465,10 @@ static const struct op_case conv_cases[] = {
     {"[1,40,6,6] w[33,40,3,3] w[33]", "pad=1"},
     {"[1,3,16,16] w[4,3,7,7]", "stride=4, pad=3"},
     {"[1,2,6,6] [3,2,3,3] [3]", ""},
+    {"[1,32,13,15] w[35,32,3,3] w[35]", "pad=1"},         /* Winograd: odd sizes */
+    {"[3,33,11,10] w[32,33,3,3]", ""},                    /* strips over several images */
+    {"[1,32,9,300] w[40,32,3,3] w[40]", "pad=2"},         /* a row of tiles in parts */
+    {"[1,32,12,12] [32,32,3,3]", "pad=1"},
 };
 
 OP_DEF(conv) = {

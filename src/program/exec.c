@@ -148,26 +148,22 @@ void scratch_gemm(const struct program *p, const struct instr *i, const struct k
 struct conv_call {
     struct exec *x;
     struct conv_job job;
+    size_t phase;
     struct tile_run r;
 };
 
 static void conv_worker(void *arg, size_t task, size_t thread)
 {
     struct conv_call *c = arg;
-    conv_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread));
+    conv_task(c->x->kern, &c->job, c->phase, task, c->x->shared, own_scratch(c->x, thread));
 }
 
 static struct conv_job conv_job_of(const struct program *p, const struct instr *i)
 {
     const struct conv_param *c = PARAM(p, i, conv_param);
     return (struct conv_job){
-        .images = (size_t)c->images, .groups = (size_t)c->groups, .cout = (size_t)c->cout,
-        .geom = {.cin = (size_t)c->cin, .in_h = (size_t)c->in_h, .in_w = (size_t)c->in_w,
-                 .out_h = (size_t)c->out_h, .out_w = (size_t)c->out_w, .kh = (size_t)c->kh,
-                 .kw = (size_t)c->kw, .stride_h = (size_t)c->stride_h,
-                 .stride_w = (size_t)c->stride_w, .dil_h = (size_t)c->dil_h,
-                 .dil_w = (size_t)c->dil_w, .up_h = (size_t)c->up_h, .up_w = (size_t)c->up_w,
-                 .pad_h = (ptrdiff_t)c->pad_h, .pad_w = (ptrdiff_t)c->pad_w}};
+        .winograd = c->winograd != 0, .images = (size_t)c->images, .groups = (size_t)c->groups, .cout = (size_t)c->cout,
+        .geom = conv_geom_of(c)};
 }
 
 void exec_conv(struct exec *x, const struct instr *i)
@@ -183,7 +179,8 @@ void exec_conv(struct exec *x, const struct instr *i)
         c.job.epilogue = tile_epilogue;
         c.job.epilogue_arg = &c.r;
     }
-    run_tasks(x, c.job.n_threads, conv_tasks(x->kern, &c.job, 0), conv_worker, &c);
+    for (; c.phase < CONV_PHASES; c.phase++)
+        run_tasks(x, c.job.n_threads, conv_tasks(x->kern, &c.job, c.phase), conv_worker, &c);
 }
 
 void scratch_conv(const struct program *p, const struct instr *i, const struct kern *k,

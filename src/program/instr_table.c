@@ -7,6 +7,7 @@
  * result is defined by the program and its inputs as long as no buffer is read before it is
  * written. */
 #include "kernels/block_conv.h"
+#include "kernels/winograd.h"
 #include "program/exec_table.h"
 #include "program/pack.h"
 
@@ -244,7 +245,7 @@ static anf_status check_conv(const struct program *p, const struct instr *i)
 {
     const struct conv_param *c = PARAM(p, i, conv_param);
     bool bad = false;
-    if (!is_flag(c->has_bias) ||
+    if (!is_flag(c->has_bias) || !is_flag(c->winograd) ||
         !conv_axis_ok(c->in_h, c->out_h, c->kh, c->stride_h, c->dil_h, c->up_h, c->pad_h) ||
         !conv_axis_ok(c->in_w, c->out_w, c->kw, c->stride_w, c->dil_w, c->up_w, c->pad_w))
         return fail_instr(p, i, "geometry out of range");
@@ -253,11 +254,19 @@ static anf_status check_conv(const struct program *p, const struct instr *i)
     (void)PRODUCT(&bad, c->groups, c->cout, c->cin, c->kh, c->kw, ANF_PANEL);
     if (bad)
         return fail_instr(p, i, "sizes out of range");
-    struct conv_geom g = {.cin = (size_t)c->cin, .kh = (size_t)c->kh, .kw = (size_t)c->kw,
-                          .up_h = (size_t)c->up_h, .up_w = (size_t)c->up_w};
+    const struct conv_geom g = conv_geom_of(c);
+    if (c->winograd) {
+        (void)PRODUCT(&bad, c->cout, c->cin, ANF_PANEL, WINOGRAD_POSITIONS, (int64_t)sizeof(float));
+        (void)PRODUCT(&bad, c->images, c->cin, c->out_h + ANF_PANEL, c->out_w + ANF_PANEL,
+                      WINOGRAD_POSITIONS, (int64_t)sizeof(float));
+        if (bad || c->groups != 1 || !winograd_possible(&g))
+            return fail_instr(p, i, "this convolution has no Winograd form");
+    }
     TRY(need(p, i, 0, count, sizeof(f16)));
     TRY(need(p, i, 1, x, sizeof(f16)));
-    TRY(need(p, i, 2, conv_packed_size(&g, (size_t)c->groups, (size_t)c->cout), sizeof(f16)));
+    TRY(c->winograd ? need(p, i, 2, winograd_packed_floats(g.cin, (size_t)c->cout), sizeof(float))
+                    : need(p, i, 2, conv_packed_size(&g, (size_t)c->groups, (size_t)c->cout),
+                           sizeof(f16)));
     if (c->has_bias)
         TRY(need(p, i, 3, (uint64_t)(c->groups * c->cout), sizeof(f16)));
     return i->tile ? check_tile(p, i, count) : ANF_OK;
@@ -420,6 +429,9 @@ static anf_status check_pack(const struct program *p, const struct instr *i)
     bool bad = false;
     if (q->kind == PACK_GEMM || q->kind == PACK_GEMM_T) {
         (void)PRODUCT(&bad, q->k, q->n, ANF_PANEL);
+    } else if (q->kind == PACK_WINOGRAD) {
+        bad = q->groups != 1 || q->kh != 3 || q->kw != 3;
+        (void)PRODUCT(&bad, q->cout, q->cin, ANF_PANEL, WINOGRAD_POSITIONS, (int64_t)sizeof(float));
     } else if (q->kind == PACK_CONV || q->kind == PACK_CONV_T) {
         (void)PRODUCT(&bad, q->groups, q->cout, q->cin, q->kh, q->kw, ANF_PANEL);
         (void)PRODUCT(&bad, q->up);
@@ -428,7 +440,7 @@ static anf_status check_pack(const struct program *p, const struct instr *i)
     }
     if (bad)
         return fail_instr(p, i, "sizes out of range");
-    TRY(need(p, i, 0, pack_elements(q), sizeof(f16)));
+    TRY(need(p, i, 0, pack_bytes(q) / sizeof(f16), sizeof(f16)));
     return need(p, i, 1, pack_source_elements(q), sizeof(f16));
 }
 

@@ -69,7 +69,7 @@ struct conv_param { /* y, x, w, bias? */
     int64_t images, groups, cout; /* cout per group */
     int64_t cin, in_h, in_w, out_h, out_w, kh, kw;
     int64_t stride_h, stride_w, dil_h, dil_w, up_h, up_w, pad_h, pad_w;
-    int64_t has_bias;
+    int64_t has_bias, winograd; /* flags; winograd: kernels/winograd.h, w are its panels */
 };
 struct attention_param { /* y, q, k, v, mask? */
     int64_t heads, sq, skv, d, dv;
@@ -114,7 +114,7 @@ struct pool_param { /* y, x: planes */
 struct move_param { /* y, x */
     int64_t rank, dims[ANF_MAX_RANK], src[ANF_MAX_RANK], dst[ANF_MAX_RANK];
 };
-enum pack_kind { PACK_GEMM = 0, PACK_GEMM_T = 1, PACK_CONV = 2, PACK_CONV_T = 3 };
+enum pack_kind { PACK_GEMM = 0, PACK_GEMM_T = 1, PACK_CONV = 2, PACK_CONV_T = 3, PACK_WINOGRAD = 4 };
 struct pack_param { /* y, x: GEMM k, n; CONV groups, cout and cin of a group, kh, kw, up */
     int64_t kind, k, n, groups, cout, cin, kh, kw, up;
 };

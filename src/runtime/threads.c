@@ -1,16 +1,21 @@
 /* The thread pool.
  *
+ * A section gives every thread a share of consecutive tasks, the same share each time, so that what
+ * one section leaves in a core's cache is there in the next.  A thread takes tasks from the front
+ * of its own share and then from the backs of the others: a core that the system lends to somebody
+ * else for a while delays one task, not a share.
+ *
+ * A share is one atomic word: the section's number, the next task and the end.  Taking is a
+ * compare-and-swap of it; who has taken a task knows that its section has not ended, because
+ * `left` counts unfinished tasks and the caller waits for zero.  The job is therefore read after
+ * taking, and a worker that comes late finds empty shares, or those of a later section, and is
+ * never waited for.
+ *
  * Everything waits on gates.  A gate is a counter that only grows, and a waiter that wants it to
- * reach a value: it spins on the counter first, then sleeps on the gate's condition variable.  The
+ * leave a value: it spins on the counter first, then sleeps on the gate's condition variable.  The
  * counter and the `asleep` flag are sequentially consistent, so of a waiter that says it is asleep
  * and then looks at the counter, and a passer that raises the counter and then looks at `asleep`,
- * at least one sees the other; the mutex closes the gap between looking and sleeping.
- *
- * A section: the caller takes `busy`, writes the job, raises the gate of each worker that has a
- * share (the job is published by that), runs its own share, and waits until its own gate `done` has
- * been raised once by each of them.  A worker reads the job only between those two events, so the
- * next section may overwrite it without further locking.  Workers without a share are not
- * disturbed. */
+ * at least one sees the other; the mutex closes the gap between looking and sleeping. */
 #include "runtime/threads.h"
 
 #include "runtime/clock.h"
@@ -26,6 +31,7 @@ enum {
     SPIN_NS = 50000,      /* a wake-up through the kernel costs about as much */
     SPIN_ALONE_NS = 2000, /* after which the waiter offers its core: the two may share one */
     SPIN_PAUSES = 32,     /* between two looks at the clock */
+    MOST_STEPS = 0xffff,  /* of a section: what fits into a share */
 };
 
 struct gate {
@@ -35,10 +41,12 @@ struct gate {
     pthread_cond_t wake;
 };
 
+/* Of one thread; the first is the caller's and has no thread of its own. */
 struct worker {
     struct gate go;
+    _Alignas(ANF_CACHE_LINE) _Atomic uint64_t share; /* section << 32 | next << 16 | end, in steps */
     struct pool *pool;
-    size_t index; /* its `thread`: 1 .. n_threads - 1 */
+    size_t index; /* its `thread` */
     pthread_t thread;
 };
 
@@ -47,11 +55,13 @@ struct pool {
     const anf_allocator *allocator;
     size_t n_bytes;
     int n_threads;
-    bool stop;
+    atomic_bool stop;
     atomic_flag busy;
+    uint32_t section;
+    _Alignas(ANF_CACHE_LINE) atomic_size_t left; /* steps of the section that are not finished */
     _Alignas(ANF_CACHE_LINE) task_fn *fn;
     void *arg;
-    size_t n_tasks, n_shares;
+    size_t n_tasks, step; /* a share counts in steps of `step` tasks */
     struct worker workers[];
 };
 
@@ -93,42 +103,71 @@ static void gate_raise(struct gate *g)
     }
 }
 
-/* Only one thread waits at a gate. */
-static void gate_wait(struct gate *g, unsigned target)
+/* Waits until the gate has been raised since it stood at `seen`; only one thread waits at a gate.
+ * The count it found. */
+static unsigned gate_wait(struct gate *g, unsigned seen)
 {
-    if (atomic_load_explicit(&g->count, memory_order_acquire) == target)
-        return;
+    unsigned count = atomic_load_explicit(&g->count, memory_order_acquire);
+    if (count != seen)
+        return count;
     uint64_t start = clock_ns(), waited = 0;
     do {
         if (waited > SPIN_ALONE_NS)
             sched_yield();
         for (int i = 0; i < SPIN_PAUSES; i++) {
             cpu_relax();
-            if (atomic_load_explicit(&g->count, memory_order_acquire) == target)
-                return;
+            count = atomic_load_explicit(&g->count, memory_order_acquire);
+            if (count != seen)
+                return count;
         }
         waited = clock_ns() - start;
     } while (waited < SPIN_NS);
 
     pthread_mutex_lock(&g->lock);
     atomic_store(&g->asleep, true);
-    while (atomic_load(&g->count) != target)
+    while ((count = atomic_load(&g->count)) == seen)
         pthread_cond_wait(&g->wake, &g->lock);
     atomic_store(&g->asleep, false);
     pthread_mutex_unlock(&g->lock);
+    return count;
 }
 
-/* a*b/c without overflow for b <= c. */
-static size_t share(size_t a, size_t b, size_t c)
+static uint64_t share_word(uint32_t section, size_t next, size_t end)
 {
-    return a / c * b + a % c * b / c;
+    return (uint64_t)section << 32 | (uint64_t)next << 16 | end;
 }
 
-static void run_share(task_fn *fn, void *arg, size_t n_tasks, size_t n_shares, size_t thread)
+/* Takes a step from the front or the back of a share; false when it is empty. */
+static bool share_take(_Atomic uint64_t *s, bool front, size_t *step)
 {
-    size_t end = share(n_tasks, thread + 1, n_shares);
-    for (size_t i = share(n_tasks, thread, n_shares); i < end; i++)
-        fn(arg, i, thread);
+    uint64_t word = atomic_load_explicit(s, memory_order_relaxed), less;
+    do {
+        const size_t next = word >> 16 & 0xffff, end = word & 0xffff;
+        if (next >= end)
+            return false;
+        *step = front ? next : end - 1;
+        less = front ? word + (1u << 16) : word - 1;
+    } while (!atomic_compare_exchange_weak_explicit(s, &word, less, memory_order_acquire,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+/* Runs tasks until there are none to take.  True if the last one of the section was among them. */
+static bool run_tasks(struct pool *p, size_t thread)
+{
+    size_t step;
+    bool last = false;
+    for (size_t i = 0, n = (size_t)p->n_threads; i < n; i++) {
+        const size_t victim = (thread + i) % n;
+        while (share_take(&p->workers[victim].share, i == 0, &step)) {
+            const size_t begin = step * p->step;
+            const size_t end = begin + p->step < p->n_tasks ? begin + p->step : p->n_tasks;
+            for (size_t task = begin; task < end; task++)
+                p->fn(p->arg, task, thread);
+            last = atomic_fetch_sub_explicit(&p->left, 1, memory_order_acq_rel) == 1;
+        }
+    }
+    return last;
 }
 
 static void *worker_main(void *start)
@@ -137,22 +176,22 @@ static void *worker_main(void *start)
     struct fpenv inherited; /* of the thread that made the pool; a worker keeps its own for life */
     fpenv_enter(&inherited);
     struct pool *p = w->pool;
-    for (unsigned section = 1;; section++) {
-        gate_wait(&w->go, section);
+    for (unsigned seen = 0;;) {
+        seen = gate_wait(&w->go, seen);
         if (p->stop)
             return NULL;
-        run_share(p->fn, p->arg, p->n_tasks, p->n_shares, w->index);
-        gate_raise(&p->done);
+        if (run_tasks(p, w->index))
+            gate_raise(&p->done);
     }
 }
 
-/* Ends the first n workers and destroys their gates. */
+/* Ends the workers with an index below n and destroys their gates. */
 static void stop_workers(struct pool *p, size_t n)
 {
-    p->stop = true;
-    for (size_t i = 0; i < n; i++)
+    atomic_store(&p->stop, true);
+    for (size_t i = 1; i < n; i++)
         gate_raise(&p->workers[i].go);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 1; i < n; i++) {
         pthread_join(p->workers[i].thread, NULL);
         gate_destroy(&p->workers[i].go);
     }
@@ -162,7 +201,7 @@ static bool start_worker(struct pool *p, size_t i)
 {
     struct worker *w = &p->workers[i];
     w->pool = p;
-    w->index = i + 1;
+    w->index = i;
     if (!gate_init(&w->go))
         return false;
     /* Signals are the application's business: none is delivered on a thread it does not know. */
@@ -181,8 +220,7 @@ anf_status pool_new(const anf_allocator *a, int n_threads, struct pool **out)
     *out = NULL;
     if (n_threads < 1 || n_threads > POOL_MAX_THREADS)
         FAIL(ARG, "threads: %d asked for, 1 to %d are possible", n_threads, POOL_MAX_THREADS);
-    size_t n_workers = (size_t)n_threads - 1;
-    size_t n_bytes = sizeof(struct pool) + n_workers * sizeof(struct worker);
+    size_t n = (size_t)n_threads, n_bytes = sizeof(struct pool) + n * sizeof(struct worker);
     struct pool *p = mem_alloc(a, n_bytes, ANF_CACHE_LINE);
     if (!p)
         return ANF_E_NOMEM;
@@ -192,11 +230,16 @@ anf_status pool_new(const anf_allocator *a, int n_threads, struct pool **out)
     p->n_threads = n_threads;
     atomic_flag_clear(&p->busy);
 
-    size_t started = 0;
+    atomic_init(&p->stop, false);
+    atomic_init(&p->left, 0);
+    for (size_t i = 0; i < n; i++)
+        atomic_init(&p->workers[i].share, 0);
+
+    size_t started = 1;
     bool ok = gate_init(&p->done);
-    while (ok && started < n_workers && start_worker(p, started))
+    while (ok && started < n && start_worker(p, started))
         started++;
-    if (ok && started == n_workers) {
+    if (ok && started == n) {
         *out = p;
         return ANF_OK;
     }
@@ -204,14 +247,15 @@ anf_status pool_new(const anf_allocator *a, int n_threads, struct pool **out)
     if (ok)
         gate_destroy(&p->done);
     mem_free(a, p, n_bytes);
-    FAIL(IO, "threads: the system started %zu of %zu worker threads", started, n_workers);
+    FAIL(IO, "threads: the system started %zu of %zu worker threads", started - 1,
+         n - 1);
 }
 
 void pool_free(struct pool *p)
 {
     if (!p)
         return;
-    stop_workers(p, (size_t)p->n_threads - 1);
+    stop_workers(p, (size_t)p->n_threads);
     gate_destroy(&p->done);
     mem_free(p->allocator, p, p->n_bytes);
 }
@@ -232,11 +276,19 @@ void pool_run(struct pool *p, size_t n_tasks, task_fn *fn, void *arg)
     p->fn = fn;
     p->arg = arg;
     p->n_tasks = n_tasks;
-    p->n_shares = n_shares;
-    unsigned all_done = atomic_load(&p->done.count) + (unsigned)n_shares - 1;
-    for (size_t i = 0; i + 1 < n_shares; i++)
+    p->step = (n_tasks + MOST_STEPS - 1) / MOST_STEPS;
+    p->section++;
+    const size_t steps = (n_tasks + p->step - 1) / p->step;
+    unsigned seen = atomic_load(&p->done.count);
+    atomic_store_explicit(&p->left, steps, memory_order_relaxed);
+    for (size_t i = 0; i < n_shares; i++)
+        atomic_store_explicit(&p->workers[i].share,
+                              share_word(p->section, i * steps / n_shares,
+                                         (i + 1) * steps / n_shares),
+                              memory_order_release);
+    for (size_t i = 1; i < n_shares; i++)
         gate_raise(&p->workers[i].go);
-    run_share(fn, arg, n_tasks, n_shares, 0);
-    gate_wait(&p->done, all_done);
+    if (!run_tasks(p, 0))
+        gate_wait(&p->done, seen);
     atomic_flag_clear_explicit(&p->busy, memory_order_release);
 }

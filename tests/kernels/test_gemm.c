@@ -96,7 +96,7 @@ static void gemm_one(const struct kern *kern, const void *job, size_t task, void
 
 static void conv_one(const struct kern *kern, const void *job, size_t task, void *own)
 {
-    conv_task(kern, job, 0, task, NULL, own);
+    conv_task(kern, job, 1, task, NULL, own); /* phase 0 is of Winograd */
 }
 
 static void attention_one(const struct kern *kern, const void *job, size_t task, void *own)
@@ -401,7 +401,7 @@ static void conv_run(const struct kern *kern, struct conv_job *job, size_t n_thr
     job->n_threads = n_threads;
     job->epilogue = see;
     job->epilogue_arg = &seen;
-    run(kern, conv_one, job, conv_tasks(kern, job, 0), conv_thread_bytes(kern, job));
+    run(kern, conv_one, job, conv_tasks(kern, job, 1), conv_thread_bytes(kern, job));
     same(kern, "conv", y, want, n);
     all_seen_once(&seen);
     free(y), free(seen.count);
@@ -685,7 +685,7 @@ static void large_conv(const struct conv_shape *s)
     conv_pack_weights(g, 1, s->cout, CONV_WEIGHTS, w, packed);
     job.x = x, job.weights = packed, job.y = y;
     for (size_t n_tables = tables(kern), t = 0; t < n_tables; t++) {
-        run(kern[t], conv_one, &job, conv_tasks(kern[t], &job, 0),
+        run(kern[t], conv_one, &job, conv_tasks(kern[t], &job, 1),
             conv_thread_bytes(kern[t], &job));
         if (t == 0) {
             check_product(kern[t], "large conv", s->cout, pixels, n_k, wide_w, patches, y);

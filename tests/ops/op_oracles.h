@@ -4,7 +4,8 @@
  * before the final rounding; where e is 0 the result must be v rounded, exactly.  Bounds, with
  * u = 2^-24, the float32 rounding unit:
  *
- *   products         (k + 2) u sum |a b|            k fused multiply-adds and a bias
+ *   products         (k + 2) u sum |a b|            k fused multiply-adds and a bias; convolutions
+ *                                                   by Winograd's formula meet it as well here
  *   sums             depth(n) u sum |x|             depth: additions an element passes through
  *   functions        half a binary16 ulp            1 ulp in all, the contract of the micro-ops
  *   softmax, norms   the same rules carried through the formula, written at each oracle

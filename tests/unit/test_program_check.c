@@ -141,6 +141,9 @@ static const struct {
     {INSTR_CONV, AT(conv_param, has_bias), -1, "geometry out of range"},
     {INSTR_CONV, AT(conv_param, images), MUCH, "sizes out of range"},
     {INSTR_CONV, AT(conv_param, cout), 0, "sizes out of range"},
+    {INSTR_CONV, AT(conv_param, winograd), 2, "geometry out of range"},
+    {INSTR_CONV, AT(conv_param, winograd), 1,
+     "operand 2 needs 2304 elements at byte 0, its buffer has 1152 bytes"},
     {INSTR_CONV, AT(conv_param, images), 3,
      "operand 0 needs 864 elements at byte 0, its buffer has 1152 bytes"},
     {INSTR_ATTENTION, AT(attention_param, heads), 0, "sizes out of range"},
@@ -184,7 +187,8 @@ static const struct {
     {INSTR_MOVE, AT(move_param, dst), 1, "strides out of range"},
     {INSTR_MOVE, AT(move_param, src), 100,
      "operand 1 needs 783 elements at byte 0, its buffer has 576 bytes"},
-    {INSTR_PACK, AT(pack_param, kind), 4, "sizes out of range"},
+    {INSTR_PACK, AT(pack_param, kind), PACK_WINOGRAD, "sizes out of range"},
+    {INSTR_PACK, AT(pack_param, kind), PACK_WINOGRAD + 1, "sizes out of range"},
     {INSTR_PACK, AT(pack_param, cin), 0, "sizes out of range"},
     {INSTR_PACK, AT(pack_param, cin), 5,
      "operand 0 needs 320 elements at byte 0, its buffer has 512 bytes"},
@@ -201,6 +205,21 @@ static void test_parameters(void **state)
         *field = was;
         accepted();
     }
+}
+
+/* What two parameters together make impossible. */
+static void test_winograd_geometry(void **state)
+{
+    (void)state;
+    struct instr *i = find(INSTR_CONV);
+    int64_t *param = p.params + i->param, *winograd = param + AT(conv_param, winograd);
+    int64_t *dil = param + AT(conv_param, dil_h), *pad = param + AT(conv_param, pad_h);
+    *winograd = 1;
+    *dil = *pad = 2;
+    refused_at(i, "this convolution has no Winograd form");
+    *winograd = 0;
+    *dil = *pad = 1;
+    accepted();
 }
 
 /* ---- instructions and their operands --------------------------------------------------------- */
@@ -450,7 +469,8 @@ static void test_program(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters),    cmocka_unit_test(test_instructions),
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_winograd_geometry),    cmocka_unit_test(test_instructions),
         cmocka_unit_test(test_operands),      cmocka_unit_test(test_tile_programs),
         cmocka_unit_test(test_epilogue_of_spaced_rows),
         cmocka_unit_test(test_buffers),       cmocka_unit_test(test_ports),

@@ -1,5 +1,5 @@
-/* The thread pool: every task runs exactly once, on the thread the split says, whoever else is
- * calling.
+/* The thread pool: every task runs exactly once, by as many threads as the pool has, whoever else is
+ * calling and however long one task takes.
  *
  * Meant to be run under a thread sanitizer too; the tests write plain memory from tasks and read it
  * after pool_run, which is the visibility the pool promises. */
@@ -73,23 +73,28 @@ static void record_task(void *arg, size_t task, size_t thread)
     r->self[task] = pthread_self();
 }
 
-static void check_split(struct pool *p, struct record *r, size_t n)
+/* Each task once; one pthread for each `thread`, the caller for 0. */
+static void check_section(struct pool *p, struct record *r, size_t n)
 {
     memset(r, 0, sizeof *r);
     pool_run(p, n, record_task, r);
-    size_t threads = (size_t)pool_threads(p), taking = threads < n ? threads : n, seen = 0;
-    for (size_t t = 0; t < taking; t++)
-        for (size_t i = t * n / taking; i < (t + 1) * n / taking; i++, seen++) {
-            assert_int_equal(r->runs[i], 1);
-            assert_int_equal(r->thread[i], t);
-            assert_int_equal(!!pthread_equal(r->self[i], pthread_self()), t == 0);
-        }
-    assert_int_equal(seen, n);
+    size_t threads = (size_t)pool_threads(p), first[16];
+    for (size_t t = 0; t < threads; t++)
+        first[t] = TASKS_MAX;
+    for (size_t i = 0; i < n; i++) {
+        const size_t t = r->thread[i];
+        assert_int_equal(r->runs[i], 1);
+        assert_in_range(t, 0, threads - 1);
+        assert_int_equal(!!pthread_equal(r->self[i], pthread_self()), t == 0);
+        if (first[t] == TASKS_MAX)
+            first[t] = i;
+        assert_true(pthread_equal(r->self[i], r->self[first[t]]));
+    }
     for (size_t i = n; i < TASKS_MAX; i++)
         assert_int_equal(r->runs[i], 0);
 }
 
-static void test_split(void **state)
+static void test_every_task_once(void **state)
 {
     (void)state;
     static const size_t counts[] = {0,  1,  2,  3,  4,  5,   7,    8,
@@ -100,9 +105,68 @@ static void test_split(void **state)
         assert_int_equal(pool_new(&alloc_default, threads, &p), ANF_OK);
         assert_int_equal(pool_threads(p), threads);
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-            check_split(p, &r, counts[i]);
+            check_section(p, &r, counts[i]);
         pool_free(p);
     }
+}
+
+/* More tasks than a share can count. */
+static void count_task(void *arg, size_t task, size_t thread)
+{
+    (void)thread;
+    ((uint8_t *)arg)[task]++;
+}
+
+static void test_very_many_tasks(void **state)
+{
+    (void)state;
+    const size_t n = 1000003;
+    uint8_t *runs = calloc(n, 1);
+    struct pool *p;
+    assert_non_null(runs);
+    assert_int_equal(pool_new(&alloc_default, 3, &p), ANF_OK);
+    pool_run(p, n, count_task, runs);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(runs[i], 1);
+    pool_free(p);
+    free(runs);
+}
+
+/* Thread 1 does not end its first task before all others have been run: by thread 0, since there is
+ * nobody else.  Thread 0 in turn waits in its first task until thread 1 is there. */
+struct held {
+    atomic_int ran;
+    atomic_bool there;
+    bool in_time;
+};
+
+static void hold_task(void *arg, size_t task, size_t thread)
+{
+    struct held *h = arg;
+    const uint64_t give_up = clock_ns() + 10000000000u;
+    if (task == 0)
+        while (!atomic_load(&h->there) && clock_ns() < give_up)
+            ;
+    if (thread == 1 && !atomic_exchange(&h->there, true)) {
+        while (atomic_load(&h->ran) < 7 && clock_ns() < give_up)
+            ;
+        h->in_time = clock_ns() < give_up;
+    }
+    atomic_fetch_add(&h->ran, 1);
+}
+
+static void test_idle_threads_help(void **state)
+{
+    (void)state;
+    struct pool *p;
+    assert_int_equal(pool_new(&alloc_default, 2, &p), ANF_OK);
+    for (int i = 0; i < 20; i++) {
+        struct held h = {.in_time = false};
+        pool_run(p, 8, hold_task, &h);
+        assert_true(h.in_time);
+        assert_int_equal(atomic_load(&h.ran), 8);
+    }
+    pool_free(p);
 }
 
 /* ---- bursts, and sections after the workers went to sleep
@@ -316,7 +380,9 @@ static void test_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_every_task_once),
+        cmocka_unit_test(test_very_many_tasks),
+        cmocka_unit_test(test_idle_threads_help),
         cmocka_unit_test(test_sections_in_a_row),
         cmocka_unit_test(test_caller_waits_asleep),
         cmocka_unit_test(test_concurrent_callers),

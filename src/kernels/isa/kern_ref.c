@@ -5,6 +5,7 @@
  * vector vocabulary chosen above them, or tuned ones in their place. */
 #include "kernels/cpu.h"
 #include "kernels/kern.h"
+#include "kernels/winograd.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "kernels/common/uops_float.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/conv.inc.c"
+#include "kernels/common/winograd.inc.c"
 #include "kernels/common/rows.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"

@@ -1,0 +1,167 @@
+/* Winograd's F(4x4, 3x3): the transforms, see winograd.h.
+ *
+ * Input: sixteen neighbouring tiles are the lanes.  The columns of all tiles are transformed at
+ * once along whole image rows, where nothing has to be shuffled; `line` then holds rows of tiles
+ * one after the other, four pixels a tile, and `next` the same four pixels further, because a tile
+ * also needs the first two columns of its neighbour, and the last tile has none.  Reading every
+ * fourth element makes lanes of them.
+ *
+ * Output: sixteen channels are the lanes, as in the products; a tile is rounded and then
+ * transposed, and eight of them make one run of each image row. */
+enum {
+    WINO_LINE = WINOGRAD_OUT * ANF_WINOGRAD_TILES,
+    WINO_SLACK = 4 * VL,
+    /* Input rows of a call: most where every row of tiles has one tile. */
+    WINO_PITCH_SLACK = 4 + ANF_PANEL,
+    WINO_ROWS = (WINO_LINE + 2) * (WINOGRAD_OUT + WINO_PITCH_SLACK),
+    WINO_RUN = 8, /* tiles stored together */
+};
+
+VFN void ISA(wino_input_1d)(const vf x[6], vf y[6])
+{
+    const vf two = v_set(2.0f), four = v_set(4.0f), five = v_set(5.0f);
+    const vf p = v_fnma(four, x[2], x[4]), q = v_fnma(four, x[1], x[3]);
+    const vf s = v_sub(x[4], x[2]), t = v_sub(x[3], x[1]);
+    y[0] = v_fma(four, x[0], v_fnma(five, x[2], x[4]));
+    y[1] = v_add(p, q);
+    y[2] = v_sub(p, q);
+    y[3] = v_fma(two, t, s);
+    y[4] = v_fnma(two, t, s);
+    y[5] = v_fma(four, x[1], v_fnma(five, x[3], x[5]));
+}
+
+VFN void ISA(wino_output_1d)(const vf m[6], vf y[4])
+{
+    const vf s1 = v_add(m[1], m[2]), d1 = v_sub(m[1], m[2]);
+    const vf s2 = v_add(m[3], m[4]), d2 = v_sub(m[3], m[4]);
+    y[0] = v_add(v_add(m[0], s1), s2);
+    y[1] = v_fma(v_set(2.0f), d2, d1);
+    y[2] = v_fma(v_set(4.0f), s2, s1);
+    y[3] = v_add(v_fma(v_set(8.0f), d2, d1), m[5]);
+}
+
+VFN void ISA(wino_store)(float *p, vf a, size_t n)
+{
+    if (n >= VL)
+        v_store(p, a);
+    else
+        v_store_n(p, a, n);
+}
+
+/* The input rows of the tiles with zeros around the image; the distance of two of them. */
+static size_t ISA(wino_rows)(const struct conv_geom *g, const f16 *x, size_t row, size_t n_rows,
+                             size_t col, size_t n_cols, f16 *rows)
+{
+    const size_t width = WINOGRAD_OUT * n_cols + 2, pitch = width + 2 + ANF_PANEL;
+    const ptrdiff_t y0 = (ptrdiff_t)(row * WINOGRAD_OUT) - g->pad_h;
+    const ptrdiff_t x0 = (ptrdiff_t)(col * WINOGRAD_OUT) - g->pad_w;
+    const ptrdiff_t from = x0 < 0 ? 0 : x0, end = x0 + (ptrdiff_t)width;
+    const ptrdiff_t to = end < (ptrdiff_t)g->in_w ? end : (ptrdiff_t)g->in_w;
+    for (size_t r = 0; r < WINOGRAD_OUT * n_rows + 2; r++) {
+        const ptrdiff_t y = y0 + (ptrdiff_t)r;
+        f16 *line = rows + r * pitch;
+        __builtin_memset(line, 0, pitch * sizeof *line);
+        if (y >= 0 && y < (ptrdiff_t)g->in_h && from < to)
+            ISA(copy_run)(line + (from - x0), x + (size_t)y * g->in_w + from,
+                          (size_t)(to - from));
+    }
+    return pitch;
+}
+
+/* From the last row of tiles to the first, because a row begins by writing over four elements
+ * that belong to the one before. */
+VFN void ISA(wino_columns)(const f16 *rows, size_t pitch, size_t n_rows, size_t n_cols,
+                           float (*line)[WINO_LINE + WINO_SLACK],
+                           float (*next)[4 + WINO_LINE + WINO_SLACK])
+{
+    const size_t width = WINOGRAD_OUT * n_cols;
+    for (size_t r = n_rows; r-- > 0;)
+        for (size_t x = 0; x < width + 2; x += VL) {
+            vf d[6], t[6];
+            UNROLL for (size_t i = 0; i < 6; i++)
+                d[i] = v_load_f16(rows + (WINOGRAD_OUT * r + i) * pitch + x);
+            ISA(wino_input_1d)(d, t);
+            UNROLL for (size_t i = 0; i < 6; i++) {
+                if (x < width)
+                    ISA(wino_store)(line[i] + r * width + x, t[i], width - x);
+                ISA(wino_store)(next[i] + r * width + x, t[i], width + 4 - x);
+            }
+        }
+}
+
+static void ISA(winograd_input)(const struct conv_geom *g, const f16 *x, size_t row, size_t n_rows,
+                                size_t col, size_t n_cols, float *v, size_t v_pos)
+{
+    f16 rows[WINO_ROWS + ANF_PANEL];
+    float line[6][WINO_LINE + WINO_SLACK], next[6][4 + WINO_LINE + WINO_SLACK];
+    const size_t n = n_rows * n_cols, used = WINOGRAD_OUT * n;
+    const size_t pitch = ISA(wino_rows)(g, x, row, n_rows, col, n_cols, rows);
+    ISA(wino_columns)(rows, pitch, n_rows, n_cols, line, next);
+    for (size_t i = 0; i < 6 && n % VL; i++) {
+        __builtin_memset(line[i] + used, 0, WINO_SLACK * sizeof(float));
+        __builtin_memset(next[i] + 4 + used, 0, WINO_SLACK * sizeof(float));
+    }
+    for (size_t t = 0; t < n; t += VL)
+        for (size_t i = 0; i < 6; i++) {
+            vf d[6], e[4], y[6];
+            v_load_4(line[i] + WINOGRAD_OUT * t, d);
+            v_load_4(next[i] + 4 + WINOGRAD_OUT * t, e);
+            d[4] = e[0];
+            d[5] = e[1];
+            ISA(wino_input_1d)(d, y);
+            UNROLL for (size_t j = 0; j < 6; j++)
+                ISA(wino_store)(v + (i * 6 + j) * v_pos + t, y[j], n - t);
+        }
+}
+
+/* One tile of sixteen channels, rounded: [channel][pixel]. */
+VFN void ISA(wino_tile)(const float *m, size_t m_pos, const float *bias, f16 turned[16 * 16])
+{
+    f16 pixels[16 * ANF_PANEL];
+    for (size_t l = 0; l < ANF_PANEL; l += VL) {
+        vf z[4][6], column[6], out[4];
+        UNROLL for (size_t j = 0; j < 6; j++) {
+            UNROLL for (size_t i = 0; i < 6; i++)
+                column[i] = v_load(m + (i * 6 + j) * m_pos + l);
+            ISA(wino_output_1d)(column, out);
+            UNROLL for (size_t r = 0; r < 4; r++)
+                z[r][j] = out[r];
+        }
+        UNROLL for (size_t r = 0; r < 4; r++) {
+            ISA(wino_output_1d)(z[r], out);
+            UNROLL for (size_t c = 0; c < 4; c++) {
+                if (bias)
+                    out[c] = v_add(out[c], v_load(bias + l));
+                v_store_f16(pixels + (4 * r + c) * ANF_PANEL + l, out[c]);
+            }
+        }
+    }
+    ISA(turn_rows)(pixels, ANF_PANEL, 8, ANF_PANEL, turned, 16);
+    ISA(turn_rows)(pixels + 8 * ANF_PANEL, ANF_PANEL, 8, ANF_PANEL, turned + 8, 16);
+}
+
+static void ISA(winograd_output)(const float *m, size_t m_pos, size_t m_tile, size_t n_tiles,
+                                 const f16 *bias, size_t n_channels, f16 *y, size_t y_channel,
+                                 size_t y_row, size_t rows, size_t cols)
+{
+    float wide[ANF_PANEL] = {0};
+    f16 turned[16 * 16], run[ANF_PANEL][WINOGRAD_OUT][WINOGRAD_OUT * WINO_RUN];
+    for (size_t c = 0; bias && c < n_channels; c++)
+        v_store_n(wide + c, v_load_f16_n(bias + c, 1), 1);
+    for (size_t t0 = 0; t0 < n_tiles; t0 += WINO_RUN) {
+        const size_t n = n_tiles - t0 < WINO_RUN ? n_tiles - t0 : WINO_RUN;
+        const size_t left = cols - WINOGRAD_OUT * t0;
+        const size_t width = left < WINOGRAD_OUT * n ? left : WINOGRAD_OUT * n;
+        for (size_t t = 0; t < n; t++) {
+            ISA(wino_tile)(m + (t0 + t) * m_tile, m_pos, bias ? wide : NULL, turned);
+            for (size_t c = 0; c < n_channels; c++)
+                UNROLL for (size_t r = 0; r < WINOGRAD_OUT; r++)
+                    __builtin_memcpy(run[c][r] + WINOGRAD_OUT * t,
+                                     turned + 16 * c + WINOGRAD_OUT * r,
+                                     WINOGRAD_OUT * sizeof(f16));
+        }
+        for (size_t c = 0; c < n_channels; c++)
+            for (size_t r = 0; r < rows; r++)
+                ISA(copy_run)(y + c * y_channel + r * y_row + WINOGRAD_OUT * t0, run[c][r], width);
+    }
+}

@@ -1,0 +1,69 @@
+/* Winograd's F(4x4, 3x3): a 3x3 convolution of stride 1 with 36 multiplications for 16 results
+ * instead of 144.
+ *
+ * The output is cut into tiles of 4x4 pixels; tile (r, c) reads the 6x6 inputs d that begin at row
+ * 4r - pad_h, column 4c - pad_w, zeros outside the image.  With g a 3x3 kernel (Lavin and Gray,
+ * "Fast Algorithms for Convolutional Neural Networks", 2016; points 0, 1, -1, 2, -2, infinity)
+ *
+ *     U = G g G',    V = B' d B,    M[i][j] = chain over input channels ascending of
+ *     fma(U[i][j], V[i][j], s) from zero,    y = A' M A
+ *
+ * and the bias is added to y, which is then rounded once.  Everything but U is float32, in the
+ * order of operations of the functions below, columns of a matrix first and then its rows; U is
+ * computed in double and rounded to float32.
+ *
+ * Which convolutions are done this way follows from their shape alone, whatever the batch, the
+ * instruction set, the threads: it can be seen in the bits. */
+#ifndef ANF_KERNELS_WINOGRAD_H
+#define ANF_KERNELS_WINOGRAD_H
+
+#include "kernels/kern.h"
+
+#include <math.h>
+
+enum {
+    WINOGRAD_OUT = 4,        /* rows and columns of an output tile */
+    WINOGRAD_IN = 6,         /* of an input tile */
+    WINOGRAD_POSITIONS = 36, /* elements of an input tile: independent matrix products */
+};
+
+static inline size_t winograd_tiles(size_t pixels)
+{
+    return (pixels + WINOGRAD_OUT - 1) / WINOGRAD_OUT;
+}
+
+/* Can the formula compute it? */
+bool winograd_possible(const struct conv_geom *g);
+
+/* Is it what computes it?  With few channels the transforms cost more than they save; with few
+ * tiles the larger weights are read for too little. */
+bool winograd_chosen(const struct conv_geom *g, size_t groups, size_t cout);
+
+/* U of w [cout][cin][3][3] as panels [36][ceil(cout/16)][cin][16], zeros past cout. */
+size_t winograd_packed_floats(size_t cin, size_t cout);
+void winograd_pack_weights(size_t cin, size_t cout, const f16 *w, float *packed);
+
+/* B' x for six values. */
+static inline void winograd_input_1d(const float x[6], float y[6])
+{
+    const float p = fmaf(-4.0f, x[2], x[4]), q = fmaf(-4.0f, x[1], x[3]);
+    const float s = x[4] - x[2], t = x[3] - x[1];
+    y[0] = fmaf(4.0f, x[0], fmaf(-5.0f, x[2], x[4]));
+    y[1] = p + q;
+    y[2] = p - q;
+    y[3] = fmaf(2.0f, t, s);
+    y[4] = fmaf(-2.0f, t, s);
+    y[5] = fmaf(4.0f, x[1], fmaf(-5.0f, x[3], x[5]));
+}
+
+/* A' m for six values. */
+static inline void winograd_output_1d(const float m[6], float y[4])
+{
+    const float s1 = m[1] + m[2], d1 = m[1] - m[2], s2 = m[3] + m[4], d2 = m[3] - m[4];
+    y[0] = (m[0] + s1) + s2;
+    y[1] = fmaf(2.0f, d2, d1);
+    y[2] = fmaf(4.0f, s2, s1);
+    y[3] = fmaf(8.0f, d2, d1) + m[5];
+}
+
+#endif

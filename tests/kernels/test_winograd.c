@@ -1,0 +1,294 @@
+/* Winograd's convolution: every table against a plain reading of winograd.h, with ==, and the
+ * result against direct sums in double.
+ *
+ * As in test_gemm.c every driver runs for several thread counts with its scratch full of NaN and
+ * guarded; the epilogue must meet every output element once. */
+#include "plain.h"
+
+#include "base/fp16.h"
+#include "kernels/block_conv.h"
+#include "kernels/winograd.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GUARD = 64, MOST_TABLES = 8 };
+
+static uint32_t seed = 7;
+
+static double uniform(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (double)(seed >> 8) * 0x1p-24;
+}
+
+/* Mean 0, variance 1. */
+static f16 *unit_values(size_t n, double scale)
+{
+    f16 *x = malloc(n * sizeof *x);
+    for (size_t i = 0; i < n; i++) {
+        double s = -6;
+        for (int k = 0; k < 12; k++)
+            s += uniform();
+        x[i] = f32_to_f16((float)(s * scale));
+    }
+    return x;
+}
+
+static struct conv_geom geometry(size_t cin, size_t h, size_t w, ptrdiff_t pad)
+{
+    return (struct conv_geom){.cin = cin, .in_h = h, .in_w = w,
+                              .out_h = (size_t)((ptrdiff_t)h + 2 * pad - 2),
+                              .out_w = (size_t)((ptrdiff_t)w + 2 * pad - 2), .kh = 3, .kw = 3,
+                              .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1, .up_h = 1,
+                              .up_w = 1, .pad_h = pad, .pad_w = pad};
+}
+
+/* Element (y, x) of a plane, 0 outside. */
+static float pixel(const struct conv_geom *g, const f16 *plane, size_t y, size_t x)
+{
+    const ptrdiff_t row = (ptrdiff_t)y - g->pad_h, col = (ptrdiff_t)x - g->pad_w;
+    if (row < 0 || col < 0 || row >= (ptrdiff_t)g->in_h || col >= (ptrdiff_t)g->in_w)
+        return 0;
+    return f16_to_f32(plane[(size_t)row * g->in_w + (size_t)col]);
+}
+
+/* Columns first, then rows. */
+static void input_tile(const struct conv_geom *g, const f16 *plane, size_t y, size_t x,
+                       float v[6][6])
+{
+    float d[6], t[6], turned[6][6];
+    for (size_t j = 0; j < 6; j++) {
+        for (size_t i = 0; i < 6; i++)
+            d[i] = pixel(g, plane, y + i, x + j);
+        winograd_input_1d(d, t);
+        for (size_t i = 0; i < 6; i++)
+            turned[i][j] = t[i];
+    }
+    for (size_t i = 0; i < 6; i++)
+        winograd_input_1d(turned[i], v[i]);
+}
+
+static void output_tile(float m[6][6], float y[4][4])
+{
+    float d[6], t[4], z[4][6];
+    for (size_t j = 0; j < 6; j++) {
+        for (size_t i = 0; i < 6; i++)
+            d[i] = m[i][j];
+        winograd_output_1d(d, t);
+        for (size_t i = 0; i < 4; i++)
+            z[i][j] = t[i];
+    }
+    for (size_t i = 0; i < 4; i++)
+        winograd_output_1d(z[i], y[i]);
+}
+
+static void naive(const struct conv_job *job, f16 *out)
+{
+    const struct conv_geom *g = &job->geom;
+    const float *u = job->weights;
+    const size_t plane = g->in_h * g->in_w, pixels = g->out_h * g->out_w;
+    const size_t panels = (job->cout + 15) / 16;
+    float(*v)[6][6] = malloc(g->cin * sizeof *v), m[6][6], y[4][4];
+    for (size_t n = 0; n < job->images; n++)
+        for (size_t oy = 0; oy < g->out_h; oy += 4)
+            for (size_t ox = 0; ox < g->out_w; ox += 4) {
+                for (size_t c = 0; c < g->cin; c++)
+                    input_tile(g, job->x + (n * g->cin + c) * plane, oy, ox, v[c]);
+                for (size_t co = 0; co < job->cout; co++) {
+                    for (size_t p = 0; p < 36; p++) {
+                        m[p / 6][p % 6] = 0;
+                        for (size_t c = 0; c < g->cin; c++)
+                            m[p / 6][p % 6] =
+                                fmaf(u[((p * panels + co / 16) * g->cin + c) * 16 + co % 16],
+                                     v[c][p / 6][p % 6], m[p / 6][p % 6]);
+                    }
+                    output_tile(m, y);
+                    for (size_t i = 0; i < 4 && oy + i < g->out_h; i++)
+                        for (size_t j = 0; j < 4 && ox + j < g->out_w; j++) {
+                            const float s = y[i][j];
+                            out[(n * job->cout + co) * pixels + (oy + i) * g->out_w + ox + j] =
+                                f32_to_f16(job->bias ? s + f16_to_f32(job->bias[co]) : s);
+                        }
+                }
+            }
+    free(v);
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+struct seen {
+    unsigned char *count;
+    size_t n;
+};
+
+static void see(void *arg, size_t offset, size_t n)
+{
+    struct seen *s = arg;
+    assert_true(n > 0 && offset + n <= s->n);
+    for (size_t i = 0; i < n; i++)
+        s->count[offset + i]++;
+}
+
+static unsigned char *guarded(size_t bytes)
+{
+    unsigned char *p = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
+    memset(p, 0xff, bytes);
+    memset(p + bytes, 0xa5, GUARD);
+    return p;
+}
+
+static void check_guard(const unsigned char *p, size_t bytes)
+{
+    for (size_t i = 0; i < GUARD; i++)
+        assert_int_equal(p[bytes + i], 0xa5);
+}
+
+static void run(const struct kern *kern, const struct conv_job *job)
+{
+    const size_t own_bytes = conv_thread_bytes(kern, job);
+    const size_t shared_bytes = conv_shared_bytes(kern, job);
+    unsigned char *shared = guarded(shared_bytes);
+    for (size_t phase = 0; phase < CONV_PHASES; phase++)
+        for (size_t task = conv_tasks(kern, job, phase); task-- > 0;) {
+            unsigned char *own = guarded(own_bytes);
+            conv_task(kern, job, phase, task, shared, own);
+            check_guard(own, own_bytes);
+            free(own);
+        }
+    check_guard(shared, shared_bytes);
+    free(shared);
+}
+
+static void every_table(size_t images, size_t cin, size_t h, size_t w, size_t cout, ptrdiff_t pad,
+                        bool biased, bool poisoned)
+{
+    static const size_t thread_counts[] = {1, 2, 3, 7};
+    struct conv_job job = {.images = images, .groups = 1, .cout = cout,
+                           .geom = geometry(cin, h, w, pad), .winograd = true};
+    const size_t n_x = images * cin * h * w;
+    const size_t n_y = images * cout * job.geom.out_h * job.geom.out_w;
+    f16 *x = unit_values(n_x, 1.0), *weights = unit_values(cout * cin * 9, 0.1);
+    f16 *bias = unit_values(cout, 1.0), *want = malloc(n_y * sizeof *want);
+    f16 *y = malloc(n_y * sizeof *y);
+    float *packed = malloc(winograd_packed_floats(cin, cout) * sizeof *packed);
+    struct seen seen = {calloc(n_y, 1), n_y};
+    if (poisoned) {
+        x[n_x / 3] = 0x7c00;
+        x[n_x / 2] = 0x7e00;
+        weights[5] = 0xfc00;
+    }
+    winograd_pack_weights(cin, cout, weights, packed);
+    job.x = x, job.weights = packed, job.bias = biased ? bias : NULL, job.y = y;
+    job.epilogue = see, job.epilogue_arg = &seen;
+    naive(&job, want);
+    for (size_t t = 0; kern_tables[t]; t++)
+        for (size_t i = 0; i < 4 && kern_tables[t]->available(); i++) {
+            job.n_threads = thread_counts[i];
+            memset(y, 0x12, n_y * sizeof *y);
+            memset(seen.count, 0, n_y);
+            run(kern_tables[t], &job);
+            for (size_t e = 0; e < n_y; e++) {
+                if (y[e] != want[e])
+                    fail_msg("%s, %zu threads: element %zu of %zu is %04x, not %04x",
+                             kern_tables[t]->name, job.n_threads, e, n_y, y[e], want[e]);
+                assert_int_equal(seen.count[e], 1);
+            }
+        }
+    free(x), free(weights), free(bias), free(want), free(y), free(packed), free(seen.count);
+}
+
+static void test_every_table(void **state)
+{
+    (void)state;
+    every_table(1, 1, 1, 1, 1, 1, false, false);
+    every_table(1, 3, 3, 3, 2, 0, true, false);
+    every_table(2, 5, 14, 14, 17, 1, true, false);
+    every_table(1, 64, 14, 13, 33, 1, false, true);
+    every_table(3, 40, 7, 9, 70, 2, true, false);    /* strips over several images */
+    every_table(1, 17, 5, 280, 16, 1, true, true);   /* a row of tiles in parts */
+    every_table(1, 8, 280, 5, 50, 1, false, false);  /* one tile a row */
+    every_table(1, 300, 6, 6, 48, 1, true, false);   /* k in slices */
+    every_table(20, 32, 12, 12, 32, 1, true, false); /* many strips */
+    every_table(1, 4, 9, 9, 5, 5, true, false);      /* tiles of padding only */
+}
+
+/* ---- accuracy -------------------------------------------------------------------------------- */
+/* The shapes that are computed this way in well-known networks, at full size, against direct sums
+ * in double.  Data have variance 1, weights 1/k, so that results have variance 1, and half an ulp
+ * of that magnitude is 2^-11: the error of the float32 arithmetic must stay below it everywhere.
+ * What is compared is rounded, which adds half an ulp of the result itself. */
+static void accuracy(size_t cin, size_t size, size_t cout)
+{
+    const struct kern *kern = kern_select(NULL);
+    struct conv_job job = {.images = 1, .groups = 1, .cout = cout,
+                           .geom = geometry(cin, size, size, 1), .winograd = true};
+    const struct conv_geom *g = &job.geom;
+    const size_t pixels = size * size;
+    f16 *x = unit_values(cin * pixels, 1.0), *y = malloc(cout * pixels * sizeof *y);
+    f16 *w = unit_values(cout * cin * 9, 1.0 / sqrt(9.0 * (double)cin));
+    float *packed = malloc(winograd_packed_floats(cin, cout) * sizeof *packed);
+    double worst = 0;
+    winograd_pack_weights(cin, cout, w, packed);
+    job.x = x, job.weights = packed, job.y = y, job.n_threads = 1;
+    run(kern, &job);
+    for (size_t i = 0; i < 4000; i++) {
+        const size_t co = (size_t)(uniform() * (double)cout);
+        const size_t p = (size_t)(uniform() * (double)pixels);
+        double want = 0;
+        for (size_t c = 0; c < cin; c++)
+            for (size_t k = 0; k < 9; k++)
+                want += (double)f16_to_f32(w[(co * cin + c) * 9 + k]) *
+                        (double)pixel(g, x + c * pixels, p / size + k / 3, p % size + k % 3);
+        const double got = (double)f16_to_f32(y[co * pixels + p]);
+        const double rounding = ldexp(1.0, (fabs(got) < 0x1p-14 ? -14 : ilogb(got)) - 11);
+        const double error = fabs(got - want) - rounding;
+        worst = error > worst ? error : worst;
+    }
+    if (!(worst < 0x1p-11))
+        fail_msg("%zu channels at %zu: error %g", cin, size, worst);
+    free(x), free(w), free(y), free(packed);
+}
+
+static void test_accuracy(void **state)
+{
+    (void)state;
+    accuracy(64, 56, 64);
+    accuracy(128, 28, 128);
+    accuracy(256, 14, 256);
+    accuracy(512, 14, 64);
+}
+
+/* ---- the choice ------------------------------------------------------------------------------ */
+static void test_choice(void **state)
+{
+    struct conv_geom g = geometry(64, 56, 56, 1), other;
+    (void)state;
+    assert_true(winograd_chosen(&g, 1, 64));
+    assert_false(winograd_chosen(&g, 2, 64));
+    assert_false(winograd_chosen(&g, 1, 31));
+    other = geometry(31, 56, 56, 1);
+    assert_false(winograd_chosen(&other, 1, 64));
+    other = geometry(512, 7, 7, 1);
+    assert_false(winograd_chosen(&other, 1, 512));
+    other = geometry(256, 14, 14, 1);
+    assert_true(winograd_chosen(&other, 1, 256));
+    for (int i = 0; i < 5; i++) {
+        size_t *const field[] = {&other.kh, &other.kw, &other.stride_h, &other.dil_w, &other.up_h};
+        other = g;
+        *field[i] += 1;
+        assert_false(winograd_possible(&other));
+        assert_false(winograd_chosen(&other, 1, 64));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_table),
+        cmocka_unit_test(test_accuracy),
+        cmocka_unit_test(test_choice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

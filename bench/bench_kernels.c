@@ -142,7 +142,7 @@ static void peak_work(void *arg, size_t thread, size_t n_threads)
     (void)thread;
     (void)n_threads;
 #if defined(__x86_64__)
-    if (!strcmp(kern->name, "avx512"))
+    if (!strncmp(kern->name, "avx512", 6))
         peak_avx512();
     else
         peak_avx2();
@@ -154,7 +154,7 @@ static void peak_work(void *arg, size_t thread, size_t n_threads)
 
 static double peak_flops(const struct kern *kern)
 {
-    const double start = now(), width = !strcmp(kern->name, "avx512") ? 16 : 8;
+    const double start = now(), width = !strncmp(kern->name, "avx512", 6) ? 16 : 8;
     run(peak_work, &kern);
     return 2.0 * width * PEAK_CHAINS * PEAK_STEPS * (double)pool.n / (now() - start);
 }

@@ -102,7 +102,7 @@ def options():
     p.add_argument("--rounds", type=int, default=5, help="clean samples of each engine (5)")
     p.add_argument("--tries", type=int, default=3, help="samples per clean one wanted (3)")
     p.add_argument("--threads", type=int, default=2, help="threads of every engine (2)")
-    p.add_argument("--isa", default="-", help="kernel set of aneforge: avx2, avx512, neon, ref")
+    p.add_argument("--isa", default="-", help="kernel set of aneforge: ref, avx2, ...")
     p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
                    help="cpu: CPU time, for one thread on a machine that is busy")
     p.add_argument("--profile", action="store_true", help="also the time of our instructions")

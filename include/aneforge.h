@@ -174,7 +174,7 @@ typedef void (*anf_log_fn)(void *user, anf_log_level level, const char *line);
 typedef struct anf_ctx_desc {
     uint32_t size;
     int32_t threads; /* threads of a run, the caller's included; 0: one per available core */
-    const char *isa;          /* "ref", "avx2", "avx512", "neon"; NULL: the best one available */
+    const char *isa; /* "ref", "avx2", "avx512", "avx512fp16", "neon"; NULL: the best available */
     const anf_allocator *allocator; /* copied; NULL: malloc and free */
     anf_log_fn log;           /* NULL: silent */
     void *log_user;

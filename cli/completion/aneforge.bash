@@ -17,7 +17,7 @@ _aneforge()
 
     case $prev in
     --isa)
-        COMPREPLY=($(compgen -W "ref avx2 avx512 neon $([ "$verb" = bench ] && echo all)" -- "$cur"))
+        COMPREPLY=($(compgen -W "ref avx2 avx512 avx512fp16 neon $([ "$verb" = bench ] && echo all)" -- "$cur"))
         return
         ;;
     --opt)

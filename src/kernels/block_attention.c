@@ -6,8 +6,7 @@
  * softmax of a row is the separate operator's, bit for bit.
  *
  * The probabilities come out of the softmax row by row and go into the second product column by
- * column; they are binary16 values, so they are narrowed exactly, and the packing of binary16
- * rows turns them. */
+ * column; the packing of binary16 rows turns them. */
 #include "kernels/block_attention.h"
 
 enum {
@@ -54,7 +53,7 @@ size_t attention_tasks(const struct kern *kern, const struct attention_job *job,
     return job->heads * attention_cut(kern, job).parts;
 }
 
-enum scratch { KEYS, VALUES, QUERIES, SCORES, SUMS, TURNED, NARROW, N_SCRATCH };
+enum scratch { KEYS, VALUES, QUERIES, SCORES, SHARES, SUMS, TURNED, N_SCRATCH };
 
 static void scratch_floats(const struct kern *kern, const struct attention_job *job,
                            const struct attention_cut *cut, size_t n[N_SCRATCH])
@@ -63,9 +62,9 @@ static void scratch_floats(const struct kern *kern, const struct attention_job *
     n[VALUES] = cut->value_panels * job->skv * ANF_PANEL; /* panels of v */
     n[QUERIES] = cut->rows * job->d;                    /* [strips][d][strip rows] */
     n[SCORES] = cut->rows * cut->ld;
+    n[SHARES] = cut->rows * cut->ld / 2;                /* binary16: the scores behind the softmax */
     n[SUMS] = cut->rows * cut->ldo;
     n[TURNED] = cut->kc * kern->mr;                     /* [kc][strip rows] */
-    n[NARROW] = (cut->kc * kern->mr + 1) / 2;           /* binary16 [strip rows][kc] */
 }
 
 size_t attention_thread_bytes(const struct kern *kern, const struct attention_job *job)
@@ -121,7 +120,7 @@ static void softmax_rows(const struct block *b)
     if (job->has_scale)
         b->kern->f32_from_f16(&job->scale, &scale, 1);
     b->kern->attention_scores(b->at[SCORES], b->cut->ld, b->rows, job->skv, job->has_scale, scale,
-                              mask, job->mask_row);
+                              mask, job->mask_row, (void *)b->at[SHARES], b->cut->ld);
 }
 
 static void value_rows(const struct block *b)
@@ -129,15 +128,13 @@ static void value_rows(const struct block *b)
     const struct attention_job *job = b->job;
     const struct kern *kern = b->kern;
     const size_t nv = block_even(b->cut->value_panels, kern->nv), panel = job->skv * ANF_PANEL;
-    f16 *narrow = (void *)b->at[NARROW];
+    const f16 *shares = (const void *)b->at[SHARES];
     size_t k0 = 0;
     do {
         const size_t kc = block_least(b->cut->kc, job->skv - k0);
         for (size_t i = 0; i < b->rows; i += b->strip) {
             const size_t m = block_least(b->strip, b->rows - i);
-            for (size_t r = 0; r < m; r++)
-                kern->f16_from_f32(b->at[SCORES] + (i + r) * b->cut->ld + k0, narrow + r * kc, kc);
-            kern->pack_rows(narrow, kc, m, kc, b->at[TURNED], m);
+            kern->pack_rows(shares + i * b->cut->ld + k0, b->cut->ld, m, kc, b->at[TURNED], m);
             for (size_t v = 0; v < b->cut->value_panels; v += nv)
                 kern->gemm_tile(m, block_least(nv, b->cut->value_panels - v), kc, b->at[TURNED], m,
                                 b->at[VALUES] + v * panel + k0 * ANF_PANEL, panel,

@@ -27,6 +27,7 @@ enum {
     LEAF7_EBX_AVX512BW = 1 << 30,
 };
 #define LEAF7_EBX_AVX512VL (1u << 31)
+enum { LEAF7_EDX_AVX512FP16 = 1 << 23 };
 
 static bool has(uint32_t state, uint32_t leaf1_ecx, uint32_t leaf7_ebx)
 {
@@ -50,6 +51,13 @@ bool cpu_has_avx512(void)
                LEAF7_EBX_AVX2 | LEAF7_EBX_AVX512F | LEAF7_EBX_AVX512DQ | LEAF7_EBX_AVX512BW |
                    LEAF7_EBX_AVX512VL);
 }
+
+bool cpu_has_avx512fp16(void)
+{
+    uint32_t a, b, c, d;
+    return cpu_has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+           (d & LEAF7_EDX_AVX512FP16);
+}
 #else
 bool cpu_has_avx2(void)
 {
@@ -57,6 +65,11 @@ bool cpu_has_avx2(void)
 }
 
 bool cpu_has_avx512(void)
+{
+    return false;
+}
+
+bool cpu_has_avx512fp16(void)
 {
     return false;
 }

@@ -5,9 +5,15 @@
 
 #include <stdbool.h>
 
+/* Compilers whose assemblers know AVX-512 FP16. */
+#if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 12)
+#define CPU_KNOWS_AVX512FP16
+#endif
+
 bool cpu_has_any(void);    /* true */
 bool cpu_has_avx2(void);   /* AVX2, FMA, F16C */
 bool cpu_has_avx512(void); /* AVX-512 F, BW, VL, DQ */
+bool cpu_has_avx512fp16(void); /* and FP16 */
 bool cpu_has_neon(void);   /* arm64 */
 
 #endif

@@ -124,8 +124,12 @@ typedef void winograd_output_fn(const float *m, size_t m_pos, size_t m_tile, siz
 typedef void reduce_fn(const f16 *x, size_t rows, size_t n, f16 *y);
 /* m = max of row, e_j = exp(x_j - m), s = sum e (reduction order above), y_j = round(e_j * (1 /
  * s)). A row of which the maximum is -inf, or +inf, or NaN gives NaN where the formula does.
- * scratch: n floats.  In place. */
+ * scratch: softmax_floats(n) of them.  In place. */
 typedef void softmax_fn(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch);
+static inline size_t softmax_floats(size_t n)
+{
+    return n > ANF_REDUCE_BLOCK ? n : ANF_REDUCE_BLOCK; /* short rows are taken several at once */
+}
 struct norm_args {
     const f16 *gamma, *beta; /* NULL: 1 and 0 (no multiplication, no addition) */
     /* element j of row r has affine index (r % row_period)*per_row + j / run; all at least 1 */
@@ -153,13 +157,14 @@ typedef void pool_fn(const struct conv_geom *g, const f16 *x, f16 *y, size_t oy0
 typedef void transpose_fn(const f16 *x, size_t ldx, f16 *y, size_t ldy, size_t rows, size_t cols);
 
 /* ---- attention ------------------------------------------------------------------------------- */
-/* In place on `rows` rows of n float32 score chains (row stride ld): what the separate operators
- * do, s = round(score); s = round(s * scale); if mask: s = round(s + mask[j]); then softmax of the
- * row as above, p = round(...), left in the buffer as float32.  scale and mask are binary16
- * values; a NULL mask adds nothing; mask row r is mask + r*mask_ld. scaled = false skips the scale
- * rounding. */
+/* On `rows` rows of n float32 score chains (row stride ld): what the separate operators do,
+ * s = round(score); s = round(s * scale); if mask: s = round(s + mask[j]); then softmax of the row
+ * as above into row r of p, p + r*p_ld.  scale and mask are binary16 values; a NULL mask adds
+ * nothing; mask row r is mask + r*mask_ld. scaled = false skips the scale rounding.  The scores are
+ * used up. */
 typedef void attention_scores_fn(float *s, size_t ld, size_t rows, size_t n, bool scaled,
-                                 float scale, const f16 *mask, size_t mask_ld);
+                                 float scale, const f16 *mask, size_t mask_ld, f16 *p,
+                                 size_t p_ld);
 
 /* ---- the table ------------------------------------------------------------------------------- */
 enum uop {
@@ -170,7 +175,7 @@ enum uop {
 };
 
 struct kern {
-    const char *name;   /* "ref", "avx2", "avx512", "neon" */
+    const char *name;   /* "ref", "avx2", "avx512", "avx512fp16", "neon" */
     const char *needs;  /* CPU features, for messages and `aneforge info` */
     bool (*available)(void);
     size_t mr, nv;      /* largest register tile: mr rows, nv panels */

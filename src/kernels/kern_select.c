@@ -2,12 +2,13 @@
  *
  * The choice is made once per context.  All tables give the same bits, so it changes speed only;
  * "ref" is plain C and always available. */
+#include "kernels/cpu.h"
 #include "kernels/kern.h"
 
 #include <string.h>
 
 #if defined(__x86_64__)
-extern const struct kern kern_avx512, kern_avx2;
+extern const struct kern kern_avx512fp16, kern_avx512, kern_avx2;
 #elif defined(__aarch64__)
 extern const struct kern kern_neon;
 #endif
@@ -15,6 +16,9 @@ extern const struct kern kern_ref;
 
 const struct kern *const kern_tables[] = {
 #if defined(__x86_64__)
+#ifdef CPU_KNOWS_AVX512FP16
+    &kern_avx512fp16,
+#endif
     &kern_avx512, &kern_avx2,
 #elif defined(__aarch64__)
     &kern_neon,

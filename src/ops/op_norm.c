@@ -62,7 +62,7 @@ static anf_status infer_softmax(const struct op_call *c, void *attrs, struct val
 
 static anf_status softmax_rows(const struct op_eval *e, f16 *x, size_t rows, size_t n)
 {
-    float *scratch = arena_alloc_array(e->scratch, n, sizeof *scratch);
+    float *scratch = arena_alloc_array(e->scratch, softmax_floats(n), sizeof *scratch);
     if (!scratch)
         return ANF_E_NOMEM;
     kern_select("ref")->softmax(x, x, rows, n, scratch);

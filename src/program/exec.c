@@ -312,7 +312,7 @@ void exec_softmax(struct exec *x, const struct instr *i)
 void scratch_softmax(const struct program *p, const struct instr *i, const struct kern *k,
                      int n_threads, size_t *shared, size_t *per_thread)
 {
-    size_t need = (size_t)PARAM(p, i, softmax_param)->n * sizeof(float);
+    size_t need = softmax_floats((size_t)PARAM(p, i, softmax_param)->n) * sizeof(float);
     (void)k;
     (void)n_threads;
     (void)shared;

@@ -51,7 +51,7 @@ q() {
 no_times() {
     sed -E -e 's/ *[0-9]+(\.[0-9]+)? (ns|us|ms|s)\>/ TIME/g' \
         -e 's/^( TIME.*TIME) +[0-9.]+ +[0-9.]+ +[0-9.]+  /\1 SHARE RATE RATE  /' \
-        -e 's/^((ref|avx2|avx512|neon) .*TIME) +[0-9.]+ +[0-9]+$/\1 RATE CALLS/'
+        -e 's/^((ref|avx2|avx512|avx512fp16|neon) .*TIME) +[0-9.]+ +[0-9]+$/\1 RATE CALLS/'
 }
 
 skip() {

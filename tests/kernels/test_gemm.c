@@ -525,6 +525,7 @@ static void test_transposed_conv(void **state)
 static void attention_naive(const struct kern *kern, const struct attention_job *job, f16 *out)
 {
     float *s = malloc(job->skv * sizeof *s);
+    f16 *p = malloc(job->skv * sizeof *p);
     for (size_t h = 0; h < job->heads; h++)
         for (size_t i = 0; i < job->sq; i++) {
             for (size_t j = 0; j < job->skv; j++) {
@@ -535,15 +536,18 @@ static void attention_naive(const struct kern *kern, const struct attention_job 
             }
             kern->attention_scores(
                 s, job->skv, 1, job->skv, job->has_scale, f16_to_f32(job->scale),
-                job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0);
+                job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0, p,
+                job->skv);
             for (size_t e = 0; e < job->dv; e++) {
                 float sum = 0.0f;
                 for (size_t j = 0; j < job->skv; j++)
-                    sum = fmaf(s[j], f16_to_f32(job->v[h * job->v_head + j * job->v_row + e]), sum);
+                    sum = fmaf(f16_to_f32(p[j]),
+                               f16_to_f32(job->v[h * job->v_head + j * job->v_row + e]), sum);
                 out[h * job->out_head + i * job->out_row + e] = f32_to_f16(sum);
             }
         }
     free(s);
+    free(p);
 }
 
 /* mask: 0 none, 1 one row, 2 one matrix, 3 one matrix for each head. */

@@ -22,11 +22,11 @@ VFN vf m_keep_zero(vf x, vf y)
     return v_sel(v_eq(x, v_zero()), x, y);
 }
 
-/* x = n ln 2 + r, |r| <= ln(2)/2.  Returns (exp(r) - 1), stores 2^n; fit error 1.1e-8 relative. */
-VFN vf m_exp_parts(vf x, vf *scale)
+/* x = n ln 2 + r, |r| <= ln(2)/2, for x <= 87.  Returns (exp(r) - 1), stores 2^n; fit error 1.1e-8
+ * relative.  Below -87.7 the scale is zero. */
+VFN vf m_exp_low_parts(vf x, vf *scale)
 {
-    /* Below -87.7 the scale is zero; above 87 exp stays finite and so does its reciprocal. */
-    x = v_min(v_set(87.0f), v_max(v_set(-88.0f), x));
+    x = v_max(v_set(-88.0f), x);
     const vf magic = v_set(0x1.8p23f + 127.0f); /* the bias of the exponent comes for free */
     vf t = v_fma(x, v_set(0x1.715476p0f), magic), n = v_sub(t, magic);
     vf r = v_fnma(n, v_set(MATH_LN2_LO), v_fnma(n, v_set(MATH_LN2_HI), x));
@@ -38,6 +38,19 @@ VFN vf m_exp_parts(vf x, vf *scale)
     q = v_fma(q, r, v_set(0.5f));
     q = v_fma(q, r, v_set(1.0f));
     return v_mul(q, r);
+}
+
+/* Any x: above 87 exp stays finite and so does its reciprocal. */
+VFN vf m_exp_parts(vf x, vf *scale)
+{
+    return m_exp_low_parts(v_min(v_set(87.0f), x), scale);
+}
+
+/* exp(x) for x <= 0 or NaN. */
+VFN vf m_exp_negative(vf x)
+{
+    vf scale, e = m_exp_low_parts(x, &scale);
+    return v_fma(scale, e, scale);
 }
 
 /* exp(x) for any x: 0 below -87.7, 6.1e37 above 87 (both beyond binary16), NaN for NaN. */

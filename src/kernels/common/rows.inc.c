@@ -9,20 +9,37 @@
  * max and min forget a NaN, so reduce_max and reduce_min watch for one beside the lanes.  softmax
  * need not: exp(NaN - m) is NaN whatever m is, so the sum is NaN and with it the row.
  *
- * Only sums depend on order.  The element-by-element steps around them (exponentials, scaling,
- * affine) run over plain vectors with a partial one at the end. */
+ * Only sums depend on order.  A reduction ends in a long chain of dependent steps, so softmax and
+ * norms take a group of rows through each of their phases before the next: the end of one row then
+ * overlaps with the next row's beginning. */
 
 /* Accumulators must live in registers, so loops over them are unrolled fully up to NEON's
  * sixteen. */
 #define ROW_UNROLL _Pragma("GCC unroll 16")
 
-enum row_kind { ROW_SUM, ROW_EXP, ROW_SQUARES, ROW_DEVIATIONS, ROW_MAX, ROW_MIN };
+enum {
+    ROW_GROUP = 64,        /* most rows of a group */
+    NORM_ELEMENTS = 12288, /* of a group: 24 KiB, which stay in L1 */
+};
+
+enum row_kind { ROW_SUM, ROW_SQUARES, ROW_DEVIATIONS, ROW_MAX, ROW_MIN };
+enum row_type { ROW_F16, ROW_F32 };
+
+/* Elements at .. at + left - 1, at most VL, of a row. */
+VFN vf ISA(row_load)(const enum row_type type, const void *row, size_t at, size_t left)
+{
+    if (type == ROW_F16) {
+        const f16 *x = (const f16 *)row + at;
+        return left >= VL ? v_load_f16(x) : v_load_f16_n(x, left);
+    }
+    const float *e = (const float *)row + at;
+    return left >= VL ? v_load(e) : v_load_n(e, left);
+}
 
 VFN vf ISA(row_step)(enum row_kind kind, vf acc, vf x, vf mean)
 {
     switch (kind) {
     case ROW_SUM:
-    case ROW_EXP:
         return v_add(acc, x);
     case ROW_SQUARES:
         return v_add(acc, v_mul(x, x));
@@ -41,28 +58,9 @@ VFN float ISA(row_identity)(enum row_kind kind)
     return kind == ROW_MAX ? -__builtin_inff() : kind == ROW_MIN ? __builtin_inff() : 0.0f;
 }
 
-/* The next `left` elements, at most VL, of the row: x, or e where x is NULL.  ROW_EXP sums what it
- * leaves in e, the exponentials of the elements' distance from the maximum. */
-VFN vf ISA(row_take)(enum row_kind kind, const f16 *x, float *e, size_t left, vf mean)
-{
-    vf t;
-    if (left >= VL)
-        t = x ? v_load_f16(x) : v_load(e);
-    else
-        t = x ? v_load_f16_n(x, left) : v_load_n(e, left);
-    if (kind != ROW_EXP)
-        return t;
-    t = m_exp(v_sub(t, mean));
-    if (left >= VL)
-        v_store(e, t);
-    else
-        v_store_n(e, t, left);
-    return t;
-}
-
 /* A block of at most ANF_REDUCE_BLOCK elements.  `nan` is NULL, or becomes true at a NaN. */
-VFN float ISA(row_block)(enum row_kind kind, const f16 *x, float *e, size_t n, float mean,
-                         bool *nan)
+VFN float ISA(row_block)(enum row_kind kind, enum row_type type, const void *row, size_t from,
+                         size_t n, float mean, bool *nan)
 {
     const vf m = v_set(mean), start = v_set(ISA(row_identity)(kind));
     vf acc[LANE_VECS];
@@ -74,8 +72,7 @@ VFN float ISA(row_block)(enum row_kind kind, const f16 *x, float *e, size_t n, f
     for (; n - i >= ANF_REDUCE_LANES; i += ANF_REDUCE_LANES) {
         ROW_UNROLL
         for (size_t v = 0; v < LANE_VECS; v++) {
-            size_t at = i + v * VL;
-            vf t = ISA(row_take)(kind, x ? x + at : NULL, e ? e + at : NULL, VL, m);
+            vf t = ISA(row_load)(type, row, from + i + v * VL, VL);
             acc[v] = ISA(row_step)(kind, acc[v], t, m);
             if (nan)
                 unordered = vm_or(unordered, v_nan(t));
@@ -87,7 +84,7 @@ VFN float ISA(row_block)(enum row_kind kind, const f16 *x, float *e, size_t n, f
         if (left == 0)
             break;
         left = left < VL ? left : VL;
-        vf t = ISA(row_take)(kind, x ? x + i : NULL, e ? e + i : NULL, left, m);
+        vf t = ISA(row_load)(type, row, from + i, left);
         acc[v] = v_sel_n(left, ISA(row_step)(kind, acc[v], t, m), acc[v]);
         if (nan)
             unordered = vm_or(unordered, v_nan(t));
@@ -98,14 +95,13 @@ VFN float ISA(row_block)(enum row_kind kind, const f16 *x, float *e, size_t n, f
     return kind == ROW_MAX ? lanes_max(acc) : kind == ROW_MIN ? lanes_min(acc) : lanes_sum(acc);
 }
 
-VFN float ISA(row_reduce)(enum row_kind kind, const f16 *x, float *e, size_t n, float mean,
-                          bool *nan)
+VFN float ISA(row_reduce)(enum row_kind kind, const f16 *x, size_t n, float mean, bool *nan)
 {
     float total = 0;
     size_t at = 0;
     do {
         size_t len = n - at < ANF_REDUCE_BLOCK ? n - at : ANF_REDUCE_BLOCK;
-        float b = ISA(row_block)(kind, x ? x + at : NULL, e ? e + at : NULL, len, mean, nan);
+        float b = ISA(row_block)(kind, ROW_F16, x, at, len, mean, nan);
         if (at == 0)
             total = b;
         else if (kind == ROW_MAX)
@@ -119,6 +115,14 @@ VFN float ISA(row_reduce)(enum row_kind kind, const f16 *x, float *e, size_t n, 
     return total;
 }
 
+/* Rows of n that are taken together, of `left`: about `most` elements. */
+VFN size_t ISA(row_group)(size_t left, size_t n, size_t most)
+{
+    most = n < most / ROW_GROUP ? ROW_GROUP : most / n;
+    most = most ? most : 1;
+    return left < most ? left : most;
+}
+
 VFN void ISA(store_one)(f16 *y, float value)
 {
     v_store_f16_n(y, v_set(value), 1);
@@ -127,20 +131,20 @@ VFN void ISA(store_one)(f16 *y, float value)
 static void ISA(reduce_sum)(const f16 *x, size_t rows, size_t n, f16 *y)
 {
     for (size_t r = 0; r < rows; r++)
-        ISA(store_one)(y + r, ISA(row_reduce)(ROW_SUM, x + r * n, NULL, n, 0, NULL));
+        ISA(store_one)(y + r, ISA(row_reduce)(ROW_SUM, x + r * n, n, 0, NULL));
 }
 
 static void ISA(reduce_mean)(const f16 *x, size_t rows, size_t n, f16 *y)
 {
     for (size_t r = 0; r < rows; r++)
-        ISA(store_one)(y + r, ISA(row_reduce)(ROW_SUM, x + r * n, NULL, n, 0, NULL) / (float)n);
+        ISA(store_one)(y + r, ISA(row_reduce)(ROW_SUM, x + r * n, n, 0, NULL) / (float)n);
 }
 
 static void ISA(reduce_max)(const f16 *x, size_t rows, size_t n, f16 *y)
 {
     for (size_t r = 0; r < rows; r++) {
         bool nan = false;
-        float m = ISA(row_reduce)(ROW_MAX, x + r * n, NULL, n, 0, &nan);
+        float m = ISA(row_reduce)(ROW_MAX, x + r * n, n, 0, &nan);
         ISA(store_one)(y + r, nan ? __builtin_nanf("") : m);
     }
 }
@@ -149,24 +153,74 @@ static void ISA(reduce_min)(const f16 *x, size_t rows, size_t n, f16 *y)
 {
     for (size_t r = 0; r < rows; r++) {
         bool nan = false;
-        float m = ISA(row_reduce)(ROW_MIN, x + r * n, NULL, n, 0, &nan);
+        float m = ISA(row_reduce)(ROW_MIN, x + r * n, n, 0, &nan);
         ISA(store_one)(y + r, nan ? __builtin_nanf("") : m);
     }
 }
 
-/* ---- softmax
- * ------------------------------------------------------------------------------------ */
+/* ---- softmax --------------------------------------------------------------------------------- */
+
+/* e = x - m */
+VFN void ISA(row_shift)(const enum row_type type, const void *x, float *e, size_t n, float m)
+{
+    const vf top = v_set(m);
+    size_t i = 0;
+    for (; n - i >= VL; i += VL)
+        v_store(e + i, v_sub(ISA(row_load)(type, x, i, VL), top));
+    if (i < n)
+        v_store_n(e + i, v_sub(ISA(row_load)(type, x, i, n - i), top), n - i);
+}
+
+VFN void ISA(row_exp)(float *e, size_t n)
+{
+    size_t i = 0;
+    for (; n - i >= VL; i += VL)
+        v_store(e + i, m_exp_negative(v_load(e + i)));
+    if (i < n)
+        v_store_n(e + i, m_exp_negative(v_load_n(e + i, n - i)), n - i);
+}
+
+VFN void ISA(row_scale)(const float *e, f16 *y, size_t n, float by)
+{
+    const vf f = v_set(by);
+    size_t i = 0;
+    for (; n - i >= VL; i += VL)
+        v_store_f16(y + i, v_mul(v_load(e + i), f));
+    if (i < n)
+        v_store_f16_n(y + i, v_mul(v_load_n(e + i, n - i), f), n - i);
+}
+
+/* The exponentials of a group of rows, `ld` apart in e, where the differences from their maxima are;
+ * inv: 1 / sum of each. */
+VFN void ISA(row_exponentials)(float *e, size_t ld, size_t rows, size_t n, float *inv)
+{
+    if (ld == n) /* no partial vectors between the rows of a group */
+        ISA(row_exp)(e, rows * n);
+    for (size_t r = 0; r < rows; r++) {
+        float sum = 0;
+        for (size_t at = 0, len; at < n; at += len) {
+            len = n - at < ANF_REDUCE_BLOCK ? n - at : ANF_REDUCE_BLOCK;
+            if (ld != n)
+                ISA(row_exp)(e + r * ld + at, len);
+            float b = ISA(row_block)(ROW_SUM, ROW_F32, e, r * ld + at, len, 0, NULL);
+            sum = at ? sum + b : b;
+        }
+        inv[r] = 1.0f / sum;
+    }
+}
 
 static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch)
 {
-    for (size_t r = 0; r < rows; r++, x += n, y += n) {
-        float m = ISA(row_reduce)(ROW_MAX, x, NULL, n, 0, NULL);
-        const vf inv = v_set(1.0f / ISA(row_reduce)(ROW_EXP, x, scratch, n, m, NULL));
-        size_t i = 0;
-        for (; n - i >= VL; i += VL)
-            v_store_f16(y + i, v_mul(v_load(scratch + i), inv));
-        if (i < n)
-            v_store_f16_n(y + i, v_mul(v_load_n(scratch + i, n - i), inv), n - i);
+    float part[ROW_GROUP]; /* of a row: its maximum, then 1 / sum */
+    for (size_t group; rows; rows -= group, x += group * n, y += group * n) {
+        group = ISA(row_group)(rows, n, ANF_REDUCE_BLOCK);
+        for (size_t r = 0; r < group; r++)
+            part[r] = ISA(row_reduce)(ROW_MAX, x + r * n, n, 0, NULL);
+        for (size_t r = 0; r < group; r++)
+            ISA(row_shift)(ROW_F16, x + r * n, scratch + r * n, n, part[r]);
+        ISA(row_exponentials)(scratch, n, group, n, part);
+        for (size_t r = 0; r < group; r++)
+            ISA(row_scale)(scratch + r * n, y + r * n, n, part[r]);
     }
 }
 
@@ -199,21 +253,24 @@ VFN float ISA(score_row)(float *s, size_t n, bool scaled, float scale_by, const 
 }
 
 static void ISA(attention_scores)(float *s, size_t ld, size_t rows, size_t n, bool scaled,
-                                  float scale, const f16 *mask, size_t mask_ld)
+                                  float scale, const f16 *mask, size_t mask_ld, f16 *p,
+                                  size_t p_ld)
 {
-    for (size_t r = 0; r < rows; r++, s += ld) {
-        float m = ISA(score_row)(s, n, scaled, scale, mask ? mask + r * mask_ld : NULL);
-        const vf inv = v_set(1.0f / ISA(row_reduce)(ROW_EXP, NULL, s, n, m, NULL));
-        size_t i = 0;
-        for (; n - i >= VL; i += VL)
-            v_store(s + i, v_round_f16(v_mul(v_load(s + i), inv)));
-        if (i < n)
-            v_store_n(s + i, v_round_f16(v_mul(v_load_n(s + i, n - i), inv)), n - i);
+    float part[ROW_GROUP];
+    for (size_t at = 0, group; at < rows; at += group, s += group * ld, p += group * p_ld) {
+        group = ISA(row_group)(rows - at, n, ANF_REDUCE_BLOCK);
+        for (size_t r = 0; r < group; r++)
+            part[r] = ISA(score_row)(s + r * ld, n, scaled, scale,
+                                     mask ? mask + (at + r) * mask_ld : NULL);
+        for (size_t r = 0; r < group; r++)
+            ISA(row_shift)(ROW_F32, s + r * ld, s + r * ld, n, part[r]);
+        ISA(row_exponentials)(s, ld, group, n, part);
+        for (size_t r = 0; r < group; r++)
+            ISA(row_scale)(s + r * ld, p + r * p_ld, n, part[r]);
     }
 }
 
-/* ---- norms
- * -------------------------------------------------------------------------------------- */
+/* ---- norms ----------------------------------------------------------------------------------- */
 
 VFN vf ISA(affine)(vf t, bool has_gamma, vf gamma, bool has_beta, vf beta)
 {
@@ -222,23 +279,34 @@ VFN vf ISA(affine)(vf t, bool has_gamma, vf gamma, bool has_beta, vf beta)
     return has_gamma ? v_mul(t, gamma) : has_beta ? v_add(t, beta) : t;
 }
 
-/* y = (x - mean) * inv, then the affine with one gamma and beta per element. */
-VFN void ISA(norm_vectors)(const f16 *x, f16 *y, size_t n, vf mean, vf inv, bool has_gamma,
-                           const f16 *gamma, bool has_beta, const f16 *beta)
+VFN vf ISA(norm_vector)(const f16 *x, size_t left, float mean, float inv, bool has_gamma, vf gamma,
+                        bool has_beta, vf beta)
 {
-    const vf none = v_zero();
+    vf t = v_mul(v_sub(ISA(row_load)(ROW_F16, x, 0, left), v_set(mean)), v_set(inv));
+    return ISA(affine)(t, has_gamma, gamma, has_beta, beta);
+}
+
+/* y = (x - mean) * inv of each row, then the affine with one gamma and beta per element, which is
+ * widened once for all rows. */
+VFN void ISA(norm_vectors)(const f16 *x, f16 *y, size_t rows, size_t n, const float *mean,
+                           const float *inv, bool has_gamma, const f16 *gamma, bool has_beta,
+                           const f16 *beta)
+{
     size_t i = 0;
     for (; n - i >= VL; i += VL) {
-        vf t = v_mul(v_sub(v_load_f16(x + i), mean), inv);
-        v_store_f16(y + i, ISA(affine)(t, has_gamma, has_gamma ? v_load_f16(gamma + i) : none,
-                                       has_beta, has_beta ? v_load_f16(beta + i) : none));
+        const vf g = has_gamma ? v_load_f16(gamma + i) : v_zero();
+        const vf b = has_beta ? v_load_f16(beta + i) : v_zero();
+        for (size_t r = 0, at = i; r < rows; r++, at += n)
+            v_store_f16(y + at, ISA(norm_vector)(x + at, VL, mean[r], inv[r], has_gamma, g,
+                                                 has_beta, b));
     }
     if (i < n) {
-        size_t left = n - i;
-        vf t = v_mul(v_sub(v_load_f16_n(x + i, left), mean), inv);
-        t = ISA(affine)(t, has_gamma, has_gamma ? v_load_f16_n(gamma + i, left) : none, has_beta,
-                        has_beta ? v_load_f16_n(beta + i, left) : none);
-        v_store_f16_n(y + i, t, left);
+        const size_t left = n - i;
+        const vf g = has_gamma ? v_load_f16_n(gamma + i, left) : v_zero();
+        const vf b = has_beta ? v_load_f16_n(beta + i, left) : v_zero();
+        for (size_t r = 0, at = i; r < rows; r++, at += n)
+            v_store_f16_n(y + at, ISA(norm_vector)(x + at, left, mean[r], inv[r], has_gamma, g,
+                                                   has_beta, b), left);
     }
 }
 
@@ -262,57 +330,65 @@ static void ISA(norm_runs)(const f16 *x, f16 *y, size_t n, vf mean, vf inv, cons
     }
 }
 
-static void ISA(norm_row)(const f16 *x, f16 *y, size_t n, float mean, float inv, size_t r,
-                          const struct norm_args *a)
+static void ISA(norm_rows)(const f16 *x, f16 *y, size_t rows, size_t n, const float *mean,
+                           const float *inv, size_t first_row, const struct norm_args *a)
 {
-    const vf m = v_set(mean), s = v_set(inv);
-    if (!a->gamma && !a->beta) {
-        ISA(norm_vectors)(x, y, n, m, s, false, NULL, false, NULL);
+    const f16 *gamma = a->gamma, *beta = a->beta;
+    if (!gamma && !beta) {
+        ISA(norm_vectors)(x, y, rows, n, mean, inv, false, NULL, false, NULL);
         return;
     }
-    size_t first = r % a->row_period * a->per_row;
-    const f16 *gamma = a->gamma ? a->gamma + first : NULL;
-    const f16 *beta = a->beta ? a->beta + first : NULL;
-    if (a->run > 1)
-        ISA(norm_runs)(x, y, n, m, s, gamma, beta, a->run);
-    else if (gamma && beta)
-        ISA(norm_vectors)(x, y, n, m, s, true, gamma, true, beta);
-    else if (gamma)
-        ISA(norm_vectors)(x, y, n, m, s, true, gamma, false, NULL);
-    else
-        ISA(norm_vectors)(x, y, n, m, s, false, NULL, true, beta);
+    if (a->run == 1 && a->row_period == 1) {
+        if (gamma && beta)
+            ISA(norm_vectors)(x, y, rows, n, mean, inv, true, gamma, true, beta);
+        else if (gamma)
+            ISA(norm_vectors)(x, y, rows, n, mean, inv, true, gamma, false, NULL);
+        else
+            ISA(norm_vectors)(x, y, rows, n, mean, inv, false, NULL, true, beta);
+        return;
+    }
+    for (size_t r = 0; r < rows; r++) {
+        size_t at = (first_row + r) % a->row_period * a->per_row;
+        ISA(norm_runs)(x + r * n, y + r * n, n, v_set(mean[r]), v_set(inv[r]),
+                       gamma ? gamma + at : NULL, beta ? beta + at : NULL, a->run);
+    }
 }
 
-VFN float ISA(inverse_root)(float a)
+enum norm { NORM_L2, NORM_RMS, NORM_LAYER };
+
+VFN void ISA(norm)(const enum norm kind, const f16 *x, f16 *y, size_t rows, size_t n,
+                   const struct norm_args *args)
 {
-    return v_first(v_div(v_set(1.0f), v_sqrt(v_set(a))));
+    /* x - 0 is x for every x, the zeros included, so the kinds without a mean pass 0. */
+    float mean[ROW_GROUP] = {0}, inv[ROW_GROUP];
+    const enum row_kind sum = kind == NORM_LAYER ? ROW_DEVIATIONS : ROW_SQUARES;
+    const float count = kind == NORM_L2 ? 1.0f : (float)n;
+    for (size_t at = 0, group; at < rows; at += group, x += group * n, y += group * n) {
+        group = ISA(row_group)(rows - at, n, NORM_ELEMENTS);
+        for (size_t r = 0; kind == NORM_LAYER && r < group; r++)
+            mean[r] = ISA(row_reduce)(ROW_SUM, x + r * n, n, 0, NULL) / count;
+        for (size_t r = 0; r < group; r++)
+            inv[r] = ISA(row_reduce)(sum, x + r * n, n, mean[r], NULL);
+        for (size_t r = 0; r < group; r++)
+            inv[r] = 1.0f / __builtin_sqrtf(inv[r] / count + args->eps);
+        ISA(norm_rows)(x, y, group, n, mean, inv, at, args);
+    }
 }
 
-/* x - 0 is x for every x, the zeros included, so the kinds without a mean pass 0. */
 static void ISA(l2_norm)(const f16 *x, f16 *y, size_t rows, size_t n, const struct norm_args *args)
 {
-    for (size_t r = 0; r < rows; r++, x += n, y += n) {
-        float ss = ISA(row_reduce)(ROW_SQUARES, x, NULL, n, 0, NULL);
-        ISA(norm_row)(x, y, n, 0, ISA(inverse_root)(ss + args->eps), r, args);
-    }
+    ISA(norm)(NORM_L2, x, y, rows, n, args);
 }
 
 static void ISA(rms_norm)(const f16 *x, f16 *y, size_t rows, size_t n, const struct norm_args *args)
 {
-    for (size_t r = 0; r < rows; r++, x += n, y += n) {
-        float ss = ISA(row_reduce)(ROW_SQUARES, x, NULL, n, 0, NULL);
-        ISA(norm_row)(x, y, n, 0, ISA(inverse_root)(ss / (float)n + args->eps), r, args);
-    }
+    ISA(norm)(NORM_RMS, x, y, rows, n, args);
 }
 
 static void ISA(layer_norm)(const f16 *x, f16 *y, size_t rows, size_t n,
                             const struct norm_args *args)
 {
-    for (size_t r = 0; r < rows; r++, x += n, y += n) {
-        float m = ISA(row_reduce)(ROW_SUM, x, NULL, n, 0, NULL) / (float)n;
-        float q = ISA(row_reduce)(ROW_DEVIATIONS, x, NULL, n, m, NULL);
-        ISA(norm_row)(x, y, n, m, ISA(inverse_root)(q / (float)n + args->eps), r, args);
-    }
+    ISA(norm)(NORM_LAYER, x, y, rows, n, args);
 }
 
 static void ISA(channel_affine)(const f16 *x, f16 *y, size_t n, float mean, float scale,

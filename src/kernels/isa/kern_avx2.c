@@ -22,16 +22,21 @@
 #define ISA(x) x##_avx2
 #include "kernels/simd/simd_avx2.h"
 
-#include "kernels/common/lanes.inc.c"
-#include "kernels/common/math.inc.c"
 #include "kernels/common/convert.inc.c"
-#include "kernels/common/uops.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
-#include "kernels/common/rows.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"
+
+#define WIDE 4
+#include "kernels/simd/wide.h"
+#include "kernels/common/lanes.inc.c"
+#include "kernels/common/math.inc.c"
+#include "kernels/common/uop_loops.inc.c"
+#include "kernels/common/uops_exact.inc.c"
+#include "kernels/common/uops_float.inc.c"
+#include "kernels/common/rows.inc.c"
 
 #if defined(__clang__)
 #pragma clang attribute pop

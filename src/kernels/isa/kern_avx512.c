@@ -1,4 +1,5 @@
-/* The AVX-512 table: x86-64 with F, BW, VL and DQ.
+/* The AVX-512 tables: x86-64 with F, BW, VL and DQ, and the same with FP16, whose only difference is
+ * the micro-ops that binary16 arithmetic computes.
  *
  * The target pragma covers exactly the kernels, so the file needs no compiler flags of its own and
  * nothing else in the library may come to depend on these instructions.  System headers come before
@@ -23,33 +24,34 @@
 #define ISA(x) x##_avx512
 #include "kernels/simd/simd_avx512.h"
 
-#include "kernels/common/lanes.inc.c"
-#include "kernels/common/math.inc.c"
 #include "kernels/common/convert.inc.c"
-#include "kernels/common/uops.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
-#include "kernels/common/rows.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"
 
+#define WIDE 4
+#include "kernels/simd/wide.h"
+#include "kernels/common/lanes.inc.c"
+#include "kernels/common/math.inc.c"
+#include "kernels/common/uop_loops.inc.c"
+#include "kernels/common/uops_exact.inc.c"
+#include "kernels/common/uops_float.inc.c"
+#include "kernels/common/rows.inc.c"
+
 #if defined(__clang__)
 #pragma clang attribute pop
-#else
-#pragma GCC pop_options
 #endif
+
+#define BLOCKS .mr = TILE_MR, .nv = TILE_NV, .kc = 128, .mc = 256, .nc = 384
 
 extern const struct kern kern_avx512;
 const struct kern kern_avx512 = {
     .name = "avx512",
     .needs = "AVX-512 F, BW, VL, DQ",
     .available = cpu_has_avx512,
-    .mr = TILE_MR,
-    .nv = TILE_NV,
-    .kc = 128,
-    .mc = 256,
-    .nc = 384,
+    BLOCKS,
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U
@@ -57,6 +59,52 @@ const struct kern kern_avx512 = {
 #include "kernels/kernels.def"
 #undef K
 };
+
+#ifdef CPU_KNOWS_AVX512FP16
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,f16c,avx512fp16"))),         \
+                             apply_to = function)
+#endif
+#undef ISA
+#define ISA(x) x##_avx512fp16
+#include "kernels/simd/half_avx512.h"
+#include "kernels/common/uop_loops.inc.c"
+#include "kernels/common/uops_exact.inc.c"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+
+#undef UOP1
+#undef UOP1P
+#undef UOP1PQ
+#undef UOP2
+#undef UOP3
+#define UOP1(op, expr) .uops[UOP_##op] = UOP_SET(uop_##op),
+#define UOP1P UOP1
+#define UOP1PQ UOP1
+#define UOP2 UOP1
+#define UOP3 UOP1
+
+extern const struct kern kern_avx512fp16;
+const struct kern kern_avx512fp16 = {
+    .name = "avx512fp16",
+    .needs = "AVX-512 F, BW, VL, DQ, FP16",
+    .available = cpu_has_avx512fp16,
+    BLOCKS,
+#define UOP_SET(x) x##_avx512fp16
+#include "kernels/common/uops_exact.inc.c"
+#undef UOP_SET
+#define UOP_SET(x) x##_avx512
+#include "kernels/common/uops_float.inc.c"
+#define K(slot, type, doc) .slot = slot##_avx512,
+#include "kernels/kernels.def"
+#undef K
+};
+#endif
+
+#if !defined(__clang__)
+#pragma GCC pop_options
+#endif
 #else
 typedef int kern_avx512_is_empty; /* a translation unit needs a declaration */
 #endif

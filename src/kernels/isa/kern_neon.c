@@ -14,16 +14,21 @@
 #define ISA(x) x##_neon
 #include "kernels/simd/simd_neon.h"
 
-#include "kernels/common/lanes.inc.c"
-#include "kernels/common/math.inc.c"
 #include "kernels/common/convert.inc.c"
-#include "kernels/common/uops.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
-#include "kernels/common/rows.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"
+
+#define WIDE 4
+#include "kernels/simd/wide.h"
+#include "kernels/common/lanes.inc.c"
+#include "kernels/common/math.inc.c"
+#include "kernels/common/uop_loops.inc.c"
+#include "kernels/common/uops_exact.inc.c"
+#include "kernels/common/uops_float.inc.c"
+#include "kernels/common/rows.inc.c"
 
 extern const struct kern kern_neon;
 const struct kern kern_neon = {

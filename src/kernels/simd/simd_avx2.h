@@ -99,7 +99,7 @@ VFN vf v_load_f16(const f16 *p)
 VFN vf v_load_f16_n(const f16 *p, size_t n) { return f16_widen(f16_load_n(p, n)); }
 VFN void v_store_f16(f16 *p, vf a) { _mm_storeu_si128((__m128i *)(void *)p, f16_round(a)); }
 VFN void v_store_f16_n(f16 *p, vf a, size_t n) { f16_store_n(p, f16_round(a), n); }
-VFN vf v_round_f16(vf a) { return f16_widen(f16_round(a)); }
+VFN vf v_round_f16(vf a) { return f16_widen(_mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)); }
 
 VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
 {

@@ -60,7 +60,7 @@ VFN void v_store_f16_n(f16 *p, vf a, size_t n)
 {
     _mm256_mask_storeu_epi16(p, vm_first_n(n), f16_round(a));
 }
-VFN vf v_round_f16(vf a) { return f16_widen(f16_round(a)); }
+VFN vf v_round_f16(vf a) { return f16_widen(_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)); }
 
 VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
 {

@@ -82,7 +82,7 @@ VFN void v_store_f16_n(f16 *p, vf a, size_t n)
     if (n > 3)
         vst1_lane_u16(p + 3, h, 3);
 }
-VFN vf v_round_f16(vf a) { return vcvt_f32_f16(f16_round(a)); }
+VFN vf v_round_f16(vf a) { return vcvt_f32_f16(vcvt_f16_f32(a)); }
 
 VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
 {

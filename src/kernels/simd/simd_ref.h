@@ -5,8 +5,8 @@
  * number) the vocabulary leaves it open too: kernels keep such lanes out of the final result with
  * v_sel.
  *
- * A NaN may carry any sign and payload inside a kernel; v_store_f16 and v_round_f16 make it the one
- * quiet NaN, so what reaches memory as binary16 is the same everywhere. */
+ * A NaN may carry any sign and payload inside a kernel; v_store_f16 makes it the one quiet NaN, so
+ * what reaches memory as binary16 is the same everywhere. */
 #ifndef ANF_KERNELS_SIMD_REF_H
 #define ANF_KERNELS_SIMD_REF_H
 

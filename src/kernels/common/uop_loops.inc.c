@@ -1,4 +1,5 @@
-/* The elementwise micro-ops: one line per entry of uops.def.
+/* The elementwise micro-ops, one line per entry of uops.def: what the lines of uops_exact.inc.c and
+ * uops_float.inc.c become.
  *
  * A line gives the value of one vector from the operands a, b, c and the parameters p, q (broadcast
  * p[0], p[1] of the call); the loops around it are shared.  Each vector is read before it is
@@ -10,7 +11,7 @@
 
 typedef vf ISA(uop_expr)(vf a, vf b, vf c, vf p, vf q);
 
-VFN void uop_map1(f16 *y, const f16 *a, size_t n, vf p, vf q, ISA(uop_expr) *op)
+VFN void ISA(uop_map1)(f16 *y, const f16 *a, size_t n, vf p, vf q, ISA(uop_expr) *op)
 {
     const vf z = v_zero();
     size_t i = 0;
@@ -20,7 +21,7 @@ VFN void uop_map1(f16 *y, const f16 *a, size_t n, vf p, vf q, ISA(uop_expr) *op)
         v_store_f16_n(y + i, op(v_load_f16_n(a + i, n - i), z, z, p, q), n - i);
 }
 
-VFN void uop_map2(f16 *y, const f16 *a, const f16 *b, size_t n, ISA(uop_expr) *op)
+VFN void ISA(uop_map2)(f16 *y, const f16 *a, const f16 *b, size_t n, ISA(uop_expr) *op)
 {
     const vf z = v_zero();
     size_t i = 0;
@@ -32,7 +33,7 @@ VFN void uop_map2(f16 *y, const f16 *a, const f16 *b, size_t n, ISA(uop_expr) *o
     }
 }
 
-VFN void uop_map3(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, ISA(uop_expr) *op)
+VFN void ISA(uop_map3)(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, ISA(uop_expr) *op)
 {
     const vf z = v_zero();
     size_t i = 0;
@@ -45,11 +46,18 @@ VFN void uop_map3(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, IS
 }
 
 /* 1 where m, else 0. */
-VFN vf uop_truth(vm m)
+VFN vf ISA(uop_truth)(vm m)
 {
     return v_sel(m, v_set(1.0f), v_zero());
 }
 
+#undef UOP_EXPR
+#undef UOP_FN
+#undef UOP1
+#undef UOP1P
+#undef UOP1PQ
+#undef UOP2
+#undef UOP3
 #define UOP_EXPR(name, expr)                                                                       \
     VFN vf ISA(expr_##name)(vf a, vf b, vf c, vf p, vf q)                                          \
     {                                                                                              \
@@ -65,56 +73,10 @@ VFN vf uop_truth(vm m)
         call;                                                                                      \
     }
 #define UOP1(name, expr)                                                                           \
-    UOP_FN(name, expr, uop_map1(y, a, n, v_zero(), v_zero(), ISA(expr_##name)))
+    UOP_FN(name, expr, ISA(uop_map1)(y, a, n, v_zero(), v_zero(), ISA(expr_##name)))
 #define UOP1P(name, expr)                                                                          \
-    UOP_FN(name, expr, uop_map1(y, a, n, v_set(p[0]), v_zero(), ISA(expr_##name)))
+    UOP_FN(name, expr, ISA(uop_map1)(y, a, n, v_set(p[0]), v_zero(), ISA(expr_##name)))
 #define UOP1PQ(name, expr)                                                                         \
-    UOP_FN(name, expr, uop_map1(y, a, n, v_set(p[0]), v_set(p[1]), ISA(expr_##name)))
-#define UOP2(name, expr) UOP_FN(name, expr, uop_map2(y, a, b, n, ISA(expr_##name)))
-#define UOP3(name, expr) UOP_FN(name, expr, uop_map3(y, a, b, c, n, ISA(expr_##name)))
-
-UOP1(copy, a)
-UOP1(relu, v_max(v_zero(), a))
-UOP1(silu, m_silu(a))
-UOP1(gelu, m_gelu(a))
-UOP1(sigmoid, v_div(v_set(1.0f), v_add(v_set(1.0f), m_exp(v_neg(a)))))
-UOP1(tanh, m_tanh(a))
-UOP1(exp, m_exp(a))
-UOP1(sqrt, v_sqrt(a))
-UOP1(abs, v_abs(a))
-UOP1(square, v_mul(a, a))
-UOP1(sin, m_sincos(a, 0))
-UOP1(cos, m_sincos(a, 1))
-UOP1(erf, m_erf(a))
-UOP1(softplus, m_softplus(a))
-UOP1(relu6, v_min(v_set(6.0f), v_max(v_zero(), a)))
-UOP1P(log, m_log(v_add(a, p)))
-UOP1P(rsqrt, v_div(v_set(1.0f), v_sqrt(v_add(a, p))))
-UOP1P(elu, v_sel(v_lt(v_zero(), a), a, v_mul(p, m_expm1(a))))
-UOP1P(leaky_relu, v_sel(v_lt(v_zero(), a), a, v_mul(p, a)))
-UOP1PQ(clip, v_min(q, v_max(p, a)))
-UOP1(neg, v_neg(a))
-UOP2(add, v_add(a, b))
-UOP2(sub, v_sub(a, b))
-UOP2(mul, v_mul(a, b))
-UOP2(div, v_div(a, b))
-UOP2(maximum, v_sel(v_nan(a), a, v_max(a, b)))
-UOP2(minimum, v_sel(v_nan(a), a, v_min(a, b)))
-UOP2(pow, m_pow(a, b))
-UOP2(equal, uop_truth(v_eq(a, b)))
-UOP2(not_equal, uop_truth(vm_not(v_eq(a, b))))
-UOP2(less, uop_truth(v_lt(a, b)))
-UOP2(less_equal, uop_truth(v_le(a, b)))
-UOP2(greater, uop_truth(v_lt(b, a)))
-UOP2(greater_equal, uop_truth(v_le(b, a)))
-UOP1(logical_not, uop_truth(v_eq(a, v_zero())))
-UOP3(select, v_sel(v_eq(a, v_zero()), c, b))
-UOP1P(scale, v_mul(p, a))
-
-#undef UOP_EXPR
-#undef UOP_FN
-#undef UOP1
-#undef UOP1P
-#undef UOP1PQ
-#undef UOP2
-#undef UOP3
+    UOP_FN(name, expr, ISA(uop_map1)(y, a, n, v_set(p[0]), v_set(p[1]), ISA(expr_##name)))
+#define UOP2(name, expr) UOP_FN(name, expr, ISA(uop_map2)(y, a, b, n, ISA(expr_##name)))
+#define UOP3(name, expr) UOP_FN(name, expr, ISA(uop_map3)(y, a, b, c, n, ISA(expr_##name)))

@@ -170,6 +170,8 @@ struct workload {
 static const struct workload workloads[] = {
     {"gemm 128x384x1536", GEMM, {128, 384, 1536}},
     {"gemm 128x1536x384", GEMM, {128, 1536, 384}},
+    {"gemm 16x384x1536", GEMM, {16, 384, 1536}},
+    {"gemm 32x384x1536", GEMM, {32, 384, 1536}},
     {"gemm 512x512x512", GEMM, {512, 512, 512}},
     {"gemm 1024x1024x1024", GEMM, {1024, 1024, 1024}},
     {"gemv 1x4096x4096", GEMM, {1, 4096, 4096}},

@@ -62,6 +62,20 @@ typedef void uop_fn(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, 
  * change a bit, because the float32 accumulator is stored exactly in between. */
 typedef void gemm_tile_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                           const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
+/* The same, and with step k the tile asks for the cache lines at + v*panel + k*step, v < nv, which
+ * somebody will need soon.  Nothing is read there. */
+struct gemm_ahead {
+    const f16 *at;
+    size_t panel, step;
+};
+typedef void gemm_tile_ahead_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
+                                const float *b, size_t b_panel, float *c, size_t ldc,
+                                bool accumulate, const struct gemm_ahead *ahead);
+/* The same with binary16 panels, widened in registers and left in float32 for the strips that
+ * follow: wide[v*kc*16 + 16k + j] = widen(b[v*b_panel + 16k + j]). */
+typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
+                                const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
+                                bool accumulate, const struct gemm_ahead *ahead);
 /* The same with binary16 panels, widened in registers: for few rows, where B is read once.  mr = 1
  * takes up to table.mr panels, to hide the latency of the chain. */
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,

@@ -140,7 +140,9 @@ static void all_seen_once(struct seen *s)
 static const size_t thread_counts[] = {1, 2, 3, 7};
 
 /* ---- slots ----------------------------------------------------------------------------------- */
-static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, bool half,
+enum tile { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
+
+static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, enum tile kind,
                       bool accumulate)
 {
     const size_t a_k = mr + next() % 3, b_panel = kc * 16 + next() % 5, ldc = nv * 16 + next() % 4;
@@ -161,12 +163,26 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
                 s = fmaf(a[k * a_k + i], b[j / 16 * b_panel + 16 * k + j % 16], s);
             want[i * ldc + j] = s;
         }
-    if (half)
-        kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate);
-    else
-        kern->gemm_tile(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate);
+    /* What a tile asks for may lie anywhere. */
+    const struct gemm_ahead ahead = {b16 + n_b, (size_t)1 << 40, 3};
+    float *wide = malloc((nv * kc * 16 + 1) * sizeof *wide);
+    wide[nv * kc * 16] = -77.0f;
+    switch (kind) {
+    case FLOATS: kern->gemm_tile(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate); break;
+    case FLOATS_AHEAD:
+        kern->gemm_tile_ahead(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, &ahead);
+        break;
+    case HALVES: kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate); break;
+    case WIDENING:
+        kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate, &ahead);
+        for (size_t i = 0; i < nv * kc * 16; i++)
+            if (wide[i] != b[i / (kc * 16) * b_panel + i % (kc * 16)])
+                fail_msg("%s: widened panels differ at %zu\n", kern->name, i);
+        break;
+    }
+    assert_true(wide[nv * kc * 16] == -77.0f);
     assert_memory_equal(c, want, mr * ldc * sizeof *c);
-    free(a), free(b), free(c), free(want), free(b16);
+    free(a), free(b), free(c), free(want), free(b16), free(wide);
 }
 
 static void test_tiles(void **state)
@@ -177,9 +193,9 @@ static void test_tiles(void **state)
         for (size_t mr = 1; mr <= kern[t]->mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->mr; nv++)
                 for (size_t d = 0; d < 4; d++)
-                    for (unsigned flags = 0; flags < 4; flags++)
-                        if (nv <= kern[t]->nv || (mr == 1 && flags & 1))
-                            tile_case(kern[t], mr, nv, depths[d], flags & 1, flags & 2);
+                    for (unsigned flags = 0; flags < 8; flags++)
+                        if (nv <= kern[t]->nv || (mr == 1 && flags / 2 == HALVES))
+                            tile_case(kern[t], mr, nv, depths[d], flags / 2, flags & 1);
     (void)state;
 }
 

@@ -252,12 +252,22 @@ VFN float ISA(score_row)(float *s, size_t n, bool scaled, float scale_by, const 
     return v_hmax(top);
 }
 
+/* y = round(e * by), in place. */
+VFN void ISA(row_share)(float *e, size_t n, float by)
+{
+    const vf f = v_set(by);
+    size_t i = 0;
+    for (; n - i >= VL; i += VL)
+        v_store(e + i, v_round_f16(v_mul(v_load(e + i), f)));
+    if (i < n)
+        v_store_n(e + i, v_round_f16(v_mul(v_load_n(e + i, n - i), f)), n - i);
+}
+
 static void ISA(attention_scores)(float *s, size_t ld, size_t rows, size_t n, bool scaled,
-                                  float scale, const f16 *mask, size_t mask_ld, f16 *p,
-                                  size_t p_ld)
+                                  float scale, const f16 *mask, size_t mask_ld)
 {
     float part[ROW_GROUP];
-    for (size_t at = 0, group; at < rows; at += group, s += group * ld, p += group * p_ld) {
+    for (size_t at = 0, group; at < rows; at += group, s += group * ld) {
         group = ISA(row_group)(rows - at, n, ANF_REDUCE_BLOCK);
         for (size_t r = 0; r < group; r++)
             part[r] = ISA(score_row)(s + r * ld, n, scaled, scale,
@@ -266,7 +276,7 @@ static void ISA(attention_scores)(float *s, size_t ld, size_t rows, size_t n, bo
             ISA(row_shift)(ROW_F32, s + r * ld, s + r * ld, n, part[r]);
         ISA(row_exponentials)(s, ld, group, n, part);
         for (size_t r = 0; r < group; r++)
-            ISA(row_scale)(s + r * ld, p + r * p_ld, n, part[r]);
+            ISA(row_share)(s + r * ld, n, part[r]);
     }
 }
 

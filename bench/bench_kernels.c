@@ -191,6 +191,7 @@ static const struct workload workloads[] = {
     {"depthwise3x3 960@7", CONV, {1, 1, 1, 7, 3, 1, 1, 960}},
     {"attention 12x128x64", ATTENTION, {12, 128, 64}},
     {"attention 12x512x64", ATTENTION, {12, 512, 64}},
+    {"attention 12x2048x64", ATTENTION, {12, 2048, 64}},
 };
 
 struct running {

@@ -80,6 +80,11 @@ typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a,
  * takes up to table.mr panels, to hide the latency of the chain. */
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                               const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
+/* The same product with the rows of A as they lie, a[i*lda + k], for attention; 1 <= mr <=
+ * table.rows_mr, 1 <= nv <= table.rows_nv. */
+typedef void gemm_tile_rows_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t lda,
+                               const float *b, size_t b_panel, float *c, size_t ldc,
+                               bool accumulate);
 /* a[k*a_k + i] = widen(x[i*ldx + k]) for i < m, k < kc.  m <= a_k.  Entries i >= m stay unwritten.
  * */
 typedef void pack_rows_fn(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k);
@@ -173,12 +178,11 @@ typedef void transpose_fn(const f16 *x, size_t ldx, f16 *y, size_t ldy, size_t r
 /* ---- attention ------------------------------------------------------------------------------- */
 /* On `rows` rows of n float32 score chains (row stride ld): what the separate operators do,
  * s = round(score); s = round(s * scale); if mask: s = round(s + mask[j]); then softmax of the row
- * as above into row r of p, p + r*p_ld.  scale and mask are binary16 values; a NULL mask adds
- * nothing; mask row r is mask + r*mask_ld. scaled = false skips the scale rounding.  The scores are
- * used up. */
+ * as above.  The result stays where the scores were, each binary16 value as the float32 it is (of
+ * NaN, only that it is one).  scale and mask are binary16 values; a NULL mask adds nothing; mask row
+ * r is mask + r*mask_ld. scaled = false skips the scale rounding. */
 typedef void attention_scores_fn(float *s, size_t ld, size_t rows, size_t n, bool scaled,
-                                 float scale, const f16 *mask, size_t mask_ld, f16 *p,
-                                 size_t p_ld);
+                                 float scale, const f16 *mask, size_t mask_ld);
 
 /* ---- the table ------------------------------------------------------------------------------- */
 enum uop {
@@ -193,6 +197,7 @@ struct kern {
     const char *needs;  /* CPU features, for messages and `aneforge info` */
     bool (*available)(void);
     size_t mr, nv;      /* largest register tile: mr rows, nv panels */
+    size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */
     size_t kc;          /* k-block: the B sliver of a tile stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
     uop_fn *uops[UOP_COUNT];

@@ -140,13 +140,17 @@ static void all_seen_once(struct seen *s)
 static const size_t thread_counts[] = {1, 2, 3, 7};
 
 /* ---- slots ----------------------------------------------------------------------------------- */
-enum tile { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
+enum tile { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, IN_ROWS };
 
 static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, enum tile kind,
                       bool accumulate)
 {
-    const size_t a_k = mr + next() % 3, b_panel = kc * 16 + next() % 5, ldc = nv * 16 + next() % 4;
-    const size_t n_a = kc ? (kc - 1) * a_k + mr : 0, n_b = (nv - 1) * b_panel + kc * 16;
+    /* a[k*a_k + i*a_i], dense in i or, for rows, in k. */
+    const size_t a_i = kind == IN_ROWS ? kc + next() % 3 : 1;
+    const size_t a_k = kind == IN_ROWS ? 1 : mr + next() % 3;
+    const size_t b_panel = kc * 16 + next() % 5, ldc = nv * 16 + next() % 4;
+    const size_t n_a = kc ? (kc - 1) * a_k + (mr - 1) * a_i + 1 : 0;
+    const size_t n_b = (nv - 1) * b_panel + kc * 16;
     float *a = malloc((n_a + 1) * sizeof *a), *b = malloc((n_b + 1) * sizeof *b);
     float *c = malloc(mr * ldc * sizeof *c), *want = malloc(mr * ldc * sizeof *want);
     f16 *b16 = values(n_b);
@@ -160,7 +164,7 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
         for (size_t j = 0; j < nv * 16; j++) {
             float s = accumulate ? c[i * ldc + j] : 0.0f;
             for (size_t k = 0; k < kc; k++)
-                s = fmaf(a[k * a_k + i], b[j / 16 * b_panel + 16 * k + j % 16], s);
+                s = fmaf(a[k * a_k + i * a_i], b[j / 16 * b_panel + 16 * k + j % 16], s);
             want[i * ldc + j] = s;
         }
     /* What a tile asks for may lie anywhere. */
@@ -179,6 +183,9 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
             if (wide[i] != b[i / (kc * 16) * b_panel + i % (kc * 16)])
                 fail_msg("%s: widened panels differ at %zu\n", kern->name, i);
         break;
+    case IN_ROWS:
+        kern->gemm_tile_rows(mr, nv, kc, a, a_i, b, b_panel, c, ldc, accumulate);
+        break;
     }
     assert_true(wide[nv * kc * 16] == -77.0f);
     assert_memory_equal(c, want, mr * ldc * sizeof *c);
@@ -196,6 +203,12 @@ static void test_tiles(void **state)
                     for (unsigned flags = 0; flags < 8; flags++)
                         if (nv <= kern[t]->nv || (mr == 1 && flags / 2 == HALVES))
                             tile_case(kern[t], mr, nv, depths[d], flags / 2, flags & 1);
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t mr = 1; mr <= kern[t]->rows_mr; mr++)
+            for (size_t nv = 1; nv <= kern[t]->rows_nv; nv++)
+                for (size_t d = 0; d < 4; d++)
+                    for (unsigned accumulate = 0; accumulate < 2; accumulate++)
+                        tile_case(kern[t], mr, nv, depths[d], IN_ROWS, accumulate);
     (void)state;
 }
 
@@ -541,7 +554,6 @@ static void test_transposed_conv(void **state)
 static void attention_naive(const struct kern *kern, const struct attention_job *job, f16 *out)
 {
     float *s = malloc(job->skv * sizeof *s);
-    f16 *p = malloc(job->skv * sizeof *p);
     for (size_t h = 0; h < job->heads; h++)
         for (size_t i = 0; i < job->sq; i++) {
             for (size_t j = 0; j < job->skv; j++) {
@@ -552,18 +564,16 @@ static void attention_naive(const struct kern *kern, const struct attention_job 
             }
             kern->attention_scores(
                 s, job->skv, 1, job->skv, job->has_scale, f16_to_f32(job->scale),
-                job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0, p,
-                job->skv);
+                job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0);
             for (size_t e = 0; e < job->dv; e++) {
                 float sum = 0.0f;
                 for (size_t j = 0; j < job->skv; j++)
-                    sum = fmaf(f16_to_f32(p[j]),
+                    sum = fmaf(s[j],
                                f16_to_f32(job->v[h * job->v_head + j * job->v_row + e]), sum);
                 out[h * job->out_head + i * job->out_row + e] = f32_to_f16(sum);
             }
         }
     free(s);
-    free(p);
 }
 
 /* mask: 0 none, 1 one row, 2 one matrix, 3 one matrix for each head. */

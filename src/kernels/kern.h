@@ -37,6 +37,7 @@ enum {
     ANF_REDUCE_BLOCK = 4096, /* elements of one reduction block */
     ANF_TILE = 512,          /* elements of an elementwise tile: 1 KiB an operand, L1-resident */
     ANF_WINOGRAD_TILES = 64, /* tiles of one input transform: its rows stay in L1 */
+    ANF_WINOGRAD_SLICE = 8,  /* input channels of which winograd_few keeps the weights in L1 */
 };
 
 /* ---- conversions and stores ------------------------------------------------------------------ */
@@ -109,6 +110,13 @@ typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t r
 /* U of the kernels of sixteen output channels j, in the order of packed weights, for ci < n:
  *     u[(6i + k)*u_pos + 16ci + j] = U[i][k] of w[(9ci + 3r + c)*16 + j], kernel row r, column c */
 typedef void winograd_weights_fn(const f16 *w, size_t n, float *u, size_t u_pos);
+/* The products of few tiles, for which U is made and used in L1.  With U of the n kernels of sixteen
+ * output channels j in w, for all positions p and t < n_tiles <= table.mr
+ *     s = 0;  for ci = 0 .. n-1 ascending:  s = fma(U[p] of (ci, j), V[p] of (ci, t), s)
+ *     m[p*m_pos + 16t + j] = s
+ * V is [ceil(n / ANF_WINOGRAD_SLICE)][36][ANF_WINOGRAD_SLICE][n_tiles]. */
+typedef void winograd_few_fn(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
+                             size_t m_pos);
 /* Output of n_tiles neighbouring tiles of one row of tiles, for n_channels <= 16 channels c:
  *     y[c*y_channel + i*y_row + 4t + j] = round((A' M A)[i][j] of tile t + bias[c])
  * for i < rows <= 4 and 4t + j < cols, with M[i][j] = m[(6i + j)*m_pos + t*m_tile + c]; all sixteen

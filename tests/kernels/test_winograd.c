@@ -227,6 +227,10 @@ static void test_every_table(void **state)
     every_table(1, 300, 6, 6, 48, 1, true, false);   /* k in slices */
     every_table(20, 32, 12, 12, 32, 1, true, false); /* many strips */
     every_table(1, 4, 9, 9, 5, 5, true, false);      /* tiles of padding only */
+    every_table(1, 40, 7, 7, 37, 1, true, true);     /* few tiles */
+    every_table(2, 21, 4, 9, 20, 1, false, false);   /* of two images */
+    for (size_t w = 1; w < 36; w += 4)               /* one tile, two, ... nine */
+        every_table(1, 19, 4, w, 18, 1, true, false);
 }
 
 /* ---- accuracy -------------------------------------------------------------------------------- */
@@ -273,6 +277,7 @@ static void test_accuracy(void **state)
     accuracy(128, 28, 128);
     accuracy(256, 14, 256);
     accuracy(512, 14, 64);
+    accuracy(512, 7, 512);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */
@@ -286,6 +291,14 @@ static void test_choice(void **state)
     other = geometry(31, 56, 56, 1);
     assert_false(winograd_chosen(&other, 1, 64));
     other = geometry(512, 7, 7, 1);
+    assert_true(winograd_chosen(&other, 1, 512));
+    other = geometry(512, 6, 6, 1);
+    assert_true(winograd_chosen(&other, 1, 512));
+    other = geometry(512, 5, 5, 1);
+    assert_false(winograd_chosen(&other, 1, 512));
+    other = geometry(512, 4, 4, 1);
+    assert_false(winograd_chosen(&other, 1, 512));
+    other = geometry(512, 1, 400, 1); /* tiles with one row of pixels */
     assert_false(winograd_chosen(&other, 1, 512));
     other = geometry(256, 14, 14, 1);
     assert_true(winograd_chosen(&other, 1, 256));

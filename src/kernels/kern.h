@@ -81,8 +81,7 @@ typedef void pack_panels_t_fn(const f16 *x, size_t ldx, size_t kc, size_t n, flo
 /* Geometry of one image and one group.  The reduction index is k = (ci*kh + u)*kw + v, ascending;
  * the pixel index is p = oy*out_w + ox.  Tap (u, v) of pixel (oy, ox) reads the input at
  *     y = oy*stride_h - pad_h + u*dil_h,   x = ox*stride_w - pad_w + v*dil_w
- * in an input that has up_h - 1 zero rows between its rows and up_w - 1 zero columns between its
- * columns (up = 1: none; transposed convolution uses up = its stride); outside it reads zero. */
+ * and zero outside. */
 struct conv_geom {
     size_t cin;              /* input channels of the group */
     size_t in_h, in_w;
@@ -90,15 +89,14 @@ struct conv_geom {
     size_t kh, kw;
     size_t stride_h, stride_w;
     size_t dil_h, dil_w;
-    size_t up_h, up_w;
-    ptrdiff_t pad_h, pad_w;  /* may be negative (transposed convolution with large padding) */
+    ptrdiff_t pad_h, pad_w;  /* may be negative (transposed convolution) */
 };
 /* b[v*b_panel + 16k' + j] = widen(tap k0 + k' of pixel p0 + 16v + j) for k' < kc, 16v + j < np;
  * zero in the rest of the last panel.  x is [cin][in_h][in_w]. */
 typedef void conv_gather_fn(const struct conv_geom *g, const f16 *x, size_t k0, size_t kc,
                             size_t p0, size_t np, float *b, size_t b_panel);
 /* cin == 1: y[p] = round(chain of fma over k ascending from 0, + bias) for rows oy0 <= oy < oy1;
- * `w` is [kh*kw], `y` the whole output plane.  up is 1. */
+ * `w` is [kh*kw], `y` the whole output plane. */
 typedef void conv_depthwise_fn(const struct conv_geom *g, const f16 *x, const f16 *w, float bias,
                                bool has_bias, f16 *y, size_t oy0, size_t oy1);
 

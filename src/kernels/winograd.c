@@ -10,7 +10,7 @@ enum {
 bool winograd_possible(const struct conv_geom *g)
 {
     return g->kh == 3 && g->kw == 3 && g->stride_h == 1 && g->stride_w == 1 && g->dil_h == 1 &&
-           g->dil_w == 1 && g->up_h == 1 && g->up_w == 1;
+           g->dil_w == 1;
 }
 
 bool winograd_chosen(const struct conv_geom *g, size_t groups, size_t cout)

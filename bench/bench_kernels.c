@@ -279,10 +279,10 @@ static double prepare(struct running *r)
     r->conv = (struct conv_job){.images = images, .groups = groups, .cout = cout,
                                 .geom = {.cin = cin, .in_h = size, .in_w = size, .out_h = out,
                                          .out_w = out, .kh = s[4], .kw = s[4], .stride_h = s[5],
-                                         .stride_w = s[5], .dil_h = 1, .dil_w = 1, .up_h = 1,
-                                         .up_w = 1, .pad_h = (ptrdiff_t)s[6],
+                                         .stride_w = s[5], .dil_h = 1, .dil_w = 1,
+                                         .pad_h = (ptrdiff_t)s[6],
                                          .pad_w = (ptrdiff_t)s[6]},
-                                .n_threads = pool.n};
+                                .up = 1, .n_threads = pool.n};
     r->conv.x = values(images * groups * cin * size * size);
     r->conv.winograd = winograd_chosen(&r->conv.geom, groups, cout);
     r->conv.weights = values(conv_packed_size(&r->conv.geom, groups, cout));

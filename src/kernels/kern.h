@@ -37,6 +37,7 @@ enum {
     ANF_REDUCE_BLOCK = 4096, /* elements of one reduction block */
     ANF_TILE = 512,          /* elements of an elementwise tile: 1 KiB an operand, L1-resident */
     ANF_WINOGRAD_TILES = 64, /* tiles of one input transform: its rows stay in L1 */
+    ANF_WINOGRAD_SLICE = 8,  /* input channels of which winograd_few keeps the weights in L1 */
 };
 
 /* ---- conversions and stores ------------------------------------------------------------------ */
@@ -99,8 +100,7 @@ typedef void pack_panels_t_fn(const f16 *x, size_t ldx, size_t kc, size_t n, flo
 /* Geometry of one image and one group.  The reduction index is k = (ci*kh + u)*kw + v, ascending;
  * the pixel index is p = oy*out_w + ox.  Tap (u, v) of pixel (oy, ox) reads the input at
  *     y = oy*stride_h - pad_h + u*dil_h,   x = ox*stride_w - pad_w + v*dil_w
- * in an input that has up_h - 1 zero rows between its rows and up_w - 1 zero columns between its
- * columns (up = 1: none; transposed convolution uses up = its stride); outside it reads zero. */
+ * and zero outside. */
 struct conv_geom {
     size_t cin;              /* input channels of the group */
     size_t in_h, in_w;
@@ -108,15 +108,14 @@ struct conv_geom {
     size_t kh, kw;
     size_t stride_h, stride_w;
     size_t dil_h, dil_w;
-    size_t up_h, up_w;
-    ptrdiff_t pad_h, pad_w;  /* may be negative (transposed convolution with large padding) */
+    ptrdiff_t pad_h, pad_w;  /* may be negative (transposed convolution) */
 };
 /* b[v*b_panel + 16k' + j] = widen(tap k0 + k' of pixel p0 + 16v + j) for k' < kc, 16v + j < np;
  * zero in the rest of the last panel.  x is [cin][in_h][in_w]. */
 typedef void conv_gather_fn(const struct conv_geom *g, const f16 *x, size_t k0, size_t kc,
                             size_t p0, size_t np, float *b, size_t b_panel);
 /* cin == 1: y[p] = round(chain of fma over k ascending from 0, + bias) for rows oy0 <= oy < oy1;
- * `w` is [kh*kw], `y` the whole output plane.  up is 1. */
+ * `w` is [kh*kw], `y` the whole output plane. */
 typedef void conv_depthwise_fn(const struct conv_geom *g, const f16 *x, const f16 *w, float bias,
                                bool has_bias, f16 *y, size_t oy0, size_t oy1);
 
@@ -128,6 +127,13 @@ typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t r
 /* U of the kernels of sixteen output channels j, in the order of packed weights, for ci < n:
  *     u[(6i + k)*u_pos + 16ci + j] = U[i][k] of w[(9ci + 3r + c)*16 + j], kernel row r, column c */
 typedef void winograd_weights_fn(const f16 *w, size_t n, float *u, size_t u_pos);
+/* The products of few tiles, for which U is made and used in L1.  With U of the n kernels of sixteen
+ * output channels j in w, for all positions p and t < n_tiles <= table.mr
+ *     s = 0;  for ci = 0 .. n-1 ascending:  s = fma(U[p] of (ci, j), V[p] of (ci, t), s)
+ *     m[p*m_pos + 16t + j] = s
+ * V is [ceil(n / ANF_WINOGRAD_SLICE)][36][ANF_WINOGRAD_SLICE][n_tiles]. */
+typedef void winograd_few_fn(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
+                             size_t m_pos);
 /* Output of n_tiles neighbouring tiles of one row of tiles, for n_channels <= 16 channels c:
  *     y[c*y_channel + i*y_row + 4t + j] = round((A' M A)[i][j] of tile t + bias[c])
  * for i < rows <= 4 and 4t + j < cols, with M[i][j] = m[(6i + j)*m_pos + t*m_tile + c]; all sixteen

@@ -94,9 +94,16 @@ static void gemm_one(const struct kern *kern, const void *job, size_t task, void
     gemm_task(kern, job, 0, task, NULL, own);
 }
 
-static void conv_one(const struct kern *kern, const void *job, size_t task, void *own)
+struct conv_phase {
+    const struct conv_job *job;
+    size_t phase;
+    void *shared;
+};
+
+static void conv_one(const struct kern *kern, const void *phase, size_t task, void *own)
 {
-    conv_task(kern, job, 1, task, NULL, own); /* phase 0 is of Winograd */
+    const struct conv_phase *p = phase;
+    conv_task(kern, p->job, p->phase, task, p->shared, own);
 }
 
 static void attention_one(const struct kern *kern, const void *job, size_t task, void *own)
@@ -347,16 +354,15 @@ static void test_pack_weights(void **state)
 }
 
 /* ---- convolution ----------------------------------------------------------------------------- */
-static f16 tap(const struct conv_geom *g, const f16 *x, size_t k, size_t p)
+/* False where a transposed convolution has no tap. */
+static bool tap(const struct conv_geom *g, long up, const f16 *x, size_t k, size_t p, f16 *t)
 {
     const size_t ci = k / (g->kh * g->kw), u = k / g->kw % g->kh, v = k % g->kw;
-    const long up_h = (long)g->up_h, up_w = (long)g->up_w;
     const long y = (long)(p / g->out_w * g->stride_h + u * g->dil_h) - (long)g->pad_h;
     const long c = (long)(p % g->out_w * g->stride_w + v * g->dil_w) - (long)g->pad_w;
-    if (y < 0 || c < 0 || y % up_h || c % up_w || y / up_h >= (long)g->in_h ||
-        c / up_w >= (long)g->in_w)
-        return 0;
-    return x[(ci * g->in_h + (size_t)(y / up_h)) * g->in_w + (size_t)(c / up_w)];
+    const bool inside = y >= 0 && c >= 0 && y / up < (long)g->in_h && c / up < (long)g->in_w;
+    *t = inside ? x[(ci * g->in_h + (size_t)(y / up)) * g->in_w + (size_t)(c / up)] : 0;
+    return y % up == 0 && c % up == 0;
 }
 
 static void conv_naive(const struct conv_job *job, const f16 *w, f16 *y)
@@ -369,8 +375,10 @@ static void conv_naive(const struct conv_job *job, const f16 *w, f16 *y)
             const size_t channel = i % job->groups * job->cout + c;
             for (size_t p = 0; p < pixels; p++) {
                 float s = 0.0f;
+                f16 t;
                 for (size_t k = 0; k < n_k; k++)
-                    s = fmaf(f16_to_f32(w[channel * n_k + k]), f16_to_f32(tap(g, x, k, p)), s);
+                    if (tap(g, (long)job->up, x, k, p, &t))
+                        s = fmaf(f16_to_f32(w[channel * n_k + k]), f16_to_f32(t), s);
                 if (job->bias)
                     s += f16_to_f32(job->bias[channel]);
                 *y++ = f32_to_f16(s);
@@ -396,10 +404,13 @@ static const struct conv_shape conv_shapes[] = {
     {1, 3, 1, 1, 7, 7, 3, 3, 1, 1, 1, 1},     {1, 3, 1, 1, 30, 19, 3, 4, 3, 2, 2, 1},
     {1, 2, 1, 1, 40, 40, 17, 17, 1, 8, 1, 1}, {1, 4, 1, 2, 11, 5, 3, 3, 1, 1, 1, 1},
     {1, 1, 3, 4, 5, 6, 3, 3, 1, 1, 1, 2},     {1, 1, 2, 5, 4, 5, 4, 4, 1, -2, 1, 3},
-    {1, 2, 3, 4, 5, 5, 2, 3, 2, 0, 1, 2},     {1, 1, 1, 3, 1, 300, 1, 5, 1, 2, 1, 1},
+    {1, 2, 3, 4, 5, 5, 2, 3, 1, 0, 1, 2},     {1, 1, 1, 3, 1, 300, 1, 5, 1, 2, 1, 1},
     {1, 1, 2, 3, 300, 1, 5, 1, 1, 2, 1, 1},   {1, 1, 1, 2, 91, 93, 90, 90, 1, 2, 1, 1},
     {1, 1, 30, 50, 5, 5, 3, 3, 1, 0, 1, 1},   {1, 1, 2, 3, 3, 3, 3, 3, 1, 9, 1, 1},
     {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1},     {1, 1, 80, 24, 14, 14, 1, 1, 1, 0, 1, 1},
+    {2, 1, 20, 17, 6, 7, 4, 4, 1, 2, 1, 2},   {1, 3, 1, 1, 5, 9, 3, 3, 1, 2, 2, 3},
+    {1, 1, 7, 5, 3, 4, 2, 3, 1, 1, 1, 5},     {1, 2, 3, 2, 4, 4, 5, 4, 1, 7, 6, 4},
+    {1, 1, 9, 18, 3, 3, 16, 16, 1, 15, 1, 16},
 };
 
 static size_t out_size(size_t in, size_t kernel, const struct conv_shape *s)
@@ -413,11 +424,25 @@ static struct conv_geom geometry(const struct conv_shape *s)
     struct conv_geom g = {.cin = s->cin, .in_h = s->h, .in_w = s->w, .kh = s->kh, .kw = s->kw};
     g.stride_h = g.stride_w = s->stride;
     g.dil_h = g.dil_w = s->dil;
-    g.up_h = g.up_w = s->up;
     g.pad_h = g.pad_w = s->pad;
     g.out_h = out_size(s->h, s->kh, s);
     g.out_w = out_size(s->w, s->kw, s);
     return g;
+}
+
+static void conv_phases(const struct kern *kern, const struct conv_job *job)
+{
+    const size_t bytes = conv_shared_bytes(kern, job);
+    unsigned char *shared = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
+    memset(shared, 0xff, bytes);
+    memset(shared + bytes, 0xa5, GUARD);
+    for (size_t phase = 0; phase < CONV_PHASES; phase++) {
+        const struct conv_phase p = {job, phase, shared};
+        run(kern, conv_one, &p, conv_tasks(kern, job, phase), conv_thread_bytes(kern, job));
+    }
+    for (size_t i = 0; i < GUARD; i++)
+        assert_int_equal(shared[bytes + i], 0xa5);
+    free(shared);
 }
 
 static void conv_run(const struct kern *kern, struct conv_job *job, size_t n_threads,
@@ -430,7 +455,7 @@ static void conv_run(const struct kern *kern, struct conv_job *job, size_t n_thr
     job->n_threads = n_threads;
     job->epilogue = see;
     job->epilogue_arg = &seen;
-    run(kern, conv_one, job, conv_tasks(kern, job, 1), conv_thread_bytes(kern, job));
+    conv_phases(kern, job);
     same(kern, "conv", y, want, n);
     all_seen_once(&seen);
     free(y), free(seen.count);
@@ -440,7 +465,8 @@ static void conv_case(const struct conv_shape *s, bool biased, bool poisoned)
 {
     const struct kern *kern[8];
     struct conv_job job = {
-        .images = s->images, .groups = s->groups, .cout = s->cout, .geom = geometry(s)};
+        .images = s->images, .groups = s->groups, .cout = s->cout, .geom = geometry(s),
+        .up = s->up};
     const size_t n_x = s->images * s->groups * s->cin * s->h * s->w;
     const size_t n_w = s->groups * s->cout * s->cin * s->kh * s->kw;
     const size_t n_y = s->images * s->groups * s->cout * job.geom.out_h * job.geom.out_w;
@@ -454,7 +480,8 @@ static void conv_case(const struct conv_shape *s, bool biased, bool poisoned)
     job.x = x;
     job.bias = biased ? bias : NULL;
     conv_naive(&job, w, want);
-    conv_pack_weights(&job.geom, s->groups, s->cout, CONV_WEIGHTS, w, packed);
+    conv_pack_weights(&job.geom, s->groups, s->cout, CONV_WEIGHTS, conv_tap_step(s->up, s->dil), w,
+                      packed);
     job.weights = packed;
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++)
@@ -488,9 +515,10 @@ static void test_gather(void **state)
                 kern[t]->conv_gather(&g, x, k0, kc, p0, np, got, b_panel);
                 for (size_t e = 0; e < panels * b_panel; e++) {
                     const size_t k = e % b_panel / 16, p = e / b_panel * 16 + e % b_panel % 16;
-                    const float want = k >= kc ? -77.0f
-                                       : p < np ? f16_to_f32(tap(&g, x, k0 + k, p0 + p))
-                                                : 0.0f;
+                    f16 h = 0;
+                    if (k < kc && p < np)
+                        tap(&g, 1, x, k0 + k, p0 + p, &h);
+                    const float want = k >= kc ? -77.0f : f16_to_f32(h);
                     if (memcmp(&got[e], &want, sizeof want) != 0)
                         fail_msg("%s, gather %zu: %g at %zu, not %g\n", kern[t]->name, i,
                                  (double)got[e], e, (double)want);
@@ -507,11 +535,10 @@ static void transposed_case(size_t groups, size_t cin, size_t cout, size_t h, si
                             size_t stride, size_t pad, size_t dil, size_t extra)
 {
     const struct kern *kern[8];
-    struct conv_job job = {.images = 2, .groups = groups, .cout = cout};
+    struct conv_job job = {.images = 2, .groups = groups, .cout = cout, .up = stride};
     struct conv_geom *g = &job.geom;
     *g = (struct conv_geom){.cin = cin, .in_h = h, .in_w = w, .kh = n, .kw = n, .stride_h = 1,
-                            .stride_w = 1, .dil_h = dil, .dil_w = dil, .up_h = stride,
-                            .up_w = stride};
+                            .stride_w = 1, .dil_h = dil, .dil_w = dil};
     g->out_h = (h - 1) * stride + dil * (n - 1) + extra + 1 - 2 * pad;
     g->out_w = (w - 1) * stride + dil * (n - 1) + extra + 1 - 2 * pad;
     g->pad_h = g->pad_w = (ptrdiff_t)(dil * (n - 1)) - (ptrdiff_t)pad;
@@ -532,7 +559,8 @@ static void transposed_case(size_t groups, size_t cin, size_t cout, size_t h, si
         }
     for (size_t i = 0; i < n_y; i++)
         want[i] = f32_to_f16(sum[i] + 0.0f);
-    conv_pack_weights(g, groups, cout, CONV_WEIGHTS_TRANSPOSED, weights, packed);
+    conv_pack_weights(g, groups, cout, CONV_WEIGHTS_TRANSPOSED, conv_tap_step(stride, dil), weights,
+                      packed);
     job.x = x;
     job.weights = packed;
     for (size_t t = tables(kern); t-- > 0;)
@@ -547,6 +575,9 @@ static void test_transposed_conv(void **state)
     transposed_case(1, 2, 3, 6, 5, 2, 3, 0, 1, 2);
     transposed_case(1, 2, 3, 5, 5, 3, 1, 3, 2, 0);
     transposed_case(3, 1, 1, 5, 5, 3, 1, 1, 1, 0);
+    transposed_case(3, 1, 1, 5, 5, 3, 2, 1, 1, 1);
+    transposed_case(1, 2, 3, 4, 5, 4, 4, 1, 2, 3);
+    transposed_case(1, 5, 20, 3, 4, 2, 5, 0, 1, 4);
     (void)state;
 }
 
@@ -706,13 +737,15 @@ static void large_conv(const struct conv_shape *s)
     f16 *first = untouched(n_y);
     double *wide_w = widened(w, s->cout * n_k), *patches = malloc(n_k * pixels * sizeof *patches);
     for (size_t k = 0; k < n_k; k++)
-        for (size_t p = 0; p < pixels; p++)
-            patches[k * pixels + p] = (double)f16_to_f32(tap(g, x, k, p));
-    conv_pack_weights(g, 1, s->cout, CONV_WEIGHTS, w, packed);
+        for (size_t p = 0; p < pixels; p++) {
+            f16 t;
+            tap(g, 1, x, k, p, &t);
+            patches[k * pixels + p] = (double)f16_to_f32(t);
+        }
+    conv_pack_weights(g, 1, s->cout, CONV_WEIGHTS, 1, w, packed);
     job.x = x, job.weights = packed, job.y = y;
     for (size_t n_tables = tables(kern), t = 0; t < n_tables; t++) {
-        run(kern[t], conv_one, &job, conv_tasks(kern[t], &job, 1),
-            conv_thread_bytes(kern[t], &job));
+        conv_phases(kern[t], &job);
         if (t == 0) {
             check_product(kern[t], "large conv", s->cout, pixels, n_k, wide_w, patches, y);
             memcpy(first, y, n_y * sizeof *y);

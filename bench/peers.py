@@ -84,6 +84,30 @@ class OnnxRuntime(Peer):
     def output(self):
         return self.result.numpy()
 
+    def save(self, graph, path):
+        """The model as an exporter writes it, and optimised for this machine in ONNX Runtime's own
+        format, which needs less work to load."""
+        import onnxruntime as ort
+        from onnx_form import onnx_model
+        Path(path + ".onnx").write_bytes(onnx_model(graph).SerializeToString())
+        options = self.options(1)
+        options.optimized_model_filepath = path + ".ort"
+        options.add_session_config_entry("session.save_model_format", "ORT")
+        ort.InferenceSession(path + ".onnx", options, providers=["CPUExecutionProvider"])
+
+    def start(self, path, threads):
+        """The times to load a model file and to its first result."""
+        import onnxruntime as ort
+        self.session = None  # the one before is not kept beside the new one
+        begin = time.perf_counter()
+        self.session = ort.InferenceSession(path, self.options(threads),
+                                            providers=["CPUExecutionProvider"])
+        loaded = time.perf_counter()
+        port = self.session.get_inputs()[0]
+        self.session.run(None, {port.name: np.zeros(port.shape, np.float32)})
+        end = time.perf_counter()
+        return {"load_ms": (loaded - begin) * 1e3, "first_ms": (end - begin) * 1e3}
+
 
 def torch_function(graph):
     """The graph as a function of its inputs; constants become tensors once, here."""
@@ -276,6 +300,13 @@ def time_calls(run, seconds):
             "min_ns": samples[0], "cpu_ns": cpu, "calls": calls}
 
 
+def peak_resident_bytes():
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/self/status has no VmHWM")
+
+
 def obey(peer, command, args):
     if command == "load":
         start = time.perf_counter()
@@ -284,6 +315,17 @@ def obey(peer, command, args):
         peer.run()
         return {"version": version, "form": peer.form, "threads": int(args[1]),
                 "compile_ms": (time.perf_counter() - start) * 1e3}
+    if command == "save":
+        peer.save(WORKLOADS[args[0]](), args[1])
+        return {}
+    if command == "start":
+        return peer.start(args[0], int(args[1]))
+    if command == "memory":
+        return {"peak_bytes": peak_resident_bytes()}
+    if command == "import":
+        for module in args:
+            importlib.import_module(module)
+        return {}
     if command == "time":
         return time_calls(peer.run, float(args[0]))
     if command == "output":
@@ -291,7 +333,7 @@ def obey(peer, command, args):
         y = np.ascontiguousarray(peer.output(), dtype=np.float32)
         y.tofile(args[0])
         return {"elements": int(y.size)}
-    raise ValueError(f"unknown command '{command}'; load, time, output and quit exist")
+    raise ValueError(f"unknown command '{command}'; see obey in peers.py")
 
 
 def serve(name):

@@ -28,6 +28,7 @@
  *   thread
  *     at a time; an anf_model is immutable and may be run from several threads; an anf_run_state
  *     belongs to one thread at a time.
+ *   - The child of a fork may use everything made before it; worker threads start anew there.
  *   - Numerics: a tensor between two operators is IEEE binary16 (round to nearest even, subnormals
  *     kept, overflow to infinity, NaN propagated).  Inside an operator arithmetic is float32,
  *     rounded once at its end.  The result does not depend on the instruction set, the number of

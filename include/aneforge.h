@@ -295,8 +295,8 @@ typedef enum anf_opt {
 /* Called at each stage with the text form of the graph or program at that point. */
 typedef anf_status (*anf_stage_fn)(void *user, const char *stage, const char *text, size_t n);
 
-/* `done` of `total` steps finished. Return false to stop: the call then fails with
- * ANF_E_CANCELLED. */
+/* `done` of `total` steps finished; called after each and every few milliseconds within a long one.
+ * Return false to stop: the call then fails with ANF_E_CANCELLED. */
 typedef bool (*anf_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 typedef struct anf_compile_opts {

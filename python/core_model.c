@@ -5,10 +5,11 @@
  *     lent as a view stays valid.
  *   - A call reads dense arrays where they lie and writes into fresh float32 arrays of NumPy; the
  *     GIL is released in between, so several threads may call one model at once.
- *   - A compile gives signal handlers a chance to run after each of its steps. */
+ *   - A compile gives signal handlers a chance to run, some twenty times a second. */
 #include "core.h"
 
 #include <string.h>
+#include <time.h>
 
 struct model {
     PyObject ob_base;
@@ -94,11 +95,23 @@ static struct handle *alive(PyObject *self)
     return of(self)->handle;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* The wait for the GIL can be long while other threads compute, so it is not asked for each time. */
 static bool check_signals(void *user, uint64_t done, uint64_t total)
 {
-    (void)user;
+    enum { PAUSE_NS = 50000000 };
+    int64_t *last = user, now = now_ns();
     (void)done;
     (void)total;
+    if (now - *last < PAUSE_NS)
+        return true;
+    *last = now;
     PyGILState_STATE gil = PyGILState_Ensure();
     bool go_on = PyErr_CheckSignals() == 0;
     PyGILState_Release(gil);
@@ -118,20 +131,26 @@ PyObject *core_compile(PyObject *module, PyObject *args)
         return PyErr_NoMemory();
     for (int i = 0; i < n; i++)
         nodes[i] = core_tensor_node(PyTuple_GetItem(outs, i));
-    anf_graph *g;
-    anf_tensor out;
-    int result = node_replay(nodes, n, &g, &out);
+    anf_ctx *ctx = core_ctx();
+    struct plan plan;
+    int result = ctx ? plan_write(&plan, nodes, n) : -1;
     PyMem_Free(nodes);
     if (result < 0)
         return NULL;
+    int64_t start = now_ns();
     anf_compile_opts opts = {.opt = optimise ? ANF_OPT_DEFAULT : ANF_OPT_NONE,
-                             .progress = check_signals};
+                             .progress = check_signals, .progress_user = &start};
+    anf_graph *g;
+    anf_tensor out;
     anf_model *program;
     anf_status st;
     Py_BEGIN_ALLOW_THREADS
-    st = n == 1 ? anf_compile(out, &opts, &program) : anf_compile_graph(g, &opts, &program);
+    st = plan_build(&plan, ctx, &g, &out);
+    if (st == ANF_OK)
+        st = n == 1 ? anf_compile(out, &opts, &program) : anf_compile_graph(g, &opts, &program);
     anf_graph_free(g);
     Py_END_ALLOW_THREADS
+    plan_free(&plan);
     return st == ANF_OK ? model_new(program) : core_raise(st, anf_last_error());
 }
 
@@ -255,7 +274,7 @@ static PyObject *model_call(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     if (PyTuple_Size(args) != n_in) {
-        PyErr_Format(PyExc_TypeError, "run: the model takes %d inputs, given %zd", n_in,
+        PyErr_Format(PyExc_ValueError, "run: the model takes %d inputs, given %zd", n_in,
                      PyTuple_Size(args));
         return NULL;
     }

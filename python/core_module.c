@@ -79,18 +79,15 @@ static int parse_int(PyObject *o, const char *what, int64_t *out)
 {
     PyObject *n = PyNumber_Index(o);
     if (!n) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_TypeError, "%s: needs integers, given %R", what, o);
+        if (core_may_replace())
+            PyErr_Format(PyExc_TypeError, "%s: needs integers, given %.200R", what, o);
         return -1;
     }
     *out = PyLong_AsLongLong(n);
+    if (*out == -1 && PyErr_Occurred() && core_may_replace())
+        PyErr_Format(PyExc_ValueError, "%s: %.200R does not fit 64 bits", what, n);
     Py_DECREF(n);
-    if (*out == -1 && PyErr_Occurred()) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "%s: %R does not fit 64 bits", what, o);
-        return -1;
-    }
-    return 0;
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 int core_parse_dims(PyObject *o, const char *what, anf_dims *out)
@@ -102,9 +99,9 @@ int core_parse_dims(PyObject *o, const char *what, anf_dims *out)
     }
     PyObject *s = PyUnicode_Check(o) ? NULL : PySequence_Tuple(o);
     if (!s) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_TypeError, "%s: needs an integer or a sequence of integers, given %R",
-                     what, o);
+        if (core_may_replace())
+            PyErr_Format(PyExc_TypeError,
+                         "%s: needs an integer or a sequence of integers, given %.200R", what, o);
         return -1;
     }
     Py_ssize_t n = PyTuple_Size(s);
@@ -119,6 +116,15 @@ int core_parse_dims(PyObject *o, const char *what, anf_dims *out)
     out->rank = (int32_t)n;
     Py_DECREF(s);
     return result;
+}
+
+bool core_may_replace(void)
+{
+    if (PyErr_Occurred() && (!PyErr_ExceptionMatches(PyExc_Exception) ||
+                             PyErr_ExceptionMatches(PyExc_MemoryError)))
+        return false;
+    PyErr_Clear();
+    return true;
 }
 
 PyObject *core_numpy(const char *name)

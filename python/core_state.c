@@ -123,7 +123,7 @@ static int find_port(const anf_model *m, PyObject *which, bool output)
     }
     anf_dims one;
     if (!PyIndex_Check(which)) {
-        PyErr_Format(PyExc_TypeError, "%s_view: needs a number or a name, given %R", kind, which);
+        PyErr_Format(PyExc_TypeError, "%s_view: needs a number or a name, given %.200R", kind, which);
         return -1;
     }
     if (core_parse_dims(which, kind, &one) < 0)

@@ -17,7 +17,7 @@ import textwrap
 PATH = pathlib.Path(__file__).resolve().parent.parent / "python" / "aneforge" / "_ops.py"
 
 # Spelled as symbols, or made in another way.
-SYMBOLS = {"input", "const", "matmul", "bmm", "add", "sub", "mul", "div", "neg", "cast", "scale"}
+SYMBOLS = {"input", "const", "matmul", "bmm", "add", "sub", "mul", "div", "neg"}
 FREE = {"conv", "conv_transpose", "maximum", "minimum", "select", "batch_norm", "concat",
         "pixel_shuffle", "pixel_unshuffle", "mha", "cross_attention", "geglu"}
 # Operator: the parameters in order, where they differ, as (name in Python, name in the table, default).

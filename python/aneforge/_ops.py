@@ -142,6 +142,13 @@ class Tensor(_core.Node):
         """
         return _core.op("clip", (self,), {"lo": lo, "hi": hi})
 
+    def scale(self, factor: float) -> Tensor:
+        """factor x, where the factor keeps the precision of float32.
+
+        factor: rounded to float32, not to fp16.
+        """
+        return _core.op("scale", (self,), {"factor": factor})
+
     def pow(self, b: Operand) -> Tensor:
         """a to the power b."""
         return _core.op("pow", (self, b), {})
@@ -173,6 +180,10 @@ class Tensor(_core.Node):
     def logical_not(self) -> Tensor:
         """The other boolean."""
         return _core.op("logical_not", (self,), {})
+
+    def cast(self) -> Tensor:
+        """A uint8 image or a boolean as fp16, exactly."""
+        return _core.op("cast", (self,), {})
 
     def mean(self, axes: Ints) -> Tensor:
         """Mean over the axes, which stay as dims of 1.

@@ -130,7 +130,11 @@ PyObject *core_compile(PyObject *module, PyObject *args)
     if (!nodes)
         return PyErr_NoMemory();
     for (int i = 0; i < n; i++)
-        nodes[i] = core_tensor_node(PyTuple_GetItem(outs, i));
+        if (!(nodes[i] = core_tensor_node(PyTuple_GetItem(outs, i)))) {
+            PyMem_Free(nodes);
+            PyErr_SetString(PyExc_TypeError, "compile: every output must be a Tensor");
+            return NULL;
+        }
     anf_ctx *ctx = core_ctx();
     struct plan plan;
     int result = ctx ? plan_write(&plan, nodes, n) : -1;

@@ -26,6 +26,11 @@ static PyObject *wrap(PyTypeObject *type, struct node *node)
 {
     if (!node)
         return NULL;
+    if (!PyType_IsSubtype(type, core_tensor_type)) {
+        PyErr_SetString(PyExc_TypeError, "the class of a Tensor must derive from Node");
+        node_drop(node);
+        return NULL;
+    }
     PyObject *o = core_new_object(type);
     if (o)
         ((struct tensor *)(void *)o)->node = node;
@@ -39,6 +44,8 @@ static void tensor_dealloc(PyObject *self)
     node_drop(((struct tensor *)(void *)self)->node);
     core_free_object(self);
 }
+
+enum { MOST_ITEMS = 64 }; /* of a variadic operand: what the library takes */
 
 /* ---- operands -------------------------------------------------------------------------------- */
 
@@ -114,7 +121,7 @@ static int add_operands(struct operands *list, int op, const char *name, PyObjec
                 return -1;
             continue;
         }
-        PyObject *items = core_tensor_node(o) ? NULL : PySequence_Tuple(o);
+        PyObject *items = core_tensor_node(o) ? NULL : core_items(o, MOST_ITEMS);
         if (!items) {
             if (core_may_replace())
                 PyErr_Format(PyExc_TypeError, "%s: %s: needs a sequence of Tensors, given %R", name,
@@ -122,8 +129,13 @@ static int add_operands(struct operands *list, int op, const char *name, PyObjec
             return -1;
         }
         int result = 0;
-        for (Py_ssize_t k = 0; k < PyTuple_Size(items) && result == 0; k++)
-            result = add_operand(list, PyTuple_GetItem(items, k), name, info.name);
+        if (PyList_Size(items) > MOST_ITEMS) {
+            PyErr_Format(PyExc_ValueError, "%s: %s: more than %d are given", name, info.name,
+                         MOST_ITEMS);
+            result = -1;
+        }
+        for (Py_ssize_t k = 0; k < PyList_Size(items) && result == 0; k++)
+            result = add_operand(list, PyList_GetItem(items, k), name, info.name);
         Py_DECREF(items);
         if (result < 0)
             return -1;

@@ -53,7 +53,7 @@ BUILDING = [
      "mean: axes: needs an integer or a sequence of integers, given 'w'"),
     (lambda x: x.mean((1.0,)), TypeError, "mean: axes: needs integers, given 1.0"),
     (lambda x: x.reshape((1,) * 9), ValueError,
-     "reshape: shape: 9 numbers, at most 8 are possible"),
+     "reshape: shape: more than 8 numbers"),
     (lambda x: x.clip("a", 1), TypeError, "clip: lo: needs a number, given 'a'"),
     (lambda x: x + W, TypeError,
      ("add: takes Tensors and numbers, given <class 'numpy.ndarray'> "

@@ -88,7 +88,7 @@ FIXED = [
     A.astype(">f2"), A.view(Sub), A.astype(np.longdouble), A.astype(object), A.astype("M8[s]"),
     np.broadcast_to(np.float32(1), (2, 3)), np.broadcast_to(np.float64(1), (4, 4, 3, 3)),
     np.ones((4, 4, 1, 1), np.float16), np.ones(4), np.ones((1,) * 9), np.ones((2, 3), np.uint8),
-    np.frombuffer(b"\0" * 25, np.uint8)[1:].view(np.float32).reshape(2, 3), np.asmatrix(A),
+    np.frombuffer(b"\0" * 25, np.uint8)[1:].view(np.float32).reshape(2, 3),
     af.Tensor, af.Model, af.State, af, _core.Node,
 ]
 FIXED += TENSORS + NETS + STATES

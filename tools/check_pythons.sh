@@ -17,8 +17,9 @@ sh tools/check_wheel.sh "$work"
 
 find_python() { # VERSION: an interpreter that runs; a shim of pyenv may be there and not run
     for candidate in "python$1" "$HOME"/.pyenv/versions/"$1".*/bin/python; do
-        "$candidate" -c 'import ensurepip, venv' 2>/dev/null && { echo "$candidate"; return; }
+        "$candidate" -c 'import ensurepip, venv' 2>/dev/null && { echo "$candidate"; break; }
     done
+    return 0
 }
 
 tested=0

@@ -243,6 +243,10 @@ def test_an_exception_of_a_signal_handler_is_the_one_seen():
         signal.signal(signal.SIGUSR1, before)
 
 
+# That a child of several threads can be stuck is what these tests are about.
+forks = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
+
 def in_child(work):
     """The exit code of a child that forks from here: 0 if `work` returns."""
     child = os.fork()
@@ -259,6 +263,7 @@ def in_child(work):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@forks
 def test_the_child_of_a_fork_goes_on_with_everything():
     w = np.random.default_rng(1).normal(size=(512, 512)) / 20
     x = af.input((256, 512))
@@ -279,6 +284,7 @@ def test_the_child_of_a_fork_goes_on_with_everything():
     work()
 
 
+@forks
 def test_a_fork_while_other_threads_call():
     w = np.random.default_rng(1).normal(size=(512, 512)) / 20
     x = af.input((64, 512))
@@ -307,6 +313,7 @@ def total_of(i):
     return float(INHERITED["net"](A + i).sum())
 
 
+@forks
 @pytest.mark.skipif(sys.platform != "linux", reason="multiprocessing forks on Linux")
 def test_multiprocessing_by_fork():
     INHERITED["net"] = small()

@@ -431,22 +431,22 @@ static PyObject *model_load(PyObject *unused, PyObject *path)
 
 static PyMethodDef methods[] = {
     {"release", model_release, METH_NOARGS,
-     "release()\n--\n\nFree the program. Views already taken stay valid; calls raise "
+     "release($self, /)\n--\n\nFree the program. Views already taken stay valid; calls raise "
      "RuntimeError."},
-    {"save", model_save, METH_O, "save(path)\n--\n\nWrite the compiled model to one file."},
+    {"save", model_save, METH_O, "save($self, path, /)\n--\n\nWrite the compiled model to one file."},
     {"load", model_load, METH_O | METH_STATIC,
-     "load(path)\n--\n\nRead a model that save wrote, on any machine: the same results."},
+     "load(path, /)\n--\n\nRead a model that save wrote, on any machine: the same results."},
     {"explain", model_explain, METH_NOARGS,
-     "explain()\n--\n\nThe program as text: instructions, kernels, buffers, bytes and flops."},
+     "explain($self, /)\n--\n\nThe program as text: instructions, kernels, buffers, bytes and flops."},
     {"input_view", model_input_view, METH_VARARGS,
-     "input_view(which=0)\n--\n\nThe memory of an input port as an array: float16, or uint8 for an "
+     "input_view($self, which=0, /)\n--\n\nThe memory of an input port as an array: float16, or uint8 for an "
      "image.\nWrite it, call execute(), read output_view()."},
     {"output_view", model_output_view, METH_VARARGS,
-     "output_view(which=0)\n--\n\nThe memory of an output port as a read-only float16 array."},
+     "output_view($self, which=0, /)\n--\n\nThe memory of an output port as a read-only float16 array."},
     {"execute", model_execute, METH_NOARGS,
-     "execute()\n--\n\nRun from the input views to the output views, with no copy."},
+     "execute($self, /)\n--\n\nRun from the input views to the output views, with no copy."},
     {"new_state", model_new_state, METH_NOARGS,
-     "new_state()\n--\n\nViews and execute() of their own: one State per thread."},
+     "new_state($self, /)\n--\n\nViews and execute() of their own: one State per thread."},
     {"__enter__", model_enter, METH_NOARGS, NULL},
     {"__exit__", model_exit, METH_VARARGS, NULL},
     {"__reduce__", core_refuse_pickle, METH_NOARGS, NULL},

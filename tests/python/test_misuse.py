@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import aneforge as af
+from aneforge import _core
 
 F32 = np.float32
 W = np.zeros((4, 3, 3, 3), F32)
@@ -55,6 +56,20 @@ BUILDING = [
     (lambda x: x.reshape((1,) * 9), ValueError,
      "reshape: shape: more than 8 numbers"),
     (lambda x: x.clip("a", 1), TypeError, "clip: lo: needs a number, given 'a'"),
+    (lambda x: x.clip(10**400, 1), ValueError,
+     f"clip: lo: {10**400!r:.200} does not fit float64"),
+    (lambda x: x + 10**400, ValueError, f"add: {10**400!r:.200} does not fit float64"),
+    (lambda x: af.maximum(x, 10**400), ValueError,
+     f"maximum: b: {10**400!r:.200} does not fit float64"),
+    (lambda x: x * np.complex64(1j), TypeError,
+     ("mul: takes Tensors and numbers, given <class 'numpy.complex64'> "
+     "(weights go through @, linear or conv)")),
+    (lambda x: af.conv(x, np.ma.masked_array(W, W > 1)), TypeError,
+     "conv: weight: is a masked array; use a.filled(value), or a.data to ignore the mask"),
+    (lambda x: af.conv(x, 2), ValueError, "conv: weight [] has rank 0, needs 4"),
+    (lambda x: _core.compile((3,), True), TypeError, "compile: every output must be a Tensor"),
+    (lambda x: _core.input(int, (2,)), TypeError, "the class of a Tensor must derive from Node"),
+    (lambda x: _core.op("relux", (x,), {}), ValueError, "unknown operator 'relux'"),
     (lambda x: x + W, TypeError,
      ("add: takes Tensors and numbers, given <class 'numpy.ndarray'> "
      "(weights go through @, linear or conv)")),
@@ -72,6 +87,8 @@ BUILDING = [
     (lambda x: af.concat([]), TypeError, "concat: needs a Tensor among its operands"),
     (lambda x: af.input((0, 2)), ValueError,
      "input: shape [0,2] of 'x0' needs rank 0..8 and dims of at least 1"),
+    (lambda x: af.input((2,), dtype="int8"), ValueError,
+     "input: dtype is 'int8', needs 'fp16' or 'uint8'"),
     (lambda x: af.input("ab"), TypeError,
      "input: shape: needs an integer or a sequence of integers, given 'ab'"),
     (lambda x: af.image_input((1, 3, 2, 2), [1.0, 2.0]), ValueError,
@@ -134,6 +151,8 @@ CALLING = [
      "run: input 'x0': has dtype datetime64[s], needs float16, float32 or float64"),
     (lambda net: net(A.astype(object)), TypeError,
      "run: input 'x0': has dtype object, needs float16, float32 or float64"),
+    (lambda net: net(np.ma.masked_array(A, A > 1)), TypeError,
+     "run: input 'x0': is a masked array; use a.filled(value), or a.data to ignore the mask"),
     (lambda net: net("text"), TypeError,
      "run: input 'x0': needs an array of float16, float32 or float64, given <class 'str'>"),
     (lambda net: net.input_view("q"), KeyError, "\"the model has no input called 'q'\""),

@@ -76,6 +76,13 @@ def test_image_input():
     check(af.image_input(shape, scale=1.0, bias=bias) + 0, image + tall, image)
 
 
+def test_input_of_bytes():
+    image = np.arange(75, dtype=np.uint8).reshape(3, 25)
+    check(af.input(image.shape, dtype="uint8").relu(), image.astype(np.float64), image)
+    a = values(2, 3)
+    check(af.input(a.shape, dtype="fp16"), a, a)
+
+
 # ---- the tables of operators, cell by cell -------------------------------------------------------------
 
 def test_linear_algebra():

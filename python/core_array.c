@@ -47,13 +47,14 @@ static int dtype_of(const char *format, Py_ssize_t size)
     return UNKNOWN;
 }
 
+static const char *const needs[] = {
+    [CORE_FLOATS] = "float16, float32 or float64",
+    [CORE_NUMBERS] = "float16, float32 or float64",
+    [CORE_BYTES] = "uint8",
+};
+
 static int refuse(PyObject *o, enum core_cast cast, const char *what)
 {
-    static const char *const needs[] = {
-        [CORE_FLOATS] = "float16, float32 or float64",
-        [CORE_NUMBERS] = "float16, float32 or float64",
-        [CORE_BYTES] = "uint8",
-    };
     if (!core_may_replace())
         return -1;
     PyObject *dtype = PyObject_GetAttrString(o, "dtype");
@@ -67,6 +68,22 @@ static int refuse(PyObject *o, enum core_cast cast, const char *what)
         PyErr_Format(PyExc_TypeError, "%s: needs an array of %s, given %R", what, needs[cast],
                      (PyObject *)Py_TYPE(o));
     Py_XDECREF(dtype);
+    return -1;
+}
+
+/* NumPy has just said why it makes no array of `o`. */
+static int refuse_as_numpy(PyObject *o, enum core_cast cast, const char *what)
+{
+    PyObject *type, *reason, *trace;
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
+        return -1;
+    PyErr_Fetch(&type, &reason, &trace);
+    PyErr_NormalizeException(&type, &reason, &trace);
+    PyErr_Format(PyExc_TypeError, "%s: needs an array of %s, given %R: %.300S", what, needs[cast],
+                 (PyObject *)Py_TYPE(o), reason);
+    Py_XDECREF(type);
+    Py_XDECREF(reason);
+    Py_XDECREF(trace);
     return -1;
 }
 
@@ -177,7 +194,7 @@ int core_borrow(struct core_array *a, PyObject *o, enum core_cast cast, const ch
         return refuse(o, cast, what);
     PyObject *made = as_numpy(o, NULL);
     if (!made)
-        return refuse(o, cast, what);
+        return refuse_as_numpy(o, cast, what);
     int result = borrow_buffer(a, made, cast, what, false);
     Py_DECREF(made);
     return result;

@@ -90,7 +90,7 @@ def _check_options(int8: bool, build_dir: str | PathLike[str] | None, opt: objec
         raise _absent(f"compress={compress!r}", "weight compression")
     if int8:
         raise _absent("int8=True", "weight compression")
-    if opt in (1, 2, "2", "max") and opt is not True:
+    if opt in (1, 2, "2", "max"):
         raise _absent(f"opt={opt!r}", "the autotuner")
     if validate:
         raise _absent("validate=True", "precision analysis")

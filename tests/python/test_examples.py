@@ -1,5 +1,6 @@
-"""The examples run, and the one that can be right or wrong is right."""
+"""The examples run, those in the documentation too, and the one that can be right or wrong is right."""
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 import aneforge
 
-EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples" / "python"
+TOP = Path(__file__).resolve().parent.parent.parent
+EXAMPLES = TOP / "examples" / "python"
 # One answer on every machine, so the words are the same on each.
 PRINTED = {"digits.py": "accuracy on 382 unseen images: 98.17 % (7 wrong)\n",
            "hello.py": "<aneforge.Model 10 ops, "}
@@ -25,3 +27,13 @@ def test_example(name):
                           check=False, env={**os.environ, "PYTHONPATH": str(folder)})
     assert done.returncode == 0, done.stderr
     assert PRINTED[name] in done.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_code_of_a_page(page):
+    blocks = re.findall(r"^```python\n(.*?)^```$", (TOP / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names = {}
+        exec(block, names)
+        assert isinstance(names["net"], aneforge.Model)

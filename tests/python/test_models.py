@@ -1,4 +1,5 @@
 """Models as objects: arrays of every layout, views, several outputs, saving, threads, lifetimes."""
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -92,6 +93,52 @@ def test_views():
     gc.collect()
     np.testing.assert_array_equal(y, EXPECTED)
     x[:] = 5
+
+
+def test_an_output_view_is_read_only():
+    view = small().output_view()
+    with pytest.raises(ValueError, match="read-only"):
+        view[0, 0] = 1
+    with pytest.raises(BufferError, match="^output_view: is read only$"):
+        ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(view.base.obj),
+                                            ctypes.create_string_buffer(256), 1)  # PyBUF_WRITABLE
+
+
+def test_a_state_runs_in_one_thread_at_a_time():
+    w = np.eye(256, dtype=np.float16)
+    x = af.input((256, 256))
+    state, done = af.compile(x @ w @ w @ w @ w).new_state(), threading.Event()
+    seen = []
+
+    def run():
+        while not done.is_set():
+            try:
+                state.execute()
+            except RuntimeError as error:
+                seen.append(str(error))
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for t in threads:
+        t.start()
+    deadline = time.monotonic() + 30
+    while not seen and time.monotonic() < deadline:
+        time.sleep(0.001)
+    done.set()
+    for t in threads:
+        t.join()
+    assert set(seen) == {"execute: this state is running in another thread; "
+                         "use Model.new_state() per thread"}
+
+
+def test_several_threads_compile_one_graph():
+    w = np.random.default_rng(5).normal(size=(64, 64)) / 8
+    y = x = af.input((8, 64))
+    for _ in range(200):
+        y = (y @ w).tanh() + x
+    a = np.ones((8, 64), F32)
+    expected = af.compile(y)(a)
+    with ThreadPoolExecutor(4) as pool:
+        for net in pool.map(lambda _: af.compile(y), range(16)):
+            np.testing.assert_array_equal(net(a), expected)
 
 
 def test_an_image_port_is_viewed_as_bytes():

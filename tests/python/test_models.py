@@ -419,7 +419,7 @@ def test_no_leak_over_calls():
 
 
 def test_weights_are_kept_once():
-    w, x = np.ones((1024, 1024), np.float64), af.input((1, 1024))
+    w, x = np.ones((2048, 2048), np.float64), af.input((1, 2048))
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     y = x @ w
@@ -428,8 +428,8 @@ def test_weights_are_kept_once():
     assert w.size * 2 <= kept < w.size * 2 + 10_000
     rss = resident()
     net = af.compile(y)
-    assert resident() - rss < w.size * 2 + 2_000_000  # the packed weights of the model
-    np.testing.assert_array_equal(net(np.ones((1, 1024))), np.full((1, 1024), 1024))
+    assert resident() - rss < w.size * 2 + 6_000_000  # the packed weights of the model
+    np.testing.assert_array_equal(net(np.ones((1, 2048))), np.full((1, 2048), 2048))
 
 
 def test_import_is_quick_and_leaves_numpy_alone():

@@ -2,9 +2,9 @@
 
     PYTHONPATH=build/python python3 bench/bench_python.py build/bench/bench_call
 
-The model is input [4] + 1. Rounds of every kind alternate, the C program among them, and the median of
-each is printed in microseconds. A call from Python lends its inputs, makes an array for the result and
-releases the GIL; `execute` has neither inputs nor results.
+The model is input [4] + 1. Rounds of every kind alternate, the C program among them, and the median
+of each is printed in microseconds. A call from Python lends its inputs, makes an array for the
+result and releases the GIL; `execute` has neither inputs nor results.
 """
 import statistics
 import subprocess
@@ -25,11 +25,13 @@ def main():
     net = af.compile(af.input((4,)) + 1)
     half, single = np.zeros(4, np.float16), np.zeros(4, np.float32)
     cases = {"execute()": net.execute, "net(a), float16": lambda: net(half),
-             "net(a), float32": lambda: net(single), "np.empty alone": lambda: np.empty(4, np.float32)}
+             "net(a), float32": lambda: net(single),
+             "np.empty alone": lambda: np.empty(4, np.float32)}
     times = {name: [] for name in [*C_KINDS, *cases]}
     for _ in range(ROUNDS):
-        answer = subprocess.run([sys.argv[1], str(C_SECONDS)], check=True, capture_output=True, text=True)
-        for name, ns in zip(C_KINDS, answer.stdout.split(), strict=True):
+        done = subprocess.run([sys.argv[1], str(C_SECONDS)], check=True, capture_output=True,
+                              text=True)
+        for name, ns in zip(C_KINDS, done.stdout.split(), strict=True):
             times[name].append(float(ns) / 1000)
         for name, call in cases.items():
             times[name].append(timeit.timeit(call, number=CALLS) / CALLS * 1e6)

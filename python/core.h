@@ -26,8 +26,8 @@ PyObject *core_dims_tuple(anf_dims d);
 int core_parse_dims(PyObject *o, const char *what, anf_dims *out);
 /* The items of an iterable as a new list, one more than `most` at the most: it may be endless. */
 PyObject *core_items(PyObject *o, Py_ssize_t most);
-/* Before an exception is raised in the place of another: false where that one has to be seen, because
- * it is no ordinary one (an interrupt, want of memory).  Clears it otherwise. */
+/* Before an exception is raised in the place of another: false where that one has to be seen,
+ * because it is no ordinary one (an interrupt, want of memory).  Clears it otherwise. */
 bool core_may_replace(void);
 /* A new reference to numpy.<name>, imported at first use. */
 PyObject *core_numpy(const char *name);
@@ -97,13 +97,13 @@ void node_drop(struct node *n);
 struct plan {
     struct node **nodes; /* sources first */
     size_t n_nodes;
-    size_t *in; /* the operands of every node in turn, as places in the list; absent ones: SIZE_MAX */
+    size_t *in; /* operands of every node in turn, as places in the list; absent ones: SIZE_MAX */
     size_t *outs;
     int n_outs;
     anf_tensor *made; /* while it is built: of every node, then room for the operands of one */
 };
 int plan_write(struct plan *p, struct node *const *outs, int n);
-/* Of one output `out` is the tensor, of several each is marked.  The message is anf_last_error's. */
+/* Of one output `out` is the tensor, of several each is marked.  The message: anf_last_error. */
 anf_status plan_build(struct plan *p, anf_ctx *ctx, anf_graph **graph, anf_tensor *out);
 void plan_free(struct plan *p);
 

@@ -3,8 +3,8 @@
  *   - Dense row-major memory is lent, never copied; anything else is copied once, dense.
  *   - An object without the protocol (a list, a tensor of another package) goes through
  *     numpy.asarray first, which owns what it makes until core_return.
- *   - A subclass of numpy.ndarray stands for its elements, but a masked array is refused: it has none
- *     where it is masked.
+ *   - A subclass of numpy.ndarray stands for its elements, but a masked array is refused: it has
+ *     none where it is masked.
  *   - Memory in the other byte order is refused: a silent conversion would hide a mistake. */
 #include "core.h"
 
@@ -185,7 +185,8 @@ int core_borrow(struct core_array *a, PyObject *o, enum core_cast cast, const ch
     int refused = is_masked(o);
     if (refused > 0)
         PyErr_Format(PyExc_TypeError,
-                     "%s: is a masked array; use a.filled(value), or a.data to ignore the mask", what);
+                     "%s: is a masked array; use a.filled(value), or a.data to ignore the mask",
+                     what);
     if (refused)
         return -1;
     if (PyObject_CheckBuffer(o))

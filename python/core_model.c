@@ -5,7 +5,7 @@
  *     lent as a view stays valid.
  *   - A call reads dense arrays where they lie and writes into fresh float32 arrays of NumPy; the
  *     GIL is released in between, so several threads may call one model at once.
- *   - A compile gives signal handlers a chance to run, some twenty times a second. */
+ *   - A compile gives signal handlers a chance to run, some fifty times a second. */
 #include "core.h"
 
 #include <string.h>
@@ -102,10 +102,10 @@ static int64_t now_ns(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-/* The wait for the GIL can be long while other threads compute, so it is not asked for each time. */
+/* The GIL may have to be waited for while other threads compute, so not every question takes it. */
 static bool check_signals(void *user, uint64_t done, uint64_t total)
 {
-    enum { PAUSE_NS = 50000000 };
+    enum { PAUSE_NS = 20000000 };
     int64_t *last = user, now = now_ns();
     (void)done;
     (void)total;
@@ -433,16 +433,20 @@ static PyMethodDef methods[] = {
     {"release", model_release, METH_NOARGS,
      "release($self, /)\n--\n\nFree the program. Views already taken stay valid; calls raise "
      "RuntimeError."},
-    {"save", model_save, METH_O, "save($self, path, /)\n--\n\nWrite the compiled model to one file."},
+    {"save", model_save, METH_O,
+     "save($self, path, /)\n--\n\nWrite the compiled model to one file."},
     {"load", model_load, METH_O | METH_STATIC,
      "load(path, /)\n--\n\nRead a model that save wrote, on any machine: the same results."},
     {"explain", model_explain, METH_NOARGS,
-     "explain($self, /)\n--\n\nThe program as text: instructions, kernels, buffers, bytes and flops."},
+     "explain($self, /)\n--\n\n"
+     "The program as text: instructions, kernels, buffers, bytes and flops."},
     {"input_view", model_input_view, METH_VARARGS,
-     "input_view($self, which=0, /)\n--\n\nThe memory of an input port as an array: float16, or uint8 for an "
-     "image.\nWrite it, call execute(), read output_view()."},
+     "input_view($self, which=0, /)\n--\n\n"
+     "The memory of an input port as an array: float16, or uint8 for an image.\n"
+     "Write it, call execute(), read output_view()."},
     {"output_view", model_output_view, METH_VARARGS,
-     "output_view($self, which=0, /)\n--\n\nThe memory of an output port as a read-only float16 array."},
+     "output_view($self, which=0, /)\n--\n\n"
+     "The memory of an output port as a read-only float16 array."},
     {"execute", model_execute, METH_NOARGS,
      "execute($self, /)\n--\n\nRun from the input views to the output views, with no copy."},
     {"new_state", model_new_state, METH_NOARGS,

@@ -163,7 +163,7 @@ struct node *node_image(anf_dims shape, double *scale, double *bias, int n_scale
     return checked(n);
 }
 
-/* Other threads may run while many elements are rounded; for few that would cost more than it gives. */
+/* Other threads may run while many elements are rounded; for few that costs more than it gives. */
 static anf_status round_elements(const anf_ctx *ctx, const anf_array *a, size_t n, uint16_t *y)
 {
     enum { MANY = 1 << 15 };

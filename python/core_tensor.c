@@ -79,7 +79,8 @@ static struct node *operand(PyObject *o, const char *op, const char *name)
     if (a.view.len == 0) {
         PyObject *shape = core_dims_tuple(a.array.shape);
         if (shape)
-            PyErr_Format(PyExc_ValueError, "%s: has shape %S, needs dims of at least 1", what, shape);
+            PyErr_Format(PyExc_ValueError, "%s: has shape %S, needs dims of at least 1", what,
+                         shape);
         Py_XDECREF(shape);
     } else {
         n = node_const(&a.array);

@@ -2,10 +2,10 @@
 
     python3 examples/python/digits.py [FOLDER] [IMAGES]
 
-FOLDER (examples/digits) holds digits.safetensors, test_images.npy and test_labels.npy; IMAGES (4) are
-drawn. The network is the first example of the API page: image_input, convolutions with relu, a mean over
-the picture, one matrix product. examples/digits/train.py made the weights, examples/digits.c is the same
-program in C.
+FOLDER (examples/digits) holds digits.safetensors, test_images.npy and test_labels.npy; IMAGES (4)
+are drawn. The network is the first example of the API page: image_input, convolutions with relu, a
+mean over the picture, one matrix product. examples/digits/train.py made the weights,
+examples/digits.c is the same program in C.
 """
 import json
 import statistics
@@ -61,7 +61,8 @@ def time_calls(net, image):
         start = time.perf_counter()
         net.execute()
         took.append(time.perf_counter() - start)
-    print(f"latency of one image: {1e6 * statistics.median(took):.1f} us (median of {len(took)} calls)\n")
+    median = 1e6 * statistics.median(took)
+    print(f"latency of one image: {median:.1f} us (median of {len(took)} calls)\n")
 
 
 def main():

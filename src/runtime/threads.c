@@ -305,7 +305,7 @@ void pool_free(struct pool *p)
 {
     if (!p)
         return;
-    if (atomic_load(&p->era) == 2 * atomic_load(&forks)) { /* else its threads are of another process */
+    if (atomic_load(&p->era) == 2 * atomic_load(&forks)) { /* else its threads are elsewhere */
         stop_workers(p);
         gate_destroy(&p->done);
     }

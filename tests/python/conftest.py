@@ -1,5 +1,5 @@
-"""The module under test is the one of --module, or built beside the command of --aneforge.  Formulas in
-float64 and their bounds are those of tests/oracle."""
+"""The module under test is the one of --module, or built beside the command of --aneforge.
+Formulas in float64 and their bounds are those of tests/oracle."""
 import sys
 from pathlib import Path
 

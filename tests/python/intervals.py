@@ -1,7 +1,7 @@
 """Chains of operators in float64: values whose bound says what the steps before may have added.
 
-Every step rounds to binary16, so its result is widened by half an ulp; what its operand was off by goes
-through it as through the linear map with magnitudes in the place of its weights.
+Every step rounds to binary16, so its result is widened by half an ulp; what its operand was off by
+goes through it as through the linear map with magnitudes in the place of its weights.
 """
 import numpy as np
 

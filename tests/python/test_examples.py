@@ -1,4 +1,4 @@
-"""The examples run, those in the documentation too, and the one that can be right or wrong is right."""
+"""The examples run, those of the documentation too, and what can be right or wrong is right."""
 import os
 import re
 import subprocess
@@ -31,7 +31,8 @@ def test_example(name):
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
 def test_the_code_of_a_page(page):
-    blocks = re.findall(r"^```python\n(.*?)^```$", (TOP / page).read_text(), re.MULTILINE | re.DOTALL)
+    text = (TOP / page).read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:
         names = {}

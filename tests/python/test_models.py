@@ -34,7 +34,8 @@ class Sub(np.ndarray):
 
 
 LAYOUTS = {
-    "float16": A.astype(np.float16), "float64": A.astype(np.float64), "fortran": np.asfortranarray(A),
+    "float16": A.astype(np.float16), "float64": A.astype(np.float64),
+    "fortran": np.asfortranarray(A),
     "strided": np.repeat(A, 2, 1)[:, ::2], "negative": A[::-1, ::-1].copy()[::-1, ::-1],
     "broadcast": None, "subclass": A.view(Sub), "readonly": None, "list": A.tolist(),
     "memoryview": memoryview(A), "unaligned": None, "int": None, "bool": None,

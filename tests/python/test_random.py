@@ -1,8 +1,8 @@
 """Random graphs, drawn as tests/oracle draws them, built and run through the module.
 
-Every step is compared with its formula in float64 on the values its operands had, within the bound of
-that one operator; the whole, fused and not, must have the bits of its steps.  RANDOM_EXAMPLES is the
-number of graphs (60), the same ones each time.
+Every step is compared with its formula in float64 on the values its operands had, within the bound
+of that one operator; the whole, fused and not, must have the bits of its steps.  RANDOM_EXAMPLES is
+the number of graphs (60), the same ones each time.
 """
 import inspect
 import operator
@@ -18,11 +18,12 @@ from recipes import RECIPES, RandomGraph
 from test_random_graphs import check_steps
 
 EXAMPLES = int(os.environ.get("RANDOM_EXAMPLES", "60"))
-SYMBOLS = {"matmul": operator.matmul, "bmm": operator.matmul, "add": operator.add, "sub": operator.sub,
-           "mul": operator.mul, "div": operator.truediv, "pow": operator.pow, "neg": operator.neg}
+SYMBOLS = {"matmul": operator.matmul, "bmm": operator.matmul, "add": operator.add,
+           "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "pow": operator.pow,
+           "neg": operator.neg}
 TABLE = {op["name"]: op for op in _core.ops()}
-WITH_WEIGHTS = {"linear", "conv", "conv_transpose", "layer_norm", "rms_norm", "group_norm", "batch_norm",
-                "mha", "cross_attention", "geglu"}
+WITH_WEIGHTS = {"linear", "conv", "conv_transpose", "layer_norm", "rms_norm", "group_norm",
+                "batch_norm", "mha", "cross_attention", "geglu"}
 
 
 def call(op, operands, attrs):

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Every message the library can fail with stands, in full, in some test.
 
-Collects the format strings of FAIL(...), status_fail(...) and of the local helpers that forward to them
-in src/, and of the exceptions of the Python module in python/, and looks for a string in tests/ (C and
-Python literals, golden files, expected outputs) that the format can print.  ANF_E_INTERNAL (our own mistakes) and ANF_E_NOMEM (reached by the allocation sweep)
-are left out, and UNREACHABLE lists what no test can provoke.  Prints what is missing and exits 1.
+Collects the format strings of FAIL(...), status_fail(...) and of the local helpers that forward to
+them in src/, and of the exceptions of the Python module in python/, and looks for a string in tests/
+(C and Python literals, golden files, expected outputs) that the format can print.  ANF_E_INTERNAL
+(our own mistakes) and ANF_E_NOMEM (reached by the allocation sweep) are left out, and UNREACHABLE
+lists what no test can provoke.  Prints what is missing and exits 1.
 """
 import ast
 import pathlib

@@ -6,6 +6,7 @@
  * certain size are defined by Winograd's formula instead, see kernels/winograd.h.  A transposed
  * convolution is the convolution with the flipped kernel over the input with stride - 1 gaps
  * between its rows and columns, where no tap is, so both share one geometry and one reference. */
+#include "base/cancel.h"
 #include "kernels/winograd.h"
 #include "lower/lower.h"
 #include "ops/op.h"
@@ -45,31 +46,31 @@ static anf_status infer_linear(const struct op_call *c, void *attrs, struct valu
 }
 
 /* y [m,n] = a [m,k] b, with b[k][n] at k*b_k + n*b_n. */
-static void product(const f16 *a, const f16 *b, size_t b_k, size_t b_n, const f16 *bias, f16 *y,
-                    size_t m, size_t k, size_t n)
+static anf_status product(const f16 *a, const f16 *b, size_t b_k, size_t b_n, const f16 *bias,
+                          f16 *y, size_t m, size_t k, size_t n)
 {
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             float s = ref_chain(a + i * k, 1, b + j * b_n, b_k, k);
             y[i * n + j] = f32_to_f16(bias ? s + f16_to_f32(bias[j]) : s);
+            TRY(cancel_check(k));
         }
+    return ANF_OK;
 }
 
 static anf_status ref_matmul(const struct op_eval *e)
 {
     const anf_dims *x = &e->call.in[0].shape, *w = &e->call.in[1].shape;
     size_t k = (size_t)w->dim[0], n = (size_t)w->dim[1];
-    product(e->x[0], e->x[1], n, 1, NULL, e->y, dims_product(x, 0, x->rank - 1), k, n);
-    return ANF_OK;
+    return product(e->x[0], e->x[1], n, 1, NULL, e->y, dims_product(x, 0, x->rank - 1), k, n);
 }
 
 static anf_status ref_linear(const struct op_eval *e)
 {
     const anf_dims *x = &e->call.in[0].shape, *w = &e->call.in[1].shape;
     size_t k = (size_t)w->dim[1], n = (size_t)w->dim[0];
-    product(e->x[0], e->x[1], 1, k, op_has(&e->call, 2) ? e->x[2] : NULL, e->y,
-            dims_product(x, 0, x->rank - 1), k, n);
-    return ANF_OK;
+    return product(e->x[0], e->x[1], 1, k, op_has(&e->call, 2) ? e->x[2] : NULL, e->y,
+                   dims_product(x, 0, x->rank - 1), k, n);
 }
 
 static uint64_t flops_product(const struct op_call *c, const struct value_type *out)
@@ -163,7 +164,7 @@ static anf_status ref_bmm(const struct op_eval *e)
     size_t m = (size_t)out->dim[out->rank - 2], n = (size_t)out->dim[out->rank - 1];
     size_t k = (size_t)a_dims->dim[a_dims->rank - 1];
     for (size_t i = 0; i < dims_product(out, 0, out->rank - 2); i++)
-        product(a + i * m * k, b + i * k * n, n, 1, NULL, e->y + i * m * n, m, k, n);
+        TRY(product(a + i * m * k, b + i * k * n, n, 1, NULL, e->y + i * m * n, m, k, n));
     return ANF_OK;
 }
 
@@ -292,8 +293,8 @@ static float tap_at(const struct conv_geom *g, const f16 *plane, ptrdiff_t y, pt
 }
 
 /* One image and one group: x [cin][in_h][in_w], y [cout][out_h][out_w]. */
-static void conv_group(const struct conv_geom *g, const struct filter *f, const f16 *x, size_t cout,
-                       const f16 *bias, f16 *y)
+static anf_status conv_group(const struct conv_geom *g, const struct filter *f, const f16 *x,
+                             size_t cout, const f16 *bias, f16 *y)
 {
     for (size_t co = 0; co < cout; co++)
         for (size_t p = 0; p < g->out_h * g->out_w; p++) {
@@ -314,7 +315,9 @@ static void conv_group(const struct conv_geom *g, const struct filter *f, const 
             if (bias)
                 s += f16_to_f32(bias[co]);
             y[co * g->out_h * g->out_w + p] = f32_to_f16(s);
+            TRY(cancel_check(4 * g->cin * g->kh * g->kw));
         }
+    return ANF_OK;
 }
 
 /* The transformed input tile at (oy, ox): v[ci][i][j]. */
@@ -388,15 +391,19 @@ static anf_status winograd_all(const struct op_eval *e, const struct conv_geom *
     float(*v)[WINOGRAD_IN][WINOGRAD_IN] = arena_alloc(e->scratch, g->cin * sizeof *v);
     if (!u || !v)
         return ANF_E_NOMEM;
-    for (size_t i = 0; i < cout * g->cin; i++)
+    for (size_t i = 0; i < cout * g->cin; i++) {
         winograd_kernel(f, i / g->cin, i % g->cin, u[i]);
+        TRY(cancel_check(WINOGRAD_IN * WINOGRAD_IN));
+    }
     for (size_t n = 0; n < images; n++)
         for (size_t oy = 0; oy < g->out_h; oy += WINOGRAD_OUT)
             for (size_t ox = 0; ox < g->out_w; ox += WINOGRAD_OUT) {
                 winograd_tile(g, x + n * g->cin * g->in_h * g->in_w, oy, ox, v);
-                for (size_t co = 0; co < cout; co++)
+                for (size_t co = 0; co < cout; co++) {
                     winograd_pixels(g, u + co * g->cin, v, bias ? bias + co : NULL,
                                     y + (n * cout + co) * pixels, oy, ox);
+                    TRY(cancel_check(g->cin * WINOGRAD_IN * WINOGRAD_IN));
+                }
             }
     return ANF_OK;
 }
@@ -413,7 +420,7 @@ static anf_status conv_all(const struct op_eval *e, const struct conv_geom *g, s
     for (int64_t n = 0; n < e->out.shape.dim[0]; n++)
         for (size_t k = 0; k < groups; k++) {
             f.w = w + k * group_weights;
-            conv_group(g, &f, x, cout, bias ? bias + k * cout : NULL, y);
+            TRY(conv_group(g, &f, x, cout, bias ? bias + k * cout : NULL, y));
             x += g->cin * g->in_h * g->in_w;
             y += cout * g->out_h * g->out_w;
         }

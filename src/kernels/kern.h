@@ -69,14 +69,24 @@ struct gemm_ahead {
     const f16 *at;
     size_t panel, step;
 };
+/* With `out`, the sums are final and go there instead of to c, for the columns j < out->cols:
+ *     y[i*ldy + j] = round(s + bias[j]), or round(s) without bias. */
+struct gemm_out {
+    f16 *y;
+    size_t ldy;
+    const f16 *bias;
+    size_t cols;
+};
 typedef void gemm_tile_ahead_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                 const float *b, size_t b_panel, float *c, size_t ldc,
-                                bool accumulate, const struct gemm_ahead *ahead);
+                                bool accumulate, const struct gemm_ahead *ahead,
+                                const struct gemm_out *out);
 /* The same with binary16 panels, widened in registers and left in float32 for the strips that
  * follow: wide[v*kc*16 + 16k + j] = widen(b[v*b_panel + 16k + j]). */
 typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                 const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
-                                bool accumulate, const struct gemm_ahead *ahead);
+                                bool accumulate, const struct gemm_ahead *ahead,
+                                const struct gemm_out *out);
 /* The same with binary16 panels, widened in registers: for few rows, where B is read once.  mr = 1
  * takes up to table.mr panels, to hide the latency of the chain. */
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,

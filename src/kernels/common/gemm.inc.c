@@ -53,11 +53,34 @@ struct tile {
     bool accumulate;
     float *wide; /* of WIDENING: where B goes in float32, panels kc*16 apart */
     const struct gemm_ahead *ahead;
+    const struct gemm_out *out; /* finished results instead of sums, or NULL */
 };
 
 /* What a tile does with B: binary16 panels are widened in registers, and kept for the strips that
  * follow where that pays. */
 enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
+
+VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, const vf *acc)
+{
+    const f16 *bias = out->bias;
+    UNROLL for (size_t v = 0; v < nvec; v++) {
+        const size_t j = v * VL, n = out->cols > j ? out->cols - j : 0;
+        f16 *y = out->y + j;
+        if (n >= VL) {
+            const vf add = bias ? v_load_f16(bias + j) : v_zero();
+            UNROLL for (size_t i = 0; i < mr; i++) {
+                const vf s = acc[i * nvec + v];
+                v_store_f16(y + i * out->ldy, bias ? v_add(s, add) : s);
+            }
+        } else if (n > 0) {
+            const vf add = bias ? v_load_f16_n(bias + j, n) : v_zero();
+            UNROLL for (size_t i = 0; i < mr; i++) {
+                const vf s = acc[i * nvec + v];
+                v_store_f16_n(y + i * out->ldy, bias ? v_add(s, add) : s, n);
+            }
+        }
+    }
+}
 
 VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
 {
@@ -108,6 +131,10 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
                 acc[i * nvec + v] = v_fma(ai, b[v], acc[i * nvec + v]);
         }
         a += a_k;
+    }
+    if (ask && t->out) {
+        ISA(tile_finish)(t->out, mr, nvec, acc);
+        return;
     }
     UNROLL for (size_t i = 0; i < mr; i++)
         UNROLL for (size_t v = 0; v < nvec; v++)
@@ -167,30 +194,32 @@ VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
 static void ISA(gemm_tile)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                            const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL};
     ISA(tile_any)(&t, mr, nv, FLOATS);
 }
 
 static void ISA(gemm_tile_ahead)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                  const float *b, size_t b_panel, float *c, size_t ldc,
-                                 bool accumulate, const struct gemm_ahead *ahead)
+                                 bool accumulate, const struct gemm_ahead *ahead,
+                                 const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, ahead};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, ahead, out};
     ISA(tile_any)(&t, mr, nv, FLOATS_AHEAD);
 }
 
 static void ISA(gemm_tile_widen)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                  const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
-                                 bool accumulate, const struct gemm_ahead *ahead)
+                                 bool accumulate, const struct gemm_ahead *ahead,
+                                 const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead, out};
     ISA(tile_any)(&t, mr, nv, WIDENING);
 }
 
 static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL};
     if (mr == 1 && nv > 1)
         ISA(tile_one_row)(&t, nv);
     else

@@ -39,6 +39,7 @@
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
 #include "kernels/common/uops_float.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/rows.inc.c"
 
 #if defined(__clang__)
@@ -55,6 +56,7 @@ const struct kern kern_avx512 = {
     .needs = "AVX-512 F, BW, VL, DQ",
     .available = cpu_has_avx512,
     BLOCKS,
+    .uop_chain = ISA(uop_chain),
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U
@@ -73,6 +75,7 @@ const struct kern kern_avx512 = {
 #include "kernels/simd/half_avx512.h"
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
@@ -82,11 +85,15 @@ const struct kern kern_avx512 = {
 #undef UOP1PQ
 #undef UOP2
 #undef UOP3
+#undef UOP1_ROUNDS
+#undef UOP2_ROUNDS
 #define UOP1(op, expr) .uops[UOP_##op] = UOP_SET(uop_##op),
 #define UOP1P UOP1
 #define UOP1PQ UOP1
 #define UOP2 UOP1
 #define UOP3 UOP1
+#define UOP1_ROUNDS UOP1
+#define UOP2_ROUNDS UOP1
 
 extern const struct kern kern_avx512fp16;
 const struct kern kern_avx512fp16 = {
@@ -94,6 +101,7 @@ const struct kern kern_avx512fp16 = {
     .needs = "AVX-512 F, BW, VL, DQ, FP16",
     .available = cpu_has_avx512fp16,
     BLOCKS,
+    .uop_chain = uop_chain_avx512fp16,
 #define UOP_SET(x) x##_avx512fp16
 #include "kernels/common/uops_exact.inc.c"
 #undef UOP_SET

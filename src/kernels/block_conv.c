@@ -22,6 +22,7 @@ enum {
     SMALL_CONV = 1 << 17,  /* multiply-adds not worth a second thread */
     WIDE_PANELS = 4,       /* channel panels widened together */
     MOST_CHANNELS = 32,    /* channel panels of one block of sums */
+    WIDEN_COST = 6,        /* of a panel of weights, see gather_cost */
 };
 
 struct conv_cut {
@@ -62,6 +63,16 @@ static size_t rows_cost(const struct kern *kern, size_t n)
     return n / ANF_PANEL * panel_cost(kern, ANF_PANEL) + panel_cost(kern, n % ANF_PANEL);
 }
 
+/* What gathering a panel of pixels costs, where its multiplication with a panel of channels is 8: a
+ * start for each run of pixels of one row, for each tap, and the patch it is taken from. */
+static size_t gather_cost(const struct conv_geom *g)
+{
+    const size_t taps = g->kh * g->kw, runs = 1 + ANF_PANEL / g->out_w;
+    if (taps == 1 && g->stride_h == 1 && g->stride_w == 1)
+        return 3;
+    return 8 * runs + 8 + 16 / taps;
+}
+
 static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *job)
 {
     const struct conv_geom *g = &job->geom;
@@ -87,7 +98,7 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
                           rows_cost(kern, job->cout) * cut.image_panels * 15;
     if (n_threads > 1 && !small)
         cut.grid = block_grid_fine(cut.pixel_panels, cut.channel_panels,
-                                   block_threads(job->groups, n_threads), 3, 2,
+                                   block_threads(job->groups, n_threads), gather_cost(g), WIDEN_COST,
                                    job->images * cut.pixels * job->cout * cut.k / SMALL_CONV / 4);
 
     const size_t q = (cut.pixel_panels + cut.grid.n_rows - 1) / cut.grid.n_rows;

@@ -237,30 +237,57 @@ static void tiles(const struct kern *kern, size_t kc, const float *panel, size_t
                         across_panel, c + r * ld, ld, accumulate);
 }
 
+/* All pixels against n channel panels from panel c on, which lie along the vector.  The first strip
+ * widens the weights for the others; all of them ask for their share of `next`, the weights that
+ * follow. */
+static void multiply_across(const struct block *b, size_t k0, size_t kc, size_t c, size_t n,
+                            const f16 *next)
+{
+    const struct kern *kern = b->kern;
+    const size_t panel = kc * ANF_PANEL, stride = b->cut->k * ANF_PANEL, ld = b->cut->ld;
+    size_t strips = 0, strip = 0;
+    for (size_t q = 0; q < b->n_pixels; q++) {
+        const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
+        strips += (rows + h - 1) / h;
+    }
+    const size_t step = (ANF_PANEL + strips - 1) / strips;
+    for (size_t q = 0; q < b->n_pixels; q++) {
+        const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
+        for (size_t r = 0; r < rows; r += h, strip++) {
+            const size_t m = block_least(h, rows - r);
+            const float *patches = b->patches + q * b->cut->patch_panel + r;
+            float *sums = b->sums + (q * ANF_PANEL + r) * ld + c * ANF_PANEL;
+            struct gemm_ahead ahead = {next, stride, 0};
+            if (strip * step < ANF_PANEL)
+                ahead = (struct gemm_ahead){next + strip * step * kc, stride, step};
+            if (strip)
+                kern->gemm_tile_ahead(m, n, kc, patches, ANF_PANEL, b->weights, panel, sums, ld,
+                                      k0 > 0, &ahead);
+            else
+                kern->gemm_tile_widen(m, n, kc, patches, ANF_PANEL, weights(b, k0, c), stride,
+                                      b->weights, sums, ld, k0 > 0, &ahead);
+        }
+    }
+}
+
 static void multiply(const struct block *b, size_t k0, size_t kc)
 {
     const struct kern *kern = b->kern;
     const size_t panel = kc * ANF_PANEL, patch = b->cut->patch_panel, ld = b->cut->ld;
-    const size_t nv = block_even(b->n_pixels, kern->nv);
-    const size_t wide =
-        b->cut->channels_across ? block_even(b->n_channels, b->cut->wide) : b->cut->wide;
     gather(b, k0, kc);
-    for (size_t c = 0; c < b->n_channels; c += wide) {
-        const size_t n = block_least(wide, b->n_channels - c);
-        widen(b, k0, kc, c, n);
-        if (b->cut->channels_across) {
-            for (size_t q = 0; q < b->n_pixels; q++) {
-                if (c + wide < b->n_channels)
-                    block_prefetch(weights(b, k0, c + wide), b->cut->k * ANF_PANEL,
-                                   block_least(wide, b->n_channels - c - wide), kc, q, b->n_pixels);
-                else if (k0 + kc < b->cut->k)
-                    block_prefetch(weights(b, k0 + kc, 0), b->cut->k * ANF_PANEL, wide,
-                                   block_least(kc, b->cut->k - k0 - kc), q, b->n_pixels);
-                tiles(kern, kc, b->patches + q * patch, panel_pixels(b, q), b->weights, panel, n,
-                      b->sums + q * ANF_PANEL * ld + c * ANF_PANEL, ld, k0 > 0);
-            }
-            continue;
+    if (b->cut->channels_across) {
+        const size_t wide = block_even(b->n_channels, kern->nv);
+        for (size_t c = 0; c < b->n_channels; c += wide) {
+            const bool last = c + wide >= b->n_channels;
+            multiply_across(b, k0, kc, c, block_least(wide, b->n_channels - c),
+                            last ? weights(b, k0 + kc, 0) : weights(b, k0, c + wide));
         }
+        return;
+    }
+    const size_t nv = block_even(b->n_pixels, kern->nv);
+    for (size_t c = 0; c < b->n_channels; c += WIDE_PANELS) {
+        const size_t n = block_least(WIDE_PANELS, b->n_channels - c);
+        widen(b, k0, kc, c, n);
         for (size_t q = 0; q < b->n_pixels; q += nv)
             for (size_t i = 0; i < n; i++)
                 tiles(kern, kc, b->weights + i * panel, panel_channels(b, c + i),

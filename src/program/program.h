@@ -58,10 +58,10 @@ struct instr {
 
 /* ---- parameters, one struct per instruction -------------------------------------------------- */
 /* Strides are in elements. */
-struct gemm_param { /* y, a, b, bias? */
+struct gemm_param { /* y, a, b, side of encoded weights?, bias? */
     int64_t batch, m, n, k;
     int64_t a_batch, a_row;
-    int64_t b_kind, b_batch, b_row; /* enum gemm_b */
+    int64_t b_kind, b_batch, b_row; /* enum gemm_b; of GEMM_B_BLOCKWISE b_row is the block */
     int64_t y_batch, y_row;
     int64_t has_bias;
 };

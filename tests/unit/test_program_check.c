@@ -124,7 +124,7 @@ static const struct {
     {INSTR_GEMM, AT(gemm_param, m), 0, "sizes out of range"},
     {INSTR_GEMM, AT(gemm_param, n), MUCH, "sizes out of range"},
     {INSTR_GEMM, AT(gemm_param, k), -1, "sizes out of range"},
-    {INSTR_GEMM, AT(gemm_param, b_kind), 3, "sizes out of range"},
+    {INSTR_GEMM, AT(gemm_param, b_kind), GEMM_B_COUNT, "sizes out of range"},
     {INSTR_GEMM, AT(gemm_param, has_bias), 2, "sizes out of range"},
     {INSTR_GEMM, AT(gemm_param, y_row), 7, "rows of the destination overlap"},
     {INSTR_GEMM, AT(gemm_param, y_row), 9,

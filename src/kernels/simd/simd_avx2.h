@@ -138,6 +138,46 @@ VFN vf v_load_u8_n(const uint8_t *p, size_t n)
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)x)));
 }
 
+VFN void v_load_i8(const int8_t *p, vf y[2])
+{
+    for (int i = 0; i < 2; i++) {
+        __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)(p + 8 * i));
+        y[i] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x));
+    }
+}
+/* The low and the high bytes of the entries. */
+typedef struct { __m128i low, high; } vbook;
+VFN vbook v_book(const f16 *p)
+{
+    const __m128i byte = _mm_set1_epi16(0xff);
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + 8));
+    return (vbook){_mm_packus_epi16(_mm_and_si128(a, byte), _mm_and_si128(b, byte)),
+                   _mm_packus_epi16(_mm_srli_epi16(a, 8), _mm_srli_epi16(b, 8))};
+}
+VFN void book_read(vbook b, __m128i index, vf y[2])
+{
+    __m128i low = _mm_shuffle_epi8(b.low, index), high = _mm_shuffle_epi8(b.high, index);
+    y[0] = f16_widen(_mm_unpacklo_epi8(low, high));
+    y[1] = f16_widen(_mm_unpackhi_epi8(low, high));
+}
+VFN void v_look(vbook b, const uint8_t *p, vf low[2], vf high[2])
+{
+    const __m128i nibble = _mm_set1_epi8(15);
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    book_read(b, _mm_and_si128(x, nibble), low);
+    book_read(b, _mm_and_si128(_mm_srli_epi16(x, 4), nibble), high);
+}
+VFN void v_expand(uint32_t mask, const f16 *p, vf y[2])
+{
+    const f16 *q = p + __builtin_popcount(mask & 255);
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)q);
+    const uint8_t *to_a = weight_spread[mask & 255], *to_b = weight_spread[mask >> 8];
+    y[0] = f16_widen(_mm_shuffle_epi8(a, _mm_loadu_si128((const __m128i *)(const void *)to_a)));
+    y[1] = f16_widen(_mm_shuffle_epi8(b, _mm_loadu_si128((const __m128i *)(const void *)to_b)));
+}
+
 VFN vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 VFN vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 VFN vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }

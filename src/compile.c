@@ -1,22 +1,21 @@
 /* The compiler on one screen: graph -> passes -> fusion and lowering -> memory plan -> program. */
 #include "compile.h"
 
+#include "base/cancel.h"
 #include "lower/lower.h"
 #include "passes/pass.h"
 
 struct stages {
     const anf_compile_opts *opts;
     const struct kern *kern;
-    uint64_t done;
+    struct cancel cancel;
 };
 
 /* Progress, and the text of the stage for those who asked. */
 static anf_status step(struct stages *s, const char *name, const struct graph *g,
                        const struct program *p)
 {
-    const uint64_t total = PASS_COUNT + 2;
-    if (s->opts->progress && !s->opts->progress(s->opts->progress_user, ++s->done, total))
-        FAIL(CANCELLED, "compile: cancelled by the progress callback after %s", name);
+    TRY(cancel_step(&s->cancel, name));
     if (!s->opts->stage)
         return ANF_OK;
     struct buf text;
@@ -57,7 +56,8 @@ static anf_status compile_stages(struct graph *work, struct stages *s, struct ar
 anf_status compile_graph(const struct graph *g, const struct kern *kern,
                          const anf_compile_opts *opts, struct program *out)
 {
-    struct stages s = {opts, kern, 0};
+    struct stages s = {opts, kern, {.ask = opts->progress, .user = opts->progress_user,
+                                    .total = PASS_COUNT + 2, .after = "the start"}};
     struct graph work;
     struct arena keep;
     if (g->error != ANF_OK)
@@ -69,11 +69,13 @@ anf_status compile_graph(const struct graph *g, const struct kern *kern,
     graph_init(&work, g->ctx);
     arena_init(&keep, g->allocator);
     work.keep = &keep;
+    struct cancel *outer = cancel_set(&s.cancel);
     anf_status st = graph_rewrite(&work, g, copy_node, NULL);
     if (st == ANF_OK && work.n_inputs == 0)
         st = status_fail(ANF_E_STATE, "compile: no output depends on an input");
     if (st == ANF_OK)
         st = compile_stages(&work, &s, &keep, out);
+    cancel_set(outer);
     graph_free(&work);
     arena_free(&keep);
     if (st != ANF_OK)

@@ -1,31 +1,50 @@
-/* The compiler on one screen: graph -> passes -> fusion and lowering -> memory plan -> program. */
+/* The compiler on one screen: graph -> passes -> encoded weights -> fusion and lowering -> memory
+ * plan -> program. */
 #include "compile.h"
 
+#include "compress/compress.h"
 #include "lower/lower.h"
 #include "passes/pass.h"
+
+/* Steps that compressing the weights counts as: what takes the time of a compile that does it. */
+enum { COMPRESS_STEPS = 100 };
 
 struct stages {
     const anf_compile_opts *opts;
     const struct kern *kern;
+    struct compress_opts compress;
+    bool compresses;
     uint64_t done;
 };
+
+static bool progress(struct stages *s, uint64_t done)
+{
+    const uint64_t total = PASS_COUNT + 2 + (s->compresses ? COMPRESS_STEPS : 0);
+    return !s->opts->progress || s->opts->progress(s->opts->progress_user, done, total);
+}
+
+static anf_status give_stage(struct stages *s, const char *name, struct buf *text, anf_status st)
+{
+    if (st == ANF_OK && text->failed)
+        st = ANF_E_NOMEM;
+    if (st == ANF_OK)
+        st = s->opts->stage(s->opts->stage_user, name, text->data ? text->data : "", text->len);
+    buf_free(text);
+    return st;
+}
 
 /* Progress, and the text of the stage for those who asked. */
 static anf_status step(struct stages *s, const char *name, const struct graph *g,
                        const struct program *p)
 {
-    const uint64_t total = PASS_COUNT + 2;
-    if (s->opts->progress && !s->opts->progress(s->opts->progress_user, ++s->done, total))
+    if (!progress(s, ++s->done))
         FAIL(CANCELLED, "compile: cancelled by the progress callback after %s", name);
     if (!s->opts->stage)
         return ANF_OK;
     struct buf text;
     buf_init(&text, g->allocator);
-    anf_status st = p ? explain_program(p, s->kern, &text) : graph_print(g, true, &text);
-    if (st == ANF_OK)
-        st = s->opts->stage(s->opts->stage_user, name, text.data ? text.data : "", text.len);
-    buf_free(&text);
-    return st;
+    return give_stage(s, name, &text,
+                      p ? explain_program(p, s->kern, &text) : graph_print(g, true, &text));
 }
 
 static anf_status pass_stage(void *user, const char *name, const struct graph *g)
@@ -33,20 +52,40 @@ static anf_status pass_stage(void *user, const char *name, const struct graph *g
     return step(user, name, g, NULL);
 }
 
-static node_id copy_node(void *user, struct graph *to, const struct graph *from, node_id id,
-                         const node_id *in)
+static bool compress_step(void *user, size_t done, size_t n)
 {
-    (void)user;
-    return graph_copy_node(to, from, id, in);
+    struct stages *s = user;
+    return progress(s, s->done + COMPRESS_STEPS * done / n);
 }
 
-static anf_status compile_stages(struct graph *work, struct stages *s, struct arena *keep,
-                                 struct program *out)
+/* Encodings for the weights, and the record of each in the program. */
+static anf_status compress_weights(const struct graph *g, struct stages *s, struct pool *pool,
+                                   struct compression *c, struct program *out)
+{
+    anf_status st = compress_graph(g, &s->compress, pool, compress_step, s, c);
+    if (st == ANF_E_CANCELLED)
+        FAIL(CANCELLED, "compile: cancelled by the progress callback while compressing weights");
+    TRY(st);
+    s->done += COMPRESS_STEPS;
+    TRY(lower_weight_records(out, g, c));
+    if (!s->opts->stage)
+        return ANF_OK;
+    struct buf text;
+    buf_init(&text, g->allocator);
+    report_text(out, &text);
+    return give_stage(s, "compress", &text, ANF_OK);
+}
+
+static anf_status compile_stages(struct graph *work, struct stages *s, struct pool *pool,
+                                 struct arena *keep, struct compression *c, struct program *out)
 {
     bool optimise = s->opts->opt == ANF_OPT_DEFAULT;
     TRY(step(s, "graph", work, NULL));
-    TRY(pass_run(work, optimise, keep, pass_stage, s));
-    TRY(lower_graph(out, work, optimise));
+    TRY(pass_run(work, optimise ? PASS_OPTIMISE : s->compresses ? PASS_COMPRESS : PASS_ALWAYS,
+                 keep, pass_stage, s));
+    if (s->compresses)
+        TRY(compress_weights(work, s, pool, c, out));
+    TRY(lower_graph(out, work, c, optimise));
     TRY(plan_memory(out));
     anf_status st = program_check(out);
     if (st != ANF_OK)
@@ -54,12 +93,26 @@ static anf_status compile_stages(struct graph *work, struct stages *s, struct ar
     return step(s, "program", work, out);
 }
 
-anf_status compile_graph(const struct graph *g, const struct kern *kern,
+/* The outputs of `g` and what they need.  Names are only kept for the report of weights. */
+static node_id copy_node(void *user, struct graph *to, const struct graph *from, node_id id,
+                         const node_id *in)
+{
+    const struct stages *s = user;
+    node_id copy = graph_copy_node(to, from, id, in);
+    if (copy && !s->compresses && graph_node(to, copy)->op != OP_input)
+        to->nodes[copy].name = NULL;
+    return copy;
+}
+
+anf_status compile_graph(const struct graph *g, const struct kern *kern, struct pool *pool,
                          const anf_compile_opts *opts, struct program *out)
 {
-    struct stages s = {opts, kern, 0};
+    struct stages s = {.opts = opts, .kern = kern};
+    struct compression c = {0};
     struct graph work;
     struct arena keep;
+    TRY(compress_opts_read(opts, &s.compress));
+    s.compresses = s.compress.mode != ANF_COMPRESS_NONE;
     if (g->error != ANF_OK)
         return status_fail(g->error, "%s", g->message);
     if (g->n_outputs == 0)
@@ -69,11 +122,14 @@ anf_status compile_graph(const struct graph *g, const struct kern *kern,
     graph_init(&work, g->ctx);
     arena_init(&keep, g->allocator);
     work.keep = &keep;
-    anf_status st = graph_rewrite(&work, g, copy_node, NULL);
+    anf_status st = graph_rewrite(&work, g, copy_node, &s);
     if (st == ANF_OK && work.n_inputs == 0)
         st = status_fail(ANF_E_STATE, "compile: no output depends on an input");
+    if (st == ANF_OK && s.compresses)
+        st = compress_names(&work, &keep);
     if (st == ANF_OK)
-        st = compile_stages(&work, &s, &keep, out);
+        st = compile_stages(&work, &s, pool, &keep, &c, out);
+    compression_free(&c);
     graph_free(&work);
     arena_free(&keep);
     if (st != ANF_OK)

@@ -22,27 +22,39 @@ static const char *made_name(struct arena *keep, const struct op *op, uint32_t n
     return arena_strdup(keep, text);
 }
 
-anf_status compress_names(struct graph *g, struct arena *keep)
+/* Names what operators use that are products or made of them, or else what the others use. */
+static anf_status name_operands(struct graph *g, bool products, bool *fixed, struct arena *keep)
 {
     uint32_t seen[OP_COUNT] = {0};
-    struct arena scratch;
-    arena_init(&scratch, g->allocator);
-    bool *fixed = arena_alloc_array(&scratch, g->n_nodes + 1, sizeof *fixed);
-    anf_status st = fixed ? ANF_OK : ANF_E_NOMEM;
-    for (node_id id = 1; st == ANF_OK && id < g->n_nodes; id++) {
+    for (node_id id = 1; id < g->n_nodes; id++) {
         const struct node *n = graph_node(g, id);
+        const struct op *op = node_op(n);
+        uint32_t number = seen[n->op]++;
         fixed[id] = n->op != OP_input;
         for (int i = 0; i < n->n_in; i++)
             fixed[id] = fixed[id] && (!n->in[i] || fixed[n->in[i]]);
-        for (int i = 0; st == ANF_OK && i < n->n_in; i++) {
+        if (products != (op->weight != OP_WEIGHT_NONE || (op->traits & OP_COMPOSITE)))
+            continue;
+        for (int i = 0; i < n->n_in; i++) {
             struct node *x = &g->nodes[n->in[i]];
             if (!n->in[i] || !fixed[n->in[i]] || x->name)
                 continue;
-            x->name = made_name(keep, node_op(n), seen[n->op], i);
-            st = x->name ? ANF_OK : ANF_E_NOMEM;
+            x->name = made_name(keep, op, number, i);
+            if (!x->name)
+                return ANF_E_NOMEM;
         }
-        seen[n->op]++;
     }
+    return ANF_OK;
+}
+
+anf_status compress_names(struct graph *g, struct arena *keep)
+{
+    struct arena scratch;
+    arena_init(&scratch, g->allocator);
+    bool *fixed = arena_alloc_array(&scratch, g->n_nodes + 1, sizeof *fixed);
+    anf_status st = fixed ? name_operands(g, true, fixed, keep) : ANF_E_NOMEM;
+    if (st == ANF_OK)
+        st = name_operands(g, false, fixed, keep);
     arena_free(&scratch);
     return st;
 }

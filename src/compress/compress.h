@@ -34,8 +34,9 @@ struct compression {
 /* Called on the calling thread, now and then; false cancels. */
 typedef bool compress_progress_fn(void *user, size_t done, size_t n);
 
-/* Names for constants and functions of constants that have none: "mha_0.wq", the operator that uses
- * them first, its number among operators of its kind, and the operand.  Memory is `keep`'s. */
+/* Names for constants and functions of constants that have none: "mha_0.wq", the first product (or,
+ * without one, the first operator) that uses them, its number among operators of its kind, and the
+ * operand.  Memory is `keep`'s. */
 anf_status compress_names(struct graph *g, struct arena *keep);
 
 /* Several weights at a time on the threads of `pool`; what is chosen does not depend on them.  To be

@@ -20,24 +20,29 @@ static inline double wf_normal(uint64_t *state)
     return r * cos(6.283185307179586 * wf_uniform(state));
 }
 
+static inline bool wf_is(const char *kind, const char *name)
+{
+    return strlen(kind) == strlen(name) && memcmp(kind, name, strlen(name)) == 0;
+}
+
 static inline double wf_value(const char *kind, uint64_t *state)
 {
     double u = wf_uniform(state), x = wf_normal(state);
-    if (strcmp(kind, "normal") == 0)
+    if (wf_is(kind, "normal"))
         return 0.05 * x;
-    if (strcmp(kind, "uniform") == 0)
+    if (wf_is(kind, "uniform"))
         return 2 * u - 1;
-    if (strcmp(kind, "laplace") == 0)
+    if (wf_is(kind, "laplace"))
         return u < 0.5 ? 0.02 * log(2 * u) : -0.02 * log(2 - 2 * u);
-    if (strcmp(kind, "two humps") == 0)
+    if (wf_is(kind, "two humps"))
         return 0.1 * x + (u < 0.3 ? -2 : 3);
-    if (strcmp(kind, "outliers") == 0)
+    if (wf_is(kind, "outliers"))
         return u < 0.01 ? 40 * x : 0.05 * x;
-    if (strcmp(kind, "tiny") == 0)
+    if (wf_is(kind, "tiny"))
         return 1e-6 * x; /* subnormal in binary16 */
-    if (strcmp(kind, "huge") == 0)
+    if (wf_is(kind, "huge"))
         return 20000 * tanh(x);
-    if (strcmp(kind, "seventeen") == 0)
+    if (wf_is(kind, "seventeen"))
         return floor(17 * u) / 7 - 1;
     return u < 0.7 ? 0 : x; /* "sparse" */
 }

@@ -12,6 +12,7 @@
 #include "kernels/block_conv.h"
 #include "kernels/block_gemm.h"
 #include "kernels/winograd.h"
+#include "machine_peak.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -21,13 +22,7 @@
 #include <string.h>
 #include <time.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
-enum { MOST_THREADS = 64, PEAK_STEPS = 10000, PEAK_CHAINS = 12 };
+enum { MOST_THREADS = 64, PEAK_STEPS = 10000 };
 
 static bool one_thread;
 
@@ -81,82 +76,26 @@ static void run(work_fn *fn, void *arg)
 }
 
 /* ---- the peak -------------------------------------------------------------------------------- */
-static volatile float sink;
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f"))) static double peak_avx512(void)
-{
-    __m512 s[PEAK_CHAINS], x = _mm512_set1_ps(0.5f);
-    for (int i = 0; i < PEAK_CHAINS; i++)
-        s[i] = _mm512_set1_ps((float)i);
-    for (int k = 0; k < PEAK_STEPS; k++) {
-        __asm__ volatile("" : "+v"(x)); /* keeps the loop */
-#pragma GCC unroll 12
-        for (int i = 0; i < PEAK_CHAINS; i++)
-            s[i] = _mm512_fmadd_ps(s[i], x, x);
-    }
-    for (int i = 1; i < PEAK_CHAINS; i++)
-        s[0] = _mm512_add_ps(s[0], s[i]);
-    sink = _mm512_cvtss_f32(s[0]);
-    return 2.0 * 16 * PEAK_CHAINS * PEAK_STEPS;
-}
-
-__attribute__((target("avx2,fma"))) static double peak_avx2(void)
-{
-    __m256 s[PEAK_CHAINS], x = _mm256_set1_ps(0.5f);
-    for (int i = 0; i < PEAK_CHAINS; i++)
-        s[i] = _mm256_set1_ps((float)i);
-    for (int k = 0; k < PEAK_STEPS; k++) {
-        __asm__ volatile("" : "+x"(x));
-#pragma GCC unroll 12
-        for (int i = 0; i < PEAK_CHAINS; i++)
-            s[i] = _mm256_fmadd_ps(s[i], x, x);
-    }
-    for (int i = 1; i < PEAK_CHAINS; i++)
-        s[0] = _mm256_add_ps(s[0], s[i]);
-    sink = _mm256_cvtss_f32(s[0]);
-    return 2.0 * 8 * PEAK_CHAINS * PEAK_STEPS;
-}
-#elif defined(__aarch64__)
-static double peak_neon(void)
-{
-    float32x4_t s[PEAK_CHAINS * 2], x = vdupq_n_f32(0.5f);
-    for (int i = 0; i < PEAK_CHAINS * 2; i++)
-        s[i] = vdupq_n_f32((float)i);
-    for (int k = 0; k < PEAK_STEPS; k++) {
-        __asm__ volatile("" : "+w"(x));
-#pragma GCC unroll 24
-        for (int i = 0; i < PEAK_CHAINS * 2; i++)
-            s[i] = vfmaq_f32(x, s[i], x);
-    }
-    for (int i = 1; i < PEAK_CHAINS * 2; i++)
-        s[0] = vaddq_f32(s[0], s[i]);
-    sink = vgetq_lane_f32(s[0], 0);
-    return 2.0 * 8 * PEAK_CHAINS * PEAK_STEPS;
-}
-#endif
+struct peak {
+    fma_loop *loop;
+    double flops; /* of the first thread; the others do as many */
+};
 
 static void peak_work(void *arg, size_t thread, size_t n_threads)
 {
-    const struct kern *kern = *(const struct kern *const *)arg;
-    (void)thread;
+    struct peak *peak = arg;
+    const double flops = peak->loop(PEAK_STEPS);
     (void)n_threads;
-#if defined(__x86_64__)
-    if (!strncmp(kern->name, "avx512", 6))
-        peak_avx512();
-    else
-        peak_avx2();
-#elif defined(__aarch64__)
-    peak_neon();
-#endif
-    (void)kern;
+    if (thread == 0)
+        peak->flops = flops;
 }
 
-static double peak_flops(const struct kern *kern)
+static double peak_rate(const struct kern *kern)
 {
-    const double start = now(), width = !strncmp(kern->name, "avx512", 6) ? 16 : 8;
-    run(peak_work, &kern);
-    return 2.0 * width * PEAK_CHAINS * PEAK_STEPS * (double)pool.n / (now() - start);
+    struct peak peak = {.loop = peak_loop(kern->name)};
+    const double start = now();
+    run(peak_work, &peak);
+    return peak.flops * (double)pool.n / (now() - start);
 }
 
 /* ---- workloads ------------------------------------------------------------------------------- */
@@ -170,6 +109,8 @@ struct workload {
 static const struct workload workloads[] = {
     {"gemm 128x384x1536", GEMM, {128, 384, 1536}},
     {"gemm 128x1536x384", GEMM, {128, 1536, 384}},
+    {"gemm 16x384x1536", GEMM, {16, 384, 1536}},
+    {"gemm 32x384x1536", GEMM, {32, 384, 1536}},
     {"gemm 512x512x512", GEMM, {512, 512, 512}},
     {"gemm 1024x1024x1024", GEMM, {1024, 1024, 1024}},
     {"gemv 1x4096x4096", GEMM, {1, 4096, 4096}},
@@ -189,6 +130,7 @@ static const struct workload workloads[] = {
     {"depthwise3x3 960@7", CONV, {1, 1, 1, 7, 3, 1, 1, 960}},
     {"attention 12x128x64", ATTENTION, {12, 128, 64}},
     {"attention 12x512x64", ATTENTION, {12, 512, 64}},
+    {"attention 12x2048x64", ATTENTION, {12, 2048, 64}},
 };
 
 struct running {
@@ -276,10 +218,10 @@ static double prepare(struct running *r)
     r->conv = (struct conv_job){.images = images, .groups = groups, .cout = cout,
                                 .geom = {.cin = cin, .in_h = size, .in_w = size, .out_h = out,
                                          .out_w = out, .kh = s[4], .kw = s[4], .stride_h = s[5],
-                                         .stride_w = s[5], .dil_h = 1, .dil_w = 1, .up_h = 1,
-                                         .up_w = 1, .pad_h = (ptrdiff_t)s[6],
+                                         .stride_w = s[5], .dil_h = 1, .dil_w = 1,
+                                         .pad_h = (ptrdiff_t)s[6],
                                          .pad_w = (ptrdiff_t)s[6]},
-                                .n_threads = pool.n};
+                                .up = 1, .n_threads = pool.n};
     r->conv.x = values(images * groups * cin * size * size);
     r->conv.winograd = winograd_chosen(&r->conv.geom, groups, cout);
     r->conv.weights = values(conv_packed_size(&r->conv.geom, groups, cout));
@@ -310,7 +252,7 @@ static void measure(const struct kern *kern, const struct workload *w)
         exit(1);
     run_workload(&r);
     while (n < MOST && (n < 9 || total < 0.4)) {
-        const double peak = peak_flops(kern), start = now();
+        const double peak = peak_rate(kern), start = now();
         run_workload(&r);
         time[n] = now() - start;
         share[n] = 100 * flops / time[n] / peak;

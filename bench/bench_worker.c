@@ -5,10 +5,12 @@
  * of JSON:
  *
  *     load FILE THREADS ISA   compile a graph text; ISA `-`: the best one, THREADS 0: one per core
+ *     save FILE               the compiled model
+ *     start FILE THREADS ISA  a saved model: the time to load it, and the time to the first result
+ *     memory                  the most memory this process ever had resident
  *     input FILE              float16 elements of all inputs, one after the other
  *     time SECONDS            run for that long: median, p10 and min of one call in ns, and the
- *     mean
- *                             CPU time of all threads
+ *                             mean CPU time of all threads
  *     output FILE             float32 elements of the first output
  *     profile SECONDS         the same as time, per instruction
  *     quit
@@ -142,6 +144,54 @@ static void load(struct worker *w, const char *path, int threads, const char *is
            anf_version(), anf_ctx_isa(w->ctx), anf_ctx_threads(w->ctx), parse_ns / 1e6,
            compile_ns / 1e6, stats.n_instructions, anf_model_n_ops(w->model),
            (unsigned long long)stats.flops, stats.weight_bytes, anf_run_state_bytes(w->state));
+}
+
+static void save_model(struct worker *w, const char *path)
+{
+    if (anf_model_save(w->model, path) != ANF_OK)
+        refuse(anf_last_error());
+    else
+        printf("{\"ok\":true}\n");
+}
+
+/* Everything a program does before its first result, the threads of its context included. */
+static void start_saved(struct worker *w, const char *path, int threads, const char *isa)
+{
+    unload(w);
+    double begin = now_ns(), loaded = begin;
+    anf_status st = anf_ctx_new(&(anf_ctx_desc){.threads = threads, .isa = isa}, &w->ctx);
+    if (st == ANF_OK)
+        st = anf_model_load(w->ctx, path, &w->model);
+    loaded = now_ns();
+    if (st == ANF_OK)
+        st = anf_run_state_new(w->model, &w->state);
+    if (st == ANF_OK)
+        st = anf_execute(w->state);
+    double end = now_ns();
+    if (st != ANF_OK) {
+        refuse(anf_last_error());
+        unload(w);
+        return;
+    }
+    printf("{\"ok\":true,\"load_ms\":%.3f,\"first_ms\":%.3f}\n", (loaded - begin) / 1e6,
+           (end - begin) / 1e6);
+}
+
+/* The high-water mark of this program alone: that of getrusage starts with its parent's. */
+static void memory(void)
+{
+    char line[256];
+    unsigned long kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kib = strtoul(line + 6, NULL, 10);
+    if (f)
+        fclose(f);
+    if (kib)
+        printf("{\"ok\":true,\"peak_bytes\":%lu}\n", kib * 1024);
+    else
+        refuse("memory: /proc/self/status cannot be read");
 }
 
 /* ---- input and output ------------------------------------------------------------------------ */
@@ -282,13 +332,19 @@ static bool obey(struct worker *w, char *line)
     char *second = strtok_r(NULL, " \n", &save), *third = strtok_r(NULL, " \n", &save);
     double seconds;
     if (!command)
-        refuse("an empty line; load, input, time, output, profile and quit exist");
+        refuse("an empty line; see the head of bench_worker.c");
     else if (strcmp(command, "quit") == 0)
         return false;
     else if (strcmp(command, "load") == 0 && third)
         load(w, first, atoi(second), strcmp(third, "-") == 0 ? NULL : third);
+    else if (strcmp(command, "start") == 0 && third)
+        start_saved(w, first, atoi(second), strcmp(third, "-") == 0 ? NULL : third);
+    else if (strcmp(command, "memory") == 0)
+        memory();
     else if (!w->state)
         refuse("nothing is loaded; the command is: load FILE THREADS ISA");
+    else if (strcmp(command, "save") == 0 && first)
+        save_model(w, first);
     else if (strcmp(command, "input") == 0 && first)
         put_inputs(w, first);
     else if (strcmp(command, "output") == 0 && first)

@@ -1,15 +1,20 @@
 """aneforge beside other engines, in one run, on the same graphs with the same weights.
 
 Every engine is a process behind a line protocol (bench_worker.c, peers.py); they take turns, so
-that what disturbs the machine disturbs all of them.  Before and after every sample a probe measures
-one thread and two threads of multiply-adds: a sample between two good probes is clean, others are
+that what disturbs the machine disturbs all of them.  Between the samples a probe measures one
+thread and two threads of multiply-adds: a sample between two good probes is clean, others are
 dropped and taken again, and the number dropped is printed.  Figures are medians over the clean
 samples.  A workload that got no clean sample is printed from all samples, with `~`: such figures
 say little, and their ratios not much more.
 
+An engine has enough samples when it has `--rounds` clean ones, or three that agree, or two that
+show that it is far from the fastest.  Each workload gets its part of `--minutes`, and takes what it
+has when that is over.
+
 Each peer's output is compared with ours first; below a cosine of 0.999 it does not take part.
 
     python3 bench/compare.py --only resnet18,gemm --rounds 7
+    python3 bench/compare.py --isa avx2         AVX2 kernels beside peers that see no AVX-512
 """
 import argparse
 import json
@@ -24,16 +29,20 @@ from pathlib import Path
 
 import numpy as np
 
+import footprint
 from graphs import WORKLOADS
 from peers import PEERS
-from report import plot, summary_markdown, workload_table
+from report import footprint_table, plot, summary_markdown, workload_table
 
 HERE = Path(__file__).resolve().parent
 OURS = "aneforge"
-PAUSE = 0.05          # for waiting threads of the engine before to fall asleep
+PAUSE = 0.03          # for waiting threads of the engine before to fall asleep
 LEAST_RATIO = 1.7     # of two threads to one, for a clean sample
 LEAST_SHARE = 0.85    # of the best one-thread rate: else a slow single thread makes a good ratio
 LEAST_COSINE = 0.999
+AGREEMENT = 0.03      # of three clean samples: spread that decides nothing
+FAR = 1.5             # times the fastest: no best peer
+CPU_LIMITS = ("avx2", "ref")  # kernel sets beside which peers see no AVX-512
 
 
 class Gone(Exception):
@@ -41,8 +50,11 @@ class Gone(Exception):
 
 
 class Process:
-    def __init__(self, name, command, threads):
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+    def __init__(self, name, command, o, preload=None):
+        env = dict(os.environ, **{f"{library}_NUM_THREADS": str(o.threads)
+                                  for library in ("OMP", "MKL", "OPENBLAS")})
+        if preload:
+            env["LD_PRELOAD"] = str(preload)
         self.name = name
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True, env=env)
@@ -72,35 +84,37 @@ class Process:
 
 
 class Machine:
-    """The probe, with the best rates seen so far."""
+    """The probe of the kernel set in use, with the best rates seen so far."""
 
-    def __init__(self, program, threads):
-        self.process = Process("probe", [program, "-"], threads)
-        self.threads = threads
+    def __init__(self, program, o):
+        isa = [] if o.isa == "-" else [o.isa]
+        self.process = Process("probe", [program, "-", *isa], o)
+        self.threads, self.always = o.threads, o.clock == "cpu"
         self.peak = self.process.ask("peak", 1)
 
     def good(self):
+        if self.always:
+            return True
         seen = self.process.ask("cores")
         self.peak["fma_one"] = max(self.peak["fma_one"], seen["one"])
         self.peak["fma_two"] = max(self.peak["fma_two"], seen["two"])
         undisturbed = seen["one"] >= LEAST_SHARE * self.peak["fma_one"]
         return undisturbed and (self.threads == 1 or seen["ratio"] >= LEAST_RATIO)
 
-    def peak_rate(self):
-        """GFLOP/s of the threads in use; beyond two, the cores are taken to be alike."""
-        one, two = self.peak["fma_one"], self.peak["fma_two"]
-        return one if self.threads == 1 else two * self.threads / 2
+
+ALL = [*WORKLOADS, *footprint.NAMES]
 
 
 def options():
     p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0],
                                 formatter_class=argparse.RawDescriptionHelpFormatter,
-                                epilog="workloads: " + " ".join(WORKLOADS))
+                                epilog="workloads: " + " ".join(ALL))
     p.add_argument("--only", default="", help="workloads that begin with one of these, a,b,c")
     p.add_argument("--peers", default=",".join(PEERS), help="peers to run (all that are installed)")
-    p.add_argument("--seconds", type=float, default=0.4, help="time of one sample (0.4)")
+    p.add_argument("--seconds", type=float, default=0.15, help="time of one sample (0.15)")
     p.add_argument("--rounds", type=int, default=5, help="clean samples of each engine (5)")
-    p.add_argument("--tries", type=int, default=3, help="samples per clean one wanted (3)")
+    p.add_argument("--tries", type=int, default=4, help="samples per clean one wanted (4)")
+    p.add_argument("--minutes", type=float, default=12, help="time to sample in, as a whole (12)")
     p.add_argument("--threads", type=int, default=2, help="threads of every engine (2)")
     p.add_argument("--isa", default="-", help="kernel set of aneforge: ref, avx2, ...")
     p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
@@ -110,24 +124,31 @@ def options():
     p.add_argument("--out", default="build/bench-results", help="folder of results.json, plots")
     o = p.parse_args()
     wanted = [w for w in o.only.split(",") if w]
-    o.workloads = [n for n in WORKLOADS if not wanted or n.startswith(tuple(wanted))]
+    chosen = [n for n in ALL if not wanted or n.startswith(tuple(wanted))]
+    o.workloads = [n for n in chosen if n in WORKLOADS]
+    o.footprints = [n for n in chosen if n not in WORKLOADS]
     o.peers = [n for n in o.peers.split(",") if n]
-    unknown = [w for w in wanted if not any(n.startswith(w) for n in WORKLOADS)]
+    unknown = [w for w in wanted if not any(n.startswith(w) for n in ALL)]
     unknown += [n for n in o.peers if n not in PEERS]
     if unknown:
         p.error(f"unknown: {', '.join(unknown)}; peers: {' '.join(PEERS)}; "
-                f"workloads: {' '.join(WORKLOADS)}")
+                f"workloads: {' '.join(ALL)}")
     if o.clock == "cpu" and o.threads != 1:
         p.error("--clock cpu needs --threads 1: waiting threads use CPU time too")
-    if min(o.seconds, o.rounds, o.tries, o.threads) <= 0:
-        p.error("--seconds, --rounds, --tries and --threads must be positive")
+    if min(o.seconds, o.rounds, o.tries, o.threads, o.minutes) <= 0:
+        p.error("--seconds, --rounds, --tries, --minutes and --threads must be positive")
+    o.key = "cpu_ns" if o.clock == "cpu" else "median_ns"
     if not Path(o.worker).exists():
         p.error(f"{o.worker} does not exist; build it: cmake -DANEFORGE_BENCH=ON, or --worker FILE")
     return o
 
 
-def command_of(name, o):
-    return [o.worker] if name == OURS else [sys.executable, str(HERE / "peers.py"), name]
+def engine_of(name, o):
+    if name == OURS:
+        return Process(name, [o.worker], o)
+    limit = Path(o.worker).with_name("liblimit_cpu.so").resolve()
+    return Process(name, [sys.executable, str(HERE / "peers.py"), name], o,
+                   limit if o.isa in CPU_LIMITS else None)
 
 
 # ---- one workload --------------------------------------------------------------------------------
@@ -154,7 +175,7 @@ def load_again(engines, engine_name, name, graph, o, folder):
     except Gone:
         if engines[engine_name].alive():
             raise
-    engines[engine_name] = Process(engine_name, command_of(engine_name, o), o.threads)
+    engines[engine_name] = engine_of(engine_name, o)
     return load(engines[engine_name], name, graph, o, folder)
 
 
@@ -167,41 +188,53 @@ def agreement(ours, theirs):
             float(np.linalg.norm(ours - theirs) / norm))
 
 
-def sample_rounds(running, machine, o):
-    """Samples of every engine, taking turns until each has `rounds` clean ones; those that died."""
+def enough(samples, fastest, o):
+    """More samples of this engine would not change what the table says."""
+    times = [s[o.key] for s in samples if s["clean"]]
+    if len(times) >= o.rounds:
+        return True
+    if len(times) >= 3 and max(times) - min(times) < AGREEMENT * min(times):
+        return True
+    return len(times) >= 2 and min(times) > FAR * fastest
+
+
+def sample_rounds(running, machine, o, seconds):
+    """Samples of every engine, taking turns until each has enough or the time is up, and those
+    engines that died."""
     running, samples, gone = dict(running), {name: [] for name in running}, {}
-    clean = lambda name: sum(s["clean"] for s in samples[name])
+    end, before = time.monotonic() + seconds, machine.good()
     for turn in range(o.rounds * o.tries):
-        names = [n for n in running if clean(n) < o.rounds]
-        if not names:
+        seen = [s[o.key] for n in running if n != OURS for s in samples[n] if s["clean"]]
+        fastest = min(seen, default=float("inf"))
+        names = [n for n in running
+                 if not enough(samples[n], float("inf") if n == OURS else fastest, o)]
+        if not names or (turn and time.monotonic() > end):
             break
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
             time.sleep(PAUSE)
-            before = o.clock == "cpu" or machine.good()
             try:
                 sample = running[name].ask("time", o.seconds)
             except Gone as error:
                 gone[name] = str(error)
                 del running[name]
                 continue
-            sample["clean"] = before and (o.clock == "cpu" or machine.good())
+            after = machine.good()
+            sample["clean"], before = before and after, after
             samples[name].append(sample)
     return {name: samples[name] for name in running}, gone
 
 
-def condense(info, samples, graph, machine, o):
+def condense(info, samples, graph, o):
     used = [s for s in samples if s["clean"]]
     middle = lambda key: statistics.median(s[key] for s in (used or samples)) / 1e6
-    ms = middle("cpu_ns" if o.clock == "cpu" else "median_ns")
+    ms = middle(o.key)
     p10 = None if o.clock == "cpu" else middle("p10_ns")
-    rate = graph.flops / ms / 1e6
-    return {**info, "ms": ms, "p10_ms": p10, "gflops": rate,
-            "share": rate / machine.peak_rate(), "clean": len(used),
+    return {**info, "ms": ms, "p10_ms": p10, "gflops": graph.flops / ms / 1e6, "clean": len(used),
             "dropped": len(samples) - len(used), "samples": samples}
 
 
-def run_workload(name, engines, machine, o, folder):
+def run_workload(name, engines, machine, o, folder, seconds):
     graph = WORKLOADS[name]()
     result = {"name": name, "flops": graph.flops, "engines": {}, "absent": {},
               "inputs": [list(x.shape) for x in graph.inputs]}
@@ -221,10 +254,10 @@ def run_workload(name, engines, machine, o, folder):
                 result["absent"][engine_name] = f"its output differs: cosine {info['cosine']:.6f}"
                 continue
         running[engine_name], infos[engine_name] = engine, info
-    sampled, gone = sample_rounds(running, machine, o)
+    sampled, gone = sample_rounds(running, machine, o, seconds)
     result["absent"].update(gone)
     for engine_name, samples in sampled.items():
-        result["engines"][engine_name] = condense(infos[engine_name], samples, graph, machine, o)
+        result["engines"][engine_name] = condense(infos[engine_name], samples, graph, o)
     if o.profile and OURS in sampled:
         result["profile"] = running[OURS].ask("profile", o.seconds)["instructions"]
     peers = [e["ms"] for n, e in result["engines"].items() if n != OURS]
@@ -251,21 +284,34 @@ def main():
         if how:
             print(f"missing: {name} ({how})")
             o.peers.remove(name)
-    machine = Machine(str(Path(o.worker).with_name("bench_probe")), o.threads)
+    machine = Machine(str(Path(o.worker).with_name("bench_probe")), o)
     out = Path(o.out)
     out.mkdir(parents=True, exist_ok=True)
-    results = {"machine": cpu_name(), "cpus": os.cpu_count(), "threads": o.threads,
-               "clock": o.clock, "seconds": o.seconds, "rounds": o.rounds, "workloads": []}
-    engines = {n: Process(n, command_of(n, o), o.threads) for n in [OURS] + o.peers}
+    results = {"machine": cpu_name(), "cpus": os.cpu_count(), "threads": o.threads, "isa": o.isa,
+               "clock": o.clock, "seconds": o.seconds, "rounds": o.rounds, "peak": machine.peak,
+               "workloads": [], "footprint": []}
+    save = lambda: Path(out, "results.json").write_text(json.dumps(results, indent=1))
+    begin = time.monotonic()
+    end = begin + o.minutes * 60
     with tempfile.TemporaryDirectory() as folder:
-        for name in o.workloads:
-            result = run_workload(name, engines, machine, o, folder)
+        os.environ["BENCH_VALUES"] = folder
+        engines = {n: engine_of(n, o) for n in [OURS] + o.peers}
+        for i, name in enumerate(o.workloads):
+            part = (end - time.monotonic()) / (len(o.workloads) - i)
+            result = run_workload(name, engines, machine, o, folder, part)
             results["workloads"].append(result)
-            results["peak"] = machine.peak
-            print(workload_table(result), flush=True)
-            Path(out, "results.json").write_text(json.dumps(results, indent=1))
-    for engine in [*engines.values(), machine.process]:
-        engine.close()
+            print(workload_table(result, results), flush=True)
+            save()
+        for engine in engines.values():
+            engine.close()
+        if o.footprints:
+            results["footprint"] = footprint.measure(
+                o.footprints, lambda name: engine_of(name, o), o.threads, o.isa,
+                "onnxruntime" in o.peers, folder)
+            print(footprint_table(results["footprint"]))
+    machine.process.close()
+    results["minutes"] = (time.monotonic() - begin) / 60
+    save()
     summary = summary_markdown(results)
     Path(out, "summary.md").write_text(summary)
     print(summary)

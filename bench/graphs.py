@@ -12,6 +12,7 @@ else: a workload without them has 0, and its rate is not printed.
     python3 bench/graphs.py NAME       the text of one
 """
 import math
+import os
 import sys
 from functools import partial
 
@@ -39,7 +40,20 @@ def _apply(columns, s):
 
 
 def random_values(seed, std, shape):
-    """What anf_random_weight gives, as float16.
+    """What anf_random_weight gives, as float16; kept as files in the folder $BENCH_VALUES."""
+    folder = os.environ.get("BENCH_VALUES")
+    if not folder:
+        return make_random_values(seed, std, shape)
+    path = os.path.join(folder, f"{seed}-{std!r}-{'x'.join(map(str, shape))}.npy")
+    if not os.path.exists(path):
+        made = f"{path}.{os.getpid()}.npy"
+        np.save(made, make_random_values(seed, std, shape))
+        os.replace(made, path)
+    return np.load(path)
+
+
+def make_random_values(seed, std, shape):
+    """anf_random_weight's sequence.
 
     A step of the generator is linear over GF(2), so 2^k steps are one 64 x 64 matrix: the sequence
     is cut into runs of equal length, which then advance together.

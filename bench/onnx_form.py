@@ -3,12 +3,16 @@
 Composites are written in the operators an exporter would give: a linear layer of rank 3 is MatMul
 and Add, attention is MatMul, Mul, Softmax, MatMul with the transposes between them.  Engines are
 free to fuse them again.
+
+With fused=True, encoders are written as ONNX Runtime's own optimiser for transformers leaves them:
+Attention, SkipLayerNormalization and BiasGelu of its operator set.
 """
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 20
+ORT = "com.microsoft"
 
 PLAIN = {"relu": "Relu", "gelu": "Gelu", "tanh": "Tanh", "abs": "Abs", "add": "Add", "sub": "Sub",
          "mul": "Mul", "maximum": "Max", "matmul": "MatMul"}
@@ -17,6 +21,7 @@ PLAIN = {"relu": "Relu", "gelu": "Gelu", "tanh": "Tanh", "abs": "Abs", "add": "A
 class Writer:
     def __init__(self):
         self.nodes, self.constants, self.made = [], [], 0
+        self.whole = {}  # with fused=True: values that exist only inside a fused operator
 
     def op(self, kind, inputs, output=None, **attrs):
         if output is None:
@@ -60,7 +65,58 @@ class Writer:
         y = self.op("Reshape", [y, self.ints(*shape)])
         return self.linear(y, w[3], w[7], 3, output)
 
+    def fused_mha(self, node, output):
+        """All of it but the last bias, which SkipLayerNormalization adds."""
+        w = [a.values().astype(np.float32) for a in node.args[1:]]
+        qkv = self.constant(np.concatenate([m.T for m in w[:3]], axis=1))
+        bias = self.constant(np.concatenate(w[4:7]))
+        y = self.op("Attention", [node.args[0].name, qkv, bias], domain=ORT,
+                    num_heads=node.attrs["n_heads"], scale=node.attrs["scale"])
+        return self.op("MatMul", [y, self.constant(w[3].T)], output)
+
+    def fuse(self, graph):
+        """The values that disappear into SkipLayerNormalization and BiasGelu, with what they are."""
+        uses = {}
+        for node in graph.nodes:
+            for a in node.args:
+                uses[a.name] = uses.get(a.name, 0) + 1
+        for node in graph.nodes:
+            inner = node.args[0] if node.args else None
+            if inner is None or uses[inner.name] != 1:
+                continue
+            if node.op == "gelu" and inner.op == "linear":
+                self.whole[inner.name] = inner
+            if node.op == "layer_norm" and inner.op == "add":
+                branch = inner.args[1]
+                if branch.op in ("linear", "mha") and uses[branch.name] == 1:
+                    self.whole[inner.name] = inner
+                    self.whole[branch.name] = branch
+
+    def fused_node(self, node):
+        """True if the node was written as a part of a fused operator."""
+        if node.name in self.whole:
+            if node.op == "mha":
+                self.fused_mha(node, node.name)
+            elif node.op == "linear":
+                weight = self.constant(node.args[1].values().astype(np.float32).T)
+                self.op("MatMul", [node.args[0].name, weight], node.name)
+            return True
+        inner = self.whole.get(node.args[0].name) if node.args else None
+        if inner is None:
+            return False
+        bias = lambda of: self.constant(of.args[-1].values().astype(np.float32))
+        if node.op == "gelu":
+            self.op("BiasGelu", [inner.name, bias(inner)], node.name, domain=ORT)
+        else:
+            skip, branch = (a.name for a in inner.args)
+            norm = [a.name for a in node.args[1:]]
+            self.op("SkipLayerNormalization", [branch, skip] + norm + [bias(inner.args[1])],
+                    node.name, domain=ORT, epsilon=1e-5)
+        return True
+
     def node(self, node):
+        if self.fused_node(node):
+            return
         name, op, attrs = node.name, node.op, node.attrs
         args = [a.name for a in node.args]
         if op == "input":
@@ -96,8 +152,10 @@ class Writer:
             raise NotImplementedError(f"onnx: {op}")
 
 
-def onnx_model(graph):
+def onnx_model(graph, fused=False):
     writer = Writer()
+    if fused:
+        writer.fuse(graph)
     for node in graph.nodes:
         writer.node(node)
     used = {name for node in writer.nodes for name in node.input}
@@ -105,7 +163,8 @@ def onnx_model(graph):
     port = lambda v: helper.make_tensor_value_info(v.name, TensorProto.FLOAT, v.shape)
     body = helper.make_graph(writer.nodes, "workload", [port(x) for x in graph.inputs],
                              [port(graph.output)], constants)
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)])
+    sets = [helper.make_opsetid("", OPSET)] + ([helper.make_opsetid(ORT, 1)] if fused else [])
+    model = helper.make_model(body, opset_imports=sets)
     model.ir_version = 9
     onnx.checker.check_model(model)
     return model

@@ -22,10 +22,12 @@ import numpy as np
 from graphs import WORKLOADS
 
 BATCH_NS = 50_000
+FORM_SECONDS = 0.2  # to choose between forms of one graph
 
 
 class Peer:
     modules, install = (), ""
+    form = ""  # which of several forms of the graph was the fastest
 
     @classmethod
     def missing(cls):
@@ -38,17 +40,22 @@ class Peer:
 
 
 class OnnxRuntime(Peer):
+    """Of graphs with parts that its transformer optimiser fuses, the faster of both forms."""
     modules, install = ("onnxruntime", "onnx"), "pip install onnxruntime onnx"
 
-    def load(self, graph, threads):
+    @staticmethod
+    def options(threads):
         import onnxruntime as ort
-        from onnx_form import onnx_model
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        self.session = ort.InferenceSession(onnx_model(graph).SerializeToString(), options,
+        return options
+
+    def bind(self, graph, model, threads):
+        import onnxruntime as ort
+        self.session = ort.InferenceSession(model.SerializeToString(), self.options(threads),
                                             providers=["CPUExecutionProvider"])
         self.binding = self.session.io_binding()
         self.kept = [ort.OrtValue.ortvalue_from_numpy(x) for x in self.inputs(graph)]
@@ -56,6 +63,19 @@ class OnnxRuntime(Peer):
             self.binding.bind_ortvalue_input(node.name, value)
         self.result = ort.OrtValue.ortvalue_from_numpy(np.zeros(graph.output.shape, np.float32))
         self.binding.bind_ortvalue_output(graph.output.name, self.result)
+
+    def load(self, graph, threads):
+        import onnxruntime as ort
+        from onnx_form import onnx_model
+        self.bind(graph, onnx_model(graph), threads)
+        if any(node.op == "mha" for node in graph.nodes):
+            plain = self.session, self.binding, self.kept, self.result
+            plain_ns = time_calls(self.run, FORM_SECONDS)["median_ns"]
+            self.bind(graph, onnx_model(graph, fused=True), threads)
+            self.form = "fused"
+            if plain_ns < time_calls(self.run, FORM_SECONDS)["median_ns"]:
+                self.session, self.binding, self.kept, self.result = plain
+                self.form = "plain"
         return ort.__version__
 
     def run(self):
@@ -63,6 +83,30 @@ class OnnxRuntime(Peer):
 
     def output(self):
         return self.result.numpy()
+
+    def save(self, graph, path):
+        """The model as an exporter writes it, and optimised for this machine in ONNX Runtime's own
+        format, which needs less work to load."""
+        import onnxruntime as ort
+        from onnx_form import onnx_model
+        Path(path + ".onnx").write_bytes(onnx_model(graph).SerializeToString())
+        options = self.options(1)
+        options.optimized_model_filepath = path + ".ort"
+        options.add_session_config_entry("session.save_model_format", "ORT")
+        ort.InferenceSession(path + ".onnx", options, providers=["CPUExecutionProvider"])
+
+    def start(self, path, threads):
+        """The times to load a model file and to its first result."""
+        import onnxruntime as ort
+        self.session = None  # the one before is not kept beside the new one
+        begin = time.perf_counter()
+        self.session = ort.InferenceSession(path, self.options(threads),
+                                            providers=["CPUExecutionProvider"])
+        loaded = time.perf_counter()
+        port = self.session.get_inputs()[0]
+        self.session.run(None, {port.name: np.zeros(port.shape, np.float32)})
+        end = time.perf_counter()
+        return {"load_ms": (loaded - begin) * 1e3, "first_ms": (end - begin) * 1e3}
 
 
 def torch_function(graph):
@@ -201,8 +245,32 @@ class Ncnn(Peer):
         return np.array(self.y)
 
 
+class OpenBlas(Peer):
+    """The BLAS that NumPy brings, for graphs of matrix products alone."""
+    modules, install = ("numpy",), "pip install numpy"
+
+    def load(self, graph, threads):
+        if any(node.op not in ("input", "random", "matmul") for node in graph.nodes):
+            raise NotImplementedError("matrix products only")
+        self.x = self.inputs(graph)[0]
+        self.weights, self.y = [], []
+        for node in graph.nodes:
+            if node.op == "matmul":
+                self.weights.append(node.args[1].values().astype(np.float32))
+                self.y.append(np.empty(node.shape, np.float32))
+        return np.show_config(mode="dicts")["Build Dependencies"]["blas"]["version"]
+
+    def run(self):
+        x = self.x
+        for w, y in zip(self.weights, self.y):
+            x = np.matmul(x, w, out=y)
+
+    def output(self):
+        return self.y[-1]
+
+
 PEERS = {"onnxruntime": OnnxRuntime, "openvino": OpenVino, "ncnn": Ncnn, "torch": Torch,
-         "torch-jit": TorchJit}
+         "torch-jit": TorchJit, "openblas": OpenBlas}
 
 
 # ---- the protocol --------------------------------------------------------------------------------
@@ -232,14 +300,32 @@ def time_calls(run, seconds):
             "min_ns": samples[0], "cpu_ns": cpu, "calls": calls}
 
 
+def peak_resident_bytes():
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/self/status has no VmHWM")
+
+
 def obey(peer, command, args):
     if command == "load":
         start = time.perf_counter()
         graph = WORKLOADS[args[0]]()
         version = peer.load(graph, int(args[1]))
         peer.run()
-        return {"version": version, "threads": int(args[1]),
+        return {"version": version, "form": peer.form, "threads": int(args[1]),
                 "compile_ms": (time.perf_counter() - start) * 1e3}
+    if command == "save":
+        peer.save(WORKLOADS[args[0]](), args[1])
+        return {}
+    if command == "start":
+        return peer.start(args[0], int(args[1]))
+    if command == "memory":
+        return {"peak_bytes": peak_resident_bytes()}
+    if command == "import":
+        for module in args:
+            importlib.import_module(module)
+        return {}
     if command == "time":
         return time_calls(peer.run, float(args[0]))
     if command == "output":
@@ -247,7 +333,7 @@ def obey(peer, command, args):
         y = np.ascontiguousarray(peer.output(), dtype=np.float32)
         y.tofile(args[0])
         return {"elements": int(y.size)}
-    raise ValueError(f"unknown command '{command}'; load, time, output and quit exist")
+    raise ValueError(f"unknown command '{command}'; see obey in peers.py")
 
 
 def serve(name):

@@ -1,9 +1,11 @@
 """What bench/compare.py shows of its results: tables for the terminal, Markdown, and a plot."""
 import re
 
+from targets import TARGETS, Ratio
+
 OURS = "aneforge"
 COLOURS = {"onnxruntime": "#1f77b4", "openvino": "#2ca02c", "ncnn": "#8c564b",
-           "torch": "#ff7f0e", "torch-jit": "#e377c2"}
+           "torch": "#ff7f0e", "torch-jit": "#e377c2", "openblas": "#7f7f7f"}
 
 
 def time_text(ms):
@@ -16,30 +18,44 @@ def time_text(ms):
     return f"{ms:.2f} ms"
 
 
-def threads_text(results):
+def conditions_text(results):
     n = results["threads"]
-    return f"{n} thread{'s' if n > 1 else ''}, {results['clock']}"
+    isa = results["workloads"][0]["engines"].get(OURS, {}).get("isa", results["isa"]) \
+        if results["workloads"] else results["isa"]
+    return f"{n} thread{'s' if n > 1 else ''}, {results['clock']} time, {isa}"
 
 
-def _rate(engine, flops):
+def peak_rate(results):
+    """GFLOP/s of the threads in use; beyond two, the cores are taken to be alike."""
+    one, two = results["peak"]["fma_one"], results["peak"]["fma_two"]
+    return one if results["threads"] == 1 else two * results["threads"] / 2
+
+
+def _rate(engine, flops, results):
     if not flops:
         return "-", "-"
-    return f"{engine['gflops']:.1f}", f"{engine['share'] * 100:.0f} %"
+    return f"{engine['gflops']:.1f}", f"{engine['gflops'] / peak_rate(results) * 100:.0f} %"
 
 
-def workload_table(result):
+def _peers(result):
+    return {n: e for n, e in result["engines"].items() if n != OURS}
+
+
+def workload_table(result, results):
     flops, best = result["flops"], result["best_peer_ms"]
     head = f"\n{result['name']}   {' '.join(str(s) for s in result['inputs'])}"
     lines = [head + (f"   {flops / 1e9:.3g} GFLOP" if flops else "")]
-    lines.append(f"  {'engine':12} {'time':>11} {'p10':>10} {'GFLOP/s':>8} {'of peak':>8} "
-                 f"{'to best peer':>12} {'compile':>10}  samples")
+    lines.append(f"  {'engine':18} {'time':>11} {'p10':>10} {'GFLOP/s':>8} {'of peak':>8} "
+                 f"{'to best peer':>12} {'load':>10}  samples")
     for name, e in sorted(result["engines"].items(), key=lambda item: item[1]["ms"]):
-        rate, share = _rate(e, flops)
+        rate, share = _rate(e, flops, results)
         mark = " " if e["clean"] else "~"
         ratio = f"{e['ms'] / best:.2f}x" if best else "-"
-        lines.append(f"  {name:12} {mark}{time_text(e['ms']):>10} {time_text(e['p10_ms']):>10} "
-                     f"{rate:>8} {share:>8} {ratio:>12} {time_text(e['compile_ms']):>10}  "
-                     f"{e['clean']} clean, {e['dropped']} dropped")
+        form = f" {e['form']}" if e.get("form") else ""
+        lines.append(f"  {name + form:18} {mark}{time_text(e['ms']):>10} "
+                     f"{time_text(e['p10_ms']):>10} {rate:>8} {share:>8} {ratio:>12} "
+                     f"{time_text(e['compile_ms']):>10}  {e['clean']} clean, "
+                     f"{e['dropped']} dropped")
     lines += [f"  absent: {name}: {why}" for name, why in result["absent"].items()]
     if "profile" in result:
         lines += profile_lines(result["profile"])
@@ -59,30 +75,88 @@ def profile_lines(instructions):
     return lines
 
 
-def summary_markdown(results):
-    """One line a workload: ours, the best peer, the ratio (below 1: we are faster)."""
-    lines = ["| workload | aneforge | GFLOP/s | of peak | best peer | its time | ours / peer |",
-             "|---|--:|--:|--:|---|--:|--:|"]
+def _amount(value, unit):
+    if value is None:
+        return "-"
+    return time_text(value) if unit == "ms" else f"{value:.1f} {unit}"
+
+
+def footprint_table(rows):
+    lines = [f"\n{'':28} {'aneforge':>12} {'peer':>12}"]
+    for r in rows:
+        lines.append(f"{r['name']:28} {_amount(r['ours'], r['unit']):>12} "
+                     f"{_amount(r['theirs'], r['unit']):>12}  {r['peer']}")
+    return "\n".join(lines)
+
+
+# ---- the summary ---------------------------------------------------------------------------------
+
+def verdict(name, ours, theirs, best):
+    """(target, met): `theirs` maps peers to values, `best` names the least of them."""
+    target = TARGETS.get(name)
+    if target is None:
+        return "", ""
+    if isinstance(target, Ratio):
+        peer = target.peer or best
+        if peer not in theirs:
+            return target.text(), "-"
+        met = ours / theirs[peer] <= target.most
+        text = target.text() + (f" ({target.peer})" if target.peer and target.peer != best else "")
+        return text, "yes" if met else "no"
+    return target.text(), "yes" if ours <= target.most else "no"
+
+
+def _line(*cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def _workload_line(r, results):
+    ours, peers = r["engines"].get(OURS), _peers(r)
+    if not ours:
+        return _line(r["name"], *["-"] * 6, *verdict(r["name"], float("inf"), {}, None))
+    best = min(peers, key=lambda n: peers[n]["ms"]) if peers else None
+    rate, share = _rate(ours, r["flops"], results)
+    unsure = "~" if not ours["clean"] or (best and not peers[best]["clean"]) else ""
+    form = f" ({peers[best]['form']})" if best and peers[best].get("form") else ""
+    return _line(r["name"], time_text(ours["ms"]), rate, share, f"{best}{form}" if best else "-",
+                 time_text(peers[best]["ms"]) if best else "-",
+                 f"{unsure}{ours['ms'] / peers[best]['ms']:.2f}" if best else "-",
+                 *verdict(r["name"], ours["ms"], {n: e["ms"] for n, e in peers.items()}, best))
+
+
+def _footprint_line(r):
+    ratio = f"{r['ours'] / r['theirs']:.2f}" if r["theirs"] else "-"
+    theirs = {r["peer"]: r["theirs"]} if r["theirs"] else {}
+    return _line(r["name"], _amount(r["ours"], r["unit"]), "-", "-", r["peer"],
+                 _amount(r["theirs"], r["unit"]), ratio,
+                 *verdict(r["name"], r["ours"], theirs, r["peer"]))
+
+
+def versions_text(results):
+    seen = {}
     for r in results["workloads"]:
-        ours = r["engines"].get(OURS)
-        if not ours:
-            lines.append(f"| {r['name']} | - | - | - | - | - | - |")
-            continue
-        peers = {n: e for n, e in r["engines"].items() if n != OURS}
-        best = min(peers, key=lambda n: peers[n]["ms"]) if peers else None
-        rate, share = _rate(ours, r["flops"])
-        unsure = "~" if not ours["clean"] or (best and not peers[best]["clean"]) else ""
-        theirs = f"{best} | {time_text(peers[best]['ms'])}" if best else "- | -"
-        ratio = f"{unsure}{ours['ms'] / peers[best]['ms']:.2f}" if best else "-"
-        lines.append(f"| {r['name']} | {time_text(ours['ms'])} | {rate} | {share} | {theirs} | "
-                     f"{ratio} |")
-    dropped = sum(e["dropped"] for r in results["workloads"] for e in r["engines"].values())
-    kept = sum(e["clean"] for r in results["workloads"] for e in r["engines"].values())
+        for name, e in _peers(r).items():
+            seen[name] = e["version"]
+    return ", ".join(f"{name} {version}" for name, version in seen.items())
+
+
+def summary_markdown(results):
+    """One line a workload: ours, the best peer, the ratio (below 1: we are faster), the target."""
+    lines = [_line("workload", "aneforge", "GFLOP/s", "of peak", "best peer", "its value",
+                   "ours / peer", "target", "met"),
+             "|---|--:|--:|--:|---|--:|--:|--:|---|"]
+    lines += [_workload_line(r, results) for r in results["workloads"]]
+    lines += [_footprint_line(r) for r in results["footprint"]]
+    engines = [e for r in results["workloads"] for e in r["engines"].values()]
+    kept, dropped = (sum(e[key] for e in engines) for key in ("clean", "dropped"))
+    unsure = sum(not e["clean"] for e in engines)
     peak = results["peak"]
-    lines += ["", f"{results['machine']}, {results['cpus']} CPUs; {threads_text(results)} time; "
-              f"peak {peak['fma_one']:.0f} GFLOP/s with one thread, "
-              f"{peak['fma_two']:.0f} with two; memory read {peak['read_one']:.0f} and "
-              f"{peak['read_two']:.0f} GB/s.  {kept} samples used, {dropped} dropped.", ""]
+    lines += ["", f"{results['machine']}, {results['cpus']} CPUs; {conditions_text(results)}.  Peak "
+              f"of these vectors: {peak['fma_one']:.0f} GFLOP/s with one thread, "
+              f"{peak['fma_two']:.0f} with two; memory read: {peak['read_one']:.0f} and "
+              f"{peak['read_two']:.0f} GB/s.  Peers: {versions_text(results)}.  {kept} samples of "
+              f"{results['seconds']} s used, {dropped} dropped; {unsure} of {len(engines)} figures "
+              f"have no clean sample (`~`).  The run took {results['minutes']:.0f} minutes.", ""]
     return "\n".join(lines)
 
 
@@ -97,22 +171,35 @@ def plot(results, folder):
     rows = [r for r in results["workloads"] if OURS in r["engines"] and r["best_peer_ms"]][::-1]
     if not rows:
         return ""
-    figure, axes = pyplot.subplots(figsize=(9, 1.6 + 0.28 * len(rows)))
+    figure, axes = pyplot.subplots(figsize=(8.5, 1.4 + 0.25 * len(rows)))
     ratios = [r["engines"][OURS]["ms"] / r["best_peer_ms"] for r in rows]
-    axes.barh(range(len(rows)), ratios, left=0, height=0.6, color="#c8d3dc", label=OURS)
+    axes.barh(range(len(rows)), [x - 1 for x in ratios], left=1, height=0.6,
+              color=["#9ac29a" if x <= 1 else "#d9a0a0" for x in ratios], label=OURS)
     for peer, colour in COLOURS.items():
         at = [(r["engines"][peer]["ms"] / r["best_peer_ms"], i) for i, r in enumerate(rows)
               if peer in r["engines"]]
         if at:
             axes.plot(*zip(*at), "o", markersize=4, color=colour, label=peer)
+    aims = [(TARGETS[r["name"]].most, i) for i, r in enumerate(rows)
+            if isinstance(TARGETS.get(r["name"]), Ratio) and not TARGETS[r["name"]].peer]
+    if aims:
+        axes.plot(*zip(*aims), "|", markersize=11, color="black", label="target")
     axes.set_xscale("log")
+    axes.set_xlim(min(0.25, 0.9 * min(ratios)), 10)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.set_xticks([t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+                     if t >= axes.get_xlim()[0]])
+    axes.minorticks_off()
+    axes.grid(axis="x", linewidth=0.4)
+    axes.set_axisbelow(True)
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [r["name"] for r in rows])
-    axes.set_xlabel("time / time of the best peer (log scale; left of 1 is faster)")
-    axes.set_title(f"{threads_text(results)} time, {results['machine']}", fontsize=9)
+    axes.set_yticks(range(len(rows)), [r["name"] for r in rows], fontsize=8)
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.set_xlabel("time / time of the fastest peer (log scale; left of 1 aneforge is faster)")
+    axes.set_title(f"{conditions_text(results)}, {results['machine']}", fontsize=9)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     for end in ("png", "svg"):
-        figure.savefig(folder / f"compare.{end}", dpi=130)
+        figure.savefig(folder / f"compare.{end}", dpi=90)
     pyplot.close(figure)
     return f", {folder}/compare.png, {folder}/compare.svg"

@@ -2,22 +2,27 @@
  *
  * A sample is the mean of as many calls as take about 50 us, so that reading the clock (some 30 ns)
  * does not show; samples are taken until the time is up, after a warm-up of a tenth of it.  The
- * profiled calls are extra: profiling costs two clock reads per instruction. */
+ * profiled calls are extra: profiling costs two clock reads per instruction.  For a roofline they
+ * are taken in parts, with probes of the machine before, between and behind them. */
 #include "open_model.h"
 #include "port_inputs.h"
 #include "profile_table.h"
+#include "roofline.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_SECONDS = 1, OPT_LIST_THREADS, OPT_LIST_ISA, OPT_PROFILE, OPT_LEVEL };
+enum { OPT_SECONDS = 1, OPT_LIST_THREADS, OPT_LIST_ISA, OPT_PROFILE, OPT_ROOFLINE, OPT_JSON,
+       OPT_LEVEL };
+/* Parts of the profiled time: a machine that is shared is undisturbed for moments only. */
+enum { PROFILE_PARTS = 16 };
 
 struct bench_opts {
     double seconds; /* 0: one */
     const char *threads, *isa;
-    bool profile;
+    bool profile, roofline, json;
     anf_opt level;
 };
 
@@ -26,6 +31,8 @@ static const struct option_desc options[] = {
     {"threads", 0, "LIST", OPT_LIST_THREADS, "thread counts, as in 1,2,4; 0: one per core"},
     {"isa", 0, "LIST", OPT_LIST_ISA, "kernel sets, as in ref,avx2; all: every available one"},
     {"profile", 'p', NULL, OPT_PROFILE, "also the time of every instruction"},
+    {"roofline", 'r', NULL, OPT_ROOFLINE, "also how far every instruction is from the machine's peak"},
+    {"json", 'j', NULL, OPT_JSON, "print JSON, times in nanoseconds"},
     {"opt", 0, "LEVEL", OPT_LEVEL, "of a graph text: default or none"},
     {0},
 };
@@ -49,6 +56,12 @@ static anf_status take(struct cli *c, void *opts, int id, const char *value)
         return ANF_OK;
     case OPT_LEVEL:
         return cli_opt_level(c, value, &o->level);
+    case OPT_ROOFLINE:
+        o->roofline = true;
+        return ANF_OK;
+    case OPT_JSON:
+        o->json = true;
+        return ANF_OK;
     default:
         o->profile = true;
         return ANF_OK;
@@ -61,7 +74,7 @@ struct measurement {
     const char *path;
     struct samples times;
     uint64_t calls;
-    bool headed; /* the heading is out */
+    int n_printed; /* configurations */
 };
 
 /* ---- one configuration ----------------------------------------------------------------------- */
@@ -90,32 +103,89 @@ static anf_status time_calls(struct measurement *b, anf_run_state *rs, double se
     return st;
 }
 
+static double flops_rate(const struct measurement *b, const anf_model *m)
+{
+    const double median = samples_quantile(&b->times, 0.5);
+    anf_model_stats stats;
+    anf_model_get_stats(m, &stats);
+    return median > 0 ? (double)stats.flops / median * 1e-9 : 0.0;
+}
+
+static void print_row(struct measurement *b, const anf_ctx *ctx, const anf_model *m)
+{
+    if (!b->n_printed++)
+        printf("%-8s %7s %10s %10s %10s %10s %10s\n", "isa", "threads", "median", "p10", "min",
+               "GFLOP/s", "calls");
+    printf("%-8s %7d %10s %10s %10s %10.2f %10llu\n", anf_ctx_isa(ctx), anf_ctx_threads(ctx),
+           time_text(samples_quantile(&b->times, 0.5)).s,
+           time_text(samples_quantile(&b->times, 0.1)).s,
+           time_text(samples_quantile(&b->times, 0)).s, flops_rate(b, m),
+           (unsigned long long)b->calls);
+    fflush(stdout);
+}
+
+static void print_json_row(struct measurement *b, const anf_ctx *ctx, const anf_model *m)
+{
+    printf("%s{\"model\":", b->n_printed++ ? ",\n " : "[");
+    print_json_text(b->path);
+    printf(",\"isa\":\"%s\",\"threads\":%d,\"median_ns\":%.1f,\"p10_ns\":%.1f,\"min_ns\":%.1f,"
+           "\"gflops\":%.6g,\"calls\":%llu",
+           anf_ctx_isa(ctx), anf_ctx_threads(ctx), samples_quantile(&b->times, 0.5) * 1e9,
+           samples_quantile(&b->times, 0.1) * 1e9, samples_quantile(&b->times, 0) * 1e9,
+           flops_rate(b, m), (unsigned long long)b->calls);
+}
+
+/* The bytes that a call goes through: weights, and the memory of a run. */
+static size_t touched_bytes(const anf_model *m, const anf_run_state *rs)
+{
+    anf_model_stats stats;
+    anf_model_get_stats(m, &stats);
+    return stats.weight_bytes + anf_run_state_bytes(rs);
+}
+
+static anf_status profile(struct measurement *b, anf_run_state *rs, double seconds,
+                          struct roof *roof)
+{
+    TRY(cli_check(b->cli, anf_profile(rs, true)));
+    for (int i = 0; i < PROFILE_PARTS; i++) {
+        if (roof)
+            TRY(roof_probe(b->cli, roof));
+        TRY(time_calls(b, rs, seconds / PROFILE_PARTS, 1));
+    }
+    return roof ? roof_probe(b->cli, roof) : ANF_OK;
+}
+
+static anf_status measure_roof(struct measurement *b, const anf_ctx *ctx, const anf_model *m,
+                               anf_run_state *rs, double seconds)
+{
+    struct roof roof;
+    TRY(roof_new(b->cli, ctx, touched_bytes(m, rs), &roof));
+    anf_status st = profile(b, rs, seconds, &roof);
+    if (st == ANF_OK && b->opts->json)
+        st = roofline_json(b->cli, rs, &roof);
+    else if (st == ANF_OK)
+        st = roofline_print(b->cli, rs, &roof);
+    roof_free(&roof);
+    return st;
+}
+
 static anf_status measure(struct measurement *b, const anf_ctx *ctx, const anf_model *m,
                           anf_run_state *rs)
 {
-    double seconds = b->opts->seconds > 0 ? b->opts->seconds : 1;
-    anf_model_stats stats;
-    anf_model_get_stats(m, &stats);
+    const struct bench_opts *o = b->opts;
+    double seconds = o->seconds > 0 ? o->seconds : 1;
     for (int i = 0; i < anf_model_n_inputs(m); i++)
         fill_random(anf_model_input(m, i), 0, i, anf_input_view(rs, i));
     TRY(time_calls(b, rs, seconds / 10, 1));
     double once = samples_quantile(&b->times, 0.5);
     TRY(time_calls(b, rs, seconds, once < 50e-6 ? (uint64_t)(50e-6 / (once + 1e-9)) + 1 : 1));
-    double median = samples_quantile(&b->times, 0.5);
-    if (!b->headed)
-        printf("%-8s %7s %10s %10s %10s %10s %10s\n", "isa", "threads", "median", "p10", "min",
-               "GFLOP/s", "calls");
-    b->headed = true;
-    printf("%-8s %7d %10s %10s %10s %10.2f %10llu\n", anf_ctx_isa(ctx), anf_ctx_threads(ctx),
-           time_text(median).s, time_text(samples_quantile(&b->times, 0.1)).s,
-           time_text(samples_quantile(&b->times, 0)).s,
-           median > 0 ? (double)stats.flops / median * 1e-9 : 0.0, (unsigned long long)b->calls);
-    fflush(stdout);
-    if (!b->opts->profile)
+    (o->json ? print_json_row : print_row)(b, ctx, m);
+    if (o->roofline)
+        return measure_roof(b, ctx, m, rs, seconds);
+    if (!o->profile)
         return ANF_OK;
-    TRY(cli_check(b->cli, anf_profile(rs, true)));
-    TRY(time_calls(b, rs, seconds / 4, 1));
-    return profile_print(b->cli, rs);
+    TRY(profile(b, rs, seconds / 4, NULL));
+    return o->json ? roofline_json(b->cli, rs, NULL) : profile_print(b->cli, rs);
 }
 
 static anf_status bench_one(struct measurement *b, const char *isa, const char *threads)
@@ -130,8 +200,11 @@ static anf_status bench_one(struct measurement *b, const char *isa, const char *
     anf_status st = model_open(b->cli, ctx, b->path, &m, &file);
     if (st == ANF_OK)
         st = cli_check(b->cli, anf_run_state_new(file.model, &rs));
-    if (st == ANF_OK)
+    if (st == ANF_OK) {
         st = measure(b, ctx, file.model, rs);
+        if (b->opts->json && b->n_printed)
+            printf("}");
+    }
     anf_run_state_free(rs);
     anf_model_free(file.model);
     anf_ctx_free(ctx);
@@ -211,6 +284,8 @@ static anf_status run(struct cli *c, const void *opts, int n_args, char **args)
         for (int k = 0; st == ANF_OK && k < threads.n; k++)
             st = bench_one(&b, isas.given ? isas.name[i] : NULL,
                            threads.given ? threads.name[k] : NULL);
+    if (o->json && b.n_printed)
+        puts("]");
     samples_free(&b.times);
     return st;
 }
@@ -222,10 +297,13 @@ const struct verb verb_bench = {
     .text = "MODEL is a saved model or a graph text. The inputs are random. A row per kernel set\n"
             "and thread count: median, 10th percentile and minimum of the time of a call, and the\n"
             "rate that the median gives.\n\n"
+            "A roofline compares every instruction with the multiply-adds and the reads that the\n"
+            "machine can do in that time, and lists where most time is lost.\n\n"
             "Examples:\n"
             "  aneforge bench net.anf\n"
             "  aneforge bench net.anf --threads 1,2 --isa all --seconds 3\n"
-            "  aneforge bench net.graph --profile\n",
+            "  aneforge bench net.graph --profile\n"
+            "  aneforge bench net.anf --isa avx2 --roofline\n",
     .options = options,
     .opts_size = sizeof(struct bench_opts),
     .option = take,

@@ -132,6 +132,7 @@ struct short_text bytes_text(double bytes);
 struct short_text count_text(double n, const char *unit);
 struct short_text number_text(double x); /* the fewest digits that read back as the same float32 */
 struct shape_text shape_text(const anf_dims *shape); /* "[1,3,32,32]" */
+void print_json_text(const char *s);                 /* quoted and escaped */
 
 struct text {
     char *s;

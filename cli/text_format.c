@@ -86,6 +86,21 @@ struct shape_text shape_text(const anf_dims *shape)
     return t;
 }
 
+void print_json_text(const char *s)
+{
+    putchar('"');
+    for (; *s; s++) {
+        unsigned char ch = (unsigned char)*s;
+        if (ch == '"' || ch == '\\')
+            printf("\\%c", ch);
+        else if (ch < 32)
+            printf("\\u%04x", ch);
+        else
+            putchar(ch);
+    }
+    putchar('"');
+}
+
 anf_status text_sink(void *text, const char *s, size_t n)
 {
     struct text *t = text;

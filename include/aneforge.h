@@ -28,6 +28,7 @@
  *   thread
  *     at a time; an anf_model is immutable and may be run from several threads; an anf_run_state
  *     belongs to one thread at a time.
+ *   - The child of a fork may use everything made before it; worker threads start anew there.
  *   - Numerics: a tensor between two operators is IEEE binary16 (round to nearest even, subnormals
  *     kept, overflow to infinity, NaN propagated).  Inside an operator arithmetic is float32,
  *     rounded once at its end.  The result does not depend on the instruction set, the number of
@@ -80,6 +81,10 @@ enum { ANF_ERROR_MAX = 1024 };
 /* The message of the last call that failed on this thread: what was given, what was needed, where.
  * One line, never NULL, valid until the next failing call of the thread. */
 ANF_API const char *anf_last_error(void);
+
+/* For callbacks that fail: makes `message` what anf_last_error returns on this thread, cut where it is
+ * longer than ANF_ERROR_MAX, and returns `st`. */
+ANF_API anf_status anf_set_error(anf_status st, const char *message);
 
 /* "shape mismatch" for ANF_E_SHAPE. Never NULL. */
 ANF_API const char *anf_status_text(anf_status st);
@@ -230,6 +235,14 @@ ANF_API anf_tensor anf_image_input(anf_graph *g, const char *name, anf_dims shap
  * are accepted, anything else is ANF_E_DTYPE.  The data is copied. */
 ANF_API anf_tensor anf_weight(anf_graph *g, anf_array data);
 
+/* The same without a copy: float16 `data` that does not change while the graph lives, so that
+ * several graphs may share it.  A NaN in it must be 0x7e00; anf_f16_from_array makes such data. */
+ANF_API anf_tensor anf_weight_borrow(anf_graph *g, anf_array data);
+
+/* Elements as anf_weight stores them: F16, F32 or F64 rounded once, every NaN 0x7e00.  `y` has room
+ * for them; it may be the data of `x` where that is F16. */
+ANF_API anf_status anf_f16_from_array(const anf_ctx *ctx, anf_array x, uint16_t *y);
+
 /* A one-element constant of rank 0: anf_mul(x, anf_scalar(g, 0.5)). Rounded to fp16. */
 ANF_API anf_tensor anf_scalar(anf_graph *g, double value);
 
@@ -269,7 +282,8 @@ ANF_API anf_status anf_output(anf_tensor t, const char *name);
 ANF_API anf_status anf_graph_print(const anf_graph *g, bool brief, anf_sink sink, void *user);
 
 /* Constants of the text may name an array in a file; `load` opens such files (NULL: an error that
- * names the file).  It returns an array that stays valid until parsing returns. */
+ * names the file).  It returns an array that stays valid until parsing returns, or a status with its
+ * reason given to anf_set_error. */
 typedef anf_status (*anf_load_array)(void *user, const char *file, const char *name,
                                      anf_array *out);
 typedef struct anf_parse_opts {
@@ -295,8 +309,8 @@ typedef enum anf_opt {
 /* Called at each stage with the text form of the graph or program at that point. */
 typedef anf_status (*anf_stage_fn)(void *user, const char *stage, const char *text, size_t n);
 
-/* `done` of `total` steps finished. Return false to stop: the call then fails with
- * ANF_E_CANCELLED. */
+/* `done` of `total` steps finished; called after each and every few milliseconds within a long one.
+ * Return false to stop: the call then fails with ANF_E_CANCELLED. */
 typedef bool (*anf_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 /* How a weight is stored.  Pinned values.  ORDER src/base/encoding.def */

@@ -24,6 +24,11 @@ anf_ctx *core_ctx(void);
 PyObject *core_raise(anf_status st, const char *message);
 PyObject *core_dims_tuple(anf_dims d);
 int core_parse_dims(PyObject *o, const char *what, anf_dims *out);
+/* The items of an iterable as a new list, one more than `most` at the most: it may be endless. */
+PyObject *core_items(PyObject *o, Py_ssize_t most);
+/* Before an exception is raised in the place of another: false where that one has to be seen,
+ * because it is no ordinary one (an interrupt, want of memory).  Clears it otherwise. */
+bool core_may_replace(void);
 /* A new reference to numpy.<name>, imported at first use. */
 PyObject *core_numpy(const char *name);
 /* The text a library writer produces, as a str. */
@@ -45,6 +50,9 @@ enum core_cast {
     CORE_BYTES    /* uint8 as it is, other integers cast to it; anything else is a TypeError */
 };
 
+/* A number of Python or NumPy: 1 with its value, 0 where `o` is none, -1 where it is too large. */
+int core_number(PyObject *o, const char *what, double *value);
+
 /* An array lent by a Python object: its own memory where that is dense, else a copy. */
 struct core_array {
     anf_array array;
@@ -64,27 +72,40 @@ struct node {
     size_t refs;
     uint64_t id; /* in order of creation: every source of a node has a smaller one */
     anf_dims shape;
-    anf_dtype dtype; /* of NODE_CONST: as given; it is rounded when a program is compiled */
+    anf_dtype dtype;
     const char *op;  /* static text */
     int n_in, n_attrs, n_scale;
     struct node **in; /* NULL where an optional operand is absent */
     anf_attr *attrs;
-    void *data;           /* NODE_CONST */
+    uint16_t *data;       /* NODE_CONST: rounded, and lent to each graph it is part of */
     double *scale, *bias; /* NODE_IMAGE: n_scale each */
     double value;         /* NODE_SCALAR */
     struct node *next;    /* of the list that a walk is using */
-    anf_tensor built;     /* during a replay; graph is NULL outside */
+    size_t mark;          /* during a walk: 1 + its place in the list; 0 outside */
 };
 
 struct node *node_input(anf_dims shape);
 struct node *node_image(anf_dims shape, double *scale, double *bias, int n); /* takes the arrays */
-struct node *node_const(const anf_array *a);
+struct node *node_const(const anf_array *a); /* may let other threads run */
 struct node *node_scalar(double value);
 /* Takes `in` (PyMem, with a reference to each) and `attrs` (PyMem), also when it fails. */
 struct node *node_op(int op, struct node **in, int n_in, anf_attr *attrs, int n_attrs);
 void node_drop(struct node *n);
-/* The graph that computes `outs`: the last tensor of one output, or outputs marked in order. */
-int node_replay(struct node *const *outs, int n, anf_graph **graph, anf_tensor *out);
+
+/* What outputs need, as a list: written with the GIL, built into a graph of the library without it.
+ * The outputs must be kept alive meanwhile. */
+struct plan {
+    struct node **nodes; /* sources first */
+    size_t n_nodes;
+    size_t *in; /* operands of every node in turn, as places in the list; absent ones: SIZE_MAX */
+    size_t *outs;
+    int n_outs;
+    anf_tensor *made; /* while it is built: of every node, then room for the operands of one */
+};
+int plan_write(struct plan *p, struct node *const *outs, int n);
+/* Of one output `out` is the tensor, of several each is marked.  The message: anf_last_error. */
+anf_status plan_build(struct plan *p, anf_ctx *ctx, anf_graph **graph, anf_tensor *out);
+void plan_free(struct plan *p);
 
 /* ---- core_tensor.c --------------------------------------------------------------------------- */
 

@@ -3,6 +3,8 @@
  *   - Dense row-major memory is lent, never copied; anything else is copied once, dense.
  *   - An object without the protocol (a list, a tensor of another package) goes through
  *     numpy.asarray first, which owns what it makes until core_return.
+ *   - A subclass of numpy.ndarray stands for its elements, but a masked array is refused: it has
+ *     none where it is masked.
  *   - Memory in the other byte order is refused: a silent conversion would hide a mistake. */
 #include "core.h"
 
@@ -45,22 +47,43 @@ static int dtype_of(const char *format, Py_ssize_t size)
     return UNKNOWN;
 }
 
+static const char *const needs[] = {
+    [CORE_FLOATS] = "float16, float32 or float64",
+    [CORE_NUMBERS] = "float16, float32 or float64",
+    [CORE_BYTES] = "uint8",
+};
+
 static int refuse(PyObject *o, enum core_cast cast, const char *what)
 {
-    static const char *const needs[] = {
-        [CORE_FLOATS] = "float16, float32 or float64",
-        [CORE_NUMBERS] = "float16, float32 or float64",
-        [CORE_BYTES] = "uint8",
-    };
-    PyErr_Clear();
+    if (!core_may_replace())
+        return -1;
     PyObject *dtype = PyObject_GetAttrString(o, "dtype");
-    PyErr_Clear();
+    if (!core_may_replace()) {
+        Py_XDECREF(dtype);
+        return -1;
+    }
     if (dtype)
-        PyErr_Format(PyExc_TypeError, "%s: has dtype %S, needs %s", what, dtype, needs[cast]);
+        PyErr_Format(PyExc_TypeError, "%s: has dtype %.200S, needs %s", what, dtype, needs[cast]);
     else
         PyErr_Format(PyExc_TypeError, "%s: needs an array of %s, given %R", what, needs[cast],
                      (PyObject *)Py_TYPE(o));
     Py_XDECREF(dtype);
+    return -1;
+}
+
+/* NumPy has just said why it makes no array of `o`. */
+static int refuse_as_numpy(PyObject *o, enum core_cast cast, const char *what)
+{
+    PyObject *type, *reason, *trace;
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
+        return -1;
+    PyErr_Fetch(&type, &reason, &trace);
+    PyErr_NormalizeException(&type, &reason, &trace);
+    PyErr_Format(PyExc_TypeError, "%s: needs an array of %s, given %R: %.300S", what, needs[cast],
+                 (PyObject *)Py_TYPE(o), reason);
+    Py_XDECREF(type);
+    Py_XDECREF(reason);
+    Py_XDECREF(trace);
     return -1;
 }
 
@@ -138,17 +161,41 @@ static int borrow_buffer(struct core_array *a, PyObject *o, enum core_cast cast,
     return -1;
 }
 
+/* 1 if `o` is a numpy.ma.MaskedArray, -1 with an exception. */
+static int is_masked(PyObject *o)
+{
+    static PyTypeObject *plain;
+    static PyObject *masked;
+    if (!plain && !(plain = (PyTypeObject *)(void *)core_numpy("ndarray")))
+        return -1;
+    if (Py_TYPE(o) == plain || !PyObject_TypeCheck(o, plain))
+        return 0;
+    if (!masked) {
+        PyObject *ma = core_numpy("ma");
+        masked = ma ? PyObject_GetAttrString(ma, "MaskedArray") : NULL;
+        Py_XDECREF(ma);
+    }
+    return masked ? PyObject_IsInstance(o, masked) : -1;
+}
+
 int core_borrow(struct core_array *a, PyObject *o, enum core_cast cast, const char *what)
 {
     a->view.obj = NULL;
     a->copy = NULL;
+    int refused = is_masked(o);
+    if (refused > 0)
+        PyErr_Format(PyExc_TypeError,
+                     "%s: is a masked array; use a.filled(value), or a.data to ignore the mask",
+                     what);
+    if (refused)
+        return -1;
     if (PyObject_CheckBuffer(o))
         return borrow_buffer(a, o, cast, what, false);
     if (core_tensor_node(o) || o == Py_None || PyUnicode_Check(o))
         return refuse(o, cast, what);
     PyObject *made = as_numpy(o, NULL);
     if (!made)
-        return refuse(o, cast, what);
+        return refuse_as_numpy(o, cast, what);
     int result = borrow_buffer(a, made, cast, what, false);
     Py_DECREF(made);
     return result;
@@ -159,6 +206,33 @@ void core_return(struct core_array *a)
     PyMem_Free(a->copy);
     a->copy = NULL;
     PyBuffer_Release(&a->view);
+}
+
+int core_number(PyObject *o, const char *what, double *value)
+{
+    if (!PyFloat_Check(o) && !PyLong_Check(o)) {
+        PyObject *ndim = PyObject_GetAttrString(o, "ndim");
+        long dims = ndim ? PyLong_AsLong(ndim) : -1;
+        Py_XDECREF(ndim);
+        PyObject *dtype = dims == 0 ? PyObject_GetAttrString(o, "dtype") : NULL;
+        PyObject *kind = dtype ? PyObject_GetAttrString(dtype, "kind") : NULL;
+        bool real = kind && PyUnicode_Check(kind) &&
+                    (PyUnicode_CompareWithASCIIString(kind, "f") == 0 ||
+                     PyUnicode_CompareWithASCIIString(kind, "i") == 0 ||
+                     PyUnicode_CompareWithASCIIString(kind, "u") == 0);
+        Py_XDECREF(dtype);
+        Py_XDECREF(kind);
+        if (!core_may_replace())
+            return -1;
+        if (!real)
+            return 0;
+    }
+    *value = PyFloat_AsDouble(o);
+    if (*value != -1.0 || !PyErr_Occurred())
+        return 1;
+    if (core_may_replace())
+        PyErr_Format(PyExc_ValueError, "%s: %.200R does not fit float64", what, o);
+    return -1;
 }
 
 PyObject *core_address(PyObject *module, PyObject *o)

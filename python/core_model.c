@@ -5,10 +5,11 @@
  *     lent as a view stays valid.
  *   - A call reads dense arrays where they lie and writes into fresh float32 arrays of NumPy; the
  *     GIL is released in between, so several threads may call one model at once.
- *   - A compile gives signal handlers a chance to run after each of its steps. */
+ *   - A compile gives signal handlers a chance to run, some fifty times a second. */
 #include "core.h"
 
 #include <string.h>
+#include <time.h>
 
 struct model {
     PyObject ob_base;
@@ -94,11 +95,23 @@ static struct handle *alive(PyObject *self)
     return of(self)->handle;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* The GIL may have to be waited for while other threads compute, so not every question takes it. */
 static bool check_signals(void *user, uint64_t done, uint64_t total)
 {
-    (void)user;
+    enum { PAUSE_NS = 20000000 };
+    int64_t *last = user, now = now_ns();
     (void)done;
     (void)total;
+    if (now - *last < PAUSE_NS)
+        return true;
+    *last = now;
     PyGILState_STATE gil = PyGILState_Ensure();
     bool go_on = PyErr_CheckSignals() == 0;
     PyGILState_Release(gil);
@@ -117,21 +130,31 @@ PyObject *core_compile(PyObject *module, PyObject *args)
     if (!nodes)
         return PyErr_NoMemory();
     for (int i = 0; i < n; i++)
-        nodes[i] = core_tensor_node(PyTuple_GetItem(outs, i));
-    anf_graph *g;
-    anf_tensor out;
-    int result = node_replay(nodes, n, &g, &out);
+        if (!(nodes[i] = core_tensor_node(PyTuple_GetItem(outs, i)))) {
+            PyMem_Free(nodes);
+            PyErr_SetString(PyExc_TypeError, "compile: every output must be a Tensor");
+            return NULL;
+        }
+    anf_ctx *ctx = core_ctx();
+    struct plan plan;
+    int result = ctx ? plan_write(&plan, nodes, n) : -1;
     PyMem_Free(nodes);
     if (result < 0)
         return NULL;
+    int64_t start = now_ns();
     anf_compile_opts opts = {.opt = optimise ? ANF_OPT_DEFAULT : ANF_OPT_NONE,
-                             .progress = check_signals};
+                             .progress = check_signals, .progress_user = &start};
+    anf_graph *g;
+    anf_tensor out;
     anf_model *program;
     anf_status st;
     Py_BEGIN_ALLOW_THREADS
-    st = n == 1 ? anf_compile(out, &opts, &program) : anf_compile_graph(g, &opts, &program);
+    st = plan_build(&plan, ctx, &g, &out);
+    if (st == ANF_OK)
+        st = n == 1 ? anf_compile(out, &opts, &program) : anf_compile_graph(g, &opts, &program);
     anf_graph_free(g);
     Py_END_ALLOW_THREADS
+    plan_free(&plan);
     return st == ANF_OK ? model_new(program) : core_raise(st, anf_last_error());
 }
 
@@ -255,7 +278,7 @@ static PyObject *model_call(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     if (PyTuple_Size(args) != n_in) {
-        PyErr_Format(PyExc_TypeError, "run: the model takes %d inputs, given %zd", n_in,
+        PyErr_Format(PyExc_ValueError, "run: the model takes %d inputs, given %zd", n_in,
                      PyTuple_Size(args));
         return NULL;
     }
@@ -408,22 +431,26 @@ static PyObject *model_load(PyObject *unused, PyObject *path)
 
 static PyMethodDef methods[] = {
     {"release", model_release, METH_NOARGS,
-     "release()\n--\n\nFree the program. Views already taken stay valid; calls raise "
+     "release($self, /)\n--\n\nFree the program. Views already taken stay valid; calls raise "
      "RuntimeError."},
-    {"save", model_save, METH_O, "save(path)\n--\n\nWrite the compiled model to one file."},
+    {"save", model_save, METH_O,
+     "save($self, path, /)\n--\n\nWrite the compiled model to one file."},
     {"load", model_load, METH_O | METH_STATIC,
-     "load(path)\n--\n\nRead a model that save wrote, on any machine: the same results."},
+     "load(path, /)\n--\n\nRead a model that save wrote, on any machine: the same results."},
     {"explain", model_explain, METH_NOARGS,
-     "explain()\n--\n\nThe program as text: instructions, kernels, buffers, bytes and flops."},
+     "explain($self, /)\n--\n\n"
+     "The program as text: instructions, kernels, buffers, bytes and flops."},
     {"input_view", model_input_view, METH_VARARGS,
-     "input_view(which=0)\n--\n\nThe memory of an input port as an array: float16, or uint8 for an "
-     "image.\nWrite it, call execute(), read output_view()."},
+     "input_view($self, which=0, /)\n--\n\n"
+     "The memory of an input port as an array: float16, or uint8 for an image.\n"
+     "Write it, call execute(), read output_view()."},
     {"output_view", model_output_view, METH_VARARGS,
-     "output_view(which=0)\n--\n\nThe memory of an output port as a read-only float16 array."},
+     "output_view($self, which=0, /)\n--\n\n"
+     "The memory of an output port as a read-only float16 array."},
     {"execute", model_execute, METH_NOARGS,
-     "execute()\n--\n\nRun from the input views to the output views, with no copy."},
+     "execute($self, /)\n--\n\nRun from the input views to the output views, with no copy."},
     {"new_state", model_new_state, METH_NOARGS,
-     "new_state()\n--\n\nViews and execute() of their own: one State per thread."},
+     "new_state($self, /)\n--\n\nViews and execute() of their own: one State per thread."},
     {"__enter__", model_enter, METH_NOARGS, NULL},
     {"__exit__", model_exit, METH_VARARGS, NULL},
     {"__reduce__", core_refuse_pickle, METH_NOARGS, NULL},

@@ -79,18 +79,29 @@ static int parse_int(PyObject *o, const char *what, int64_t *out)
 {
     PyObject *n = PyNumber_Index(o);
     if (!n) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_TypeError, "%s: needs integers, given %R", what, o);
+        if (core_may_replace())
+            PyErr_Format(PyExc_TypeError, "%s: needs integers, given %.200R", what, o);
         return -1;
     }
     *out = PyLong_AsLongLong(n);
+    if (*out == -1 && PyErr_Occurred() && core_may_replace())
+        PyErr_Format(PyExc_ValueError, "%s: %.200R does not fit 64 bits", what, n);
     Py_DECREF(n);
-    if (*out == -1 && PyErr_Occurred()) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "%s: %R does not fit 64 bits", what, o);
-        return -1;
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+PyObject *core_items(PyObject *o, Py_ssize_t most)
+{
+    PyObject *iterator = PyObject_GetIter(o), *list = iterator ? PyList_New(0) : NULL, *item;
+    while (list && PyList_Size(list) <= most && (item = PyIter_Next(iterator))) {
+        if (PyList_Append(list, item) < 0)
+            Py_CLEAR(list);
+        Py_DECREF(item);
     }
-    return 0;
+    Py_XDECREF(iterator);
+    if (PyErr_Occurred())
+        Py_CLEAR(list);
+    return list;
 }
 
 int core_parse_dims(PyObject *o, const char *what, anf_dims *out)
@@ -100,25 +111,33 @@ int core_parse_dims(PyObject *o, const char *what, anf_dims *out)
         out->rank = 1;
         return parse_int(o, what, &out->dim[0]);
     }
-    PyObject *s = PyUnicode_Check(o) ? NULL : PySequence_Tuple(o);
+    PyObject *s = PyUnicode_Check(o) ? NULL : core_items(o, ANF_MAX_RANK);
     if (!s) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_TypeError, "%s: needs an integer or a sequence of integers, given %R",
-                     what, o);
+        if (core_may_replace())
+            PyErr_Format(PyExc_TypeError,
+                         "%s: needs an integer or a sequence of integers, given %.200R", what, o);
         return -1;
     }
-    Py_ssize_t n = PyTuple_Size(s);
+    Py_ssize_t n = PyList_Size(s);
     int result = 0;
     if (n > ANF_MAX_RANK) {
-        PyErr_Format(PyExc_ValueError, "%s: %zd numbers, at most %d are possible", what, n,
-                     ANF_MAX_RANK);
+        PyErr_Format(PyExc_ValueError, "%s: more than %d numbers", what, ANF_MAX_RANK);
         result = -1;
     }
     for (Py_ssize_t i = 0; i < n && result == 0; i++)
-        result = parse_int(PyTuple_GetItem(s, i), what, &out->dim[i]);
+        result = parse_int(PyList_GetItem(s, i), what, &out->dim[i]);
     out->rank = (int32_t)n;
     Py_DECREF(s);
     return result;
+}
+
+bool core_may_replace(void)
+{
+    if (PyErr_Occurred() && (!PyErr_ExceptionMatches(PyExc_Exception) ||
+                             PyErr_ExceptionMatches(PyExc_MemoryError)))
+        return false;
+    PyErr_Clear();
+    return true;
 }
 
 PyObject *core_numpy(const char *name)

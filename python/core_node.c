@@ -1,11 +1,11 @@
 /* Nodes: the graph behind Tensors.
  *
  *   - A node never changes after it is made, apart from its reference count and the two fields a
- *     walk uses; both walks (dropping, replaying) are loops, so a graph may be deeper than the
+ *     walk uses; both walks (dropping, planning) are loops, so a graph may be deeper than the
  *     stack.
  *   - A scratch graph holds one operator over input ports of the right shapes: it says what the
  *     result's shape is, or what is wrong, in the library's words, and no weight is copied for it.
- *   - A constant keeps its elements as given: the library rounds each once, when it compiles. */
+ *   - A constant is rounded when it is made and kept once: graphs of the library borrow it. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -75,7 +75,7 @@ static anf_tensor put_op(anf_graph *g, const struct node *n, const anf_tensor *i
 
 static anf_tensor put_const(anf_graph *g, const struct node *n)
 {
-    return anf_weight(g, anf_array_of(n->data, n->dtype, n->shape));
+    return anf_weight_borrow(g, anf_array_of(n->data, ANF_F16, n->shape));
 }
 
 /* A stand-in with the shape and dtype of `n`. */
@@ -83,8 +83,6 @@ static anf_tensor put_stand_in(anf_graph *g, const struct node *n)
 {
     if (n->kind == NODE_SCALAR)
         return anf_scalar(g, n->value);
-    if (n->kind == NODE_CONST && count(n->shape) == 0)
-        return put_const(g, n);
     anf_tensor x = anf_input(g, NULL, n->shape);
     return n->kind == NODE_OP && n->dtype == ANF_BOOL
                ? anf_op(g, "equal", (const anf_tensor[]){x, x}, 2, NULL, 0)
@@ -101,8 +99,7 @@ static int settle(struct node *n, anf_graph *g, anf_tensor t)
         return -1;
     }
     n->shape = anf_shape(t);
-    if (n->kind != NODE_CONST)
-        n->dtype = anf_tensor_dtype(t);
+    n->dtype = anf_tensor_dtype(t);
     return 0;
 }
 
@@ -166,23 +163,39 @@ struct node *node_image(anf_dims shape, double *scale, double *bias, int n_scale
     return checked(n);
 }
 
+/* Other threads may run while many elements are rounded; for few that costs more than it gives. */
+static anf_status round_elements(const anf_ctx *ctx, const anf_array *a, size_t n, uint16_t *y)
+{
+    enum { MANY = 1 << 15 };
+    anf_status st;
+    if (n < MANY)
+        return anf_f16_from_array(ctx, *a, y);
+    Py_BEGIN_ALLOW_THREADS
+    st = anf_f16_from_array(ctx, *a, y);
+    Py_END_ALLOW_THREADS
+    return st;
+}
+
 struct node *node_const(const anf_array *a)
 {
-    struct node *n = node_new(NODE_CONST);
+    anf_ctx *ctx = core_ctx();
+    struct node *n = ctx ? node_new(NODE_CONST) : NULL;
     if (!n)
         return NULL;
-    size_t bytes = count(a->shape) * anf_dtype_size(a->dtype);
+    size_t elements = count(a->shape);
     n->shape = a->shape;
-    n->dtype = a->dtype;
-    n->data = PyMem_Malloc(bytes + 1);
+    n->dtype = ANF_F16;
+    n->data = PyMem_Malloc(elements * sizeof *n->data + 1);
     if (!n->data) {
-        node_drop(n);
         PyErr_NoMemory();
-        return NULL;
+    } else {
+        anf_status st = round_elements(ctx, a, elements, n->data);
+        if (st == ANF_OK)
+            return n;
+        core_raise(st, anf_last_error());
     }
-    if (bytes)
-        memcpy(n->data, a->data, bytes);
-    return n;
+    node_drop(n);
+    return NULL;
 }
 
 struct node *node_scalar(double value)
@@ -213,7 +226,7 @@ struct node *node_op(int op, struct node **in, int n_in, anf_attr *attrs, int n_
     return checked(n);
 }
 
-/* ---- replaying ------------------------------------------------------------------------------- */
+/* ---- planning -------------------------------------------------------------------------------- */
 
 static int by_age(const void *a, const void *b)
 {
@@ -221,90 +234,120 @@ static int by_age(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Every node the outputs need, each once, oldest first.  `built.graph` marks the ones seen. */
-static struct node **reach(struct node *const *outs, int n_outs, anf_graph *g, size_t *n)
+struct queue {
+    struct node *first, **end;
+    size_t n_nodes, n_in, most_in;
+};
+
+static void visit(struct queue *q, struct node *n)
 {
-    struct node *first = NULL, **end = &first;
-    *n = 0;
-    for (int i = 0; i < n_outs; i++)
-        if (!outs[i]->built.graph) {
-            outs[i]->built.graph = g;
-            *end = outs[i];
-            end = &outs[i]->next;
-            ++*n;
-        }
-    *end = NULL;
-    for (struct node *at = first; at; at = at->next)
-        for (int i = 0; i < at->n_in; i++)
-            if (at->in[i] && !at->in[i]->built.graph) {
-                at->in[i]->built.graph = g;
-                at->in[i]->next = NULL;
-                *end = at->in[i];
-                end = &at->in[i]->next;
-                ++*n;
-            }
-    struct node **all = PyMem_Malloc((*n + 1) * sizeof *all);
-    size_t k = 0;
-    for (struct node *at = first; at; at = at->next) {
-        if (all)
-            all[k++] = at;
-        else
-            at->built.graph = NULL;
-    }
-    if (!all)
-        PyErr_NoMemory();
-    else
-        qsort(all, *n, sizeof *all, by_age);
-    return all;
+    if (n->mark)
+        return;
+    n->mark = 1;
+    n->next = NULL;
+    *q->end = n;
+    q->end = &n->next;
+    q->n_nodes++;
+    q->n_in += (size_t)n->n_in;
+    q->most_in = (size_t)n->n_in > q->most_in ? (size_t)n->n_in : q->most_in;
 }
 
-static int put_nodes(anf_graph *g, struct node **all, size_t n)
+/* Every node the outputs need, each once and marked. */
+static struct queue reach(struct node *const *outs, int n)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct node *at = all[i];
-        anf_tensor *in = NULL;
-        if (at->kind == NODE_OP) {
-            in = PyMem_Calloc((size_t)at->n_in + 1, sizeof *in);
-            if (!in) {
-                PyErr_NoMemory();
-                return -1;
-            }
-            for (int k = 0; k < at->n_in; k++)
-                if (at->in[k])
-                    in[k] = at->in[k]->built;
-        }
-        at->built = at->kind == NODE_OP      ? put_op(g, at, in)
-                    : at->kind == NODE_IMAGE ? put_image(g, at)
-                    : at->kind == NODE_CONST ? put_const(g, at)
-                                             : put_stand_in(g, at);
-        PyMem_Free(in);
+    struct queue q = {.end = &q.first};
+    for (int i = 0; i < n; i++)
+        visit(&q, outs[i]);
+    for (struct node *at = q.first; at; at = at->next)
+        for (int i = 0; i < at->n_in; i++)
+            if (at->in[i])
+                visit(&q, at->in[i]);
+    return q;
+}
+
+int plan_write(struct plan *p, struct node *const *outs, int n)
+{
+    struct queue q = reach(outs, n);
+    *p = (struct plan){.n_nodes = q.n_nodes, .n_outs = n};
+    p->nodes = PyMem_Calloc(q.n_nodes + 1, sizeof *p->nodes);
+    p->in = PyMem_Calloc(q.n_in + 1, sizeof *p->in);
+    p->outs = PyMem_Calloc((size_t)n + 1, sizeof *p->outs);
+    p->made = PyMem_Calloc(q.n_nodes + q.most_in + 1, sizeof *p->made);
+    bool room = p->nodes && p->in && p->outs && p->made;
+    size_t k = 0;
+    for (struct node *at = q.first; at; at = at->next)
+        if (room)
+            p->nodes[k++] = at;
+        else
+            at->mark = 0;
+    if (!room) {
+        plan_free(p);
+        PyErr_NoMemory();
+        return -1;
     }
+    qsort(p->nodes, q.n_nodes, sizeof *p->nodes, by_age);
+    for (size_t i = 0; i < q.n_nodes; i++)
+        p->nodes[i]->mark = i + 1;
+    k = 0;
+    for (size_t i = 0; i < q.n_nodes; i++)
+        for (int j = 0; j < p->nodes[i]->n_in; j++) {
+            const struct node *in = p->nodes[i]->in[j];
+            p->in[k++] = in ? in->mark - 1 : SIZE_MAX;
+        }
+    for (int i = 0; i < n; i++)
+        p->outs[i] = outs[i]->mark - 1;
+    for (size_t i = 0; i < q.n_nodes; i++)
+        p->nodes[i]->mark = 0;
     return 0;
 }
 
-int node_replay(struct node *const *outs, int n_outs, anf_graph **graph, anf_tensor *out)
+void plan_free(struct plan *p)
 {
-    size_t n;
+    PyMem_Free(p->nodes);
+    PyMem_Free(p->in);
+    PyMem_Free(p->outs);
+    PyMem_Free(p->made);
+}
+
+/* ---- building, without the GIL --------------------------------------------------------------- */
+
+static anf_tensor put_planned(const struct plan *p, anf_graph *g, const struct node *n,
+                              const size_t *places)
+{
+    anf_tensor *in = p->made + p->n_nodes;
+    for (int i = 0; i < n->n_in; i++)
+        in[i] = places[i] == SIZE_MAX ? (anf_tensor){NULL, 0} : p->made[places[i]];
+    return n->kind == NODE_OP      ? put_op(g, n, in)
+           : n->kind == NODE_IMAGE ? put_image(g, n)
+           : n->kind == NODE_CONST ? put_const(g, n)
+                                   : put_stand_in(g, n);
+}
+
+static anf_status put_all(struct plan *p, anf_graph *g, anf_tensor *out)
+{
     const char *message;
-    anf_graph *g = new_graph();
-    struct node **all = g ? reach(outs, n_outs, g, &n) : NULL;
-    int result = all ? put_nodes(g, all, n) : -1;
-    for (int i = 0; i < n_outs && result == 0; i++) {
-        *out = outs[i]->built;
-        if (n_outs > 1)
+    const size_t *places = p->in;
+    for (size_t i = 0; i < p->n_nodes; i++) {
+        p->made[i] = put_planned(p, g, p->nodes[i], places);
+        places += p->nodes[i]->n_in;
+    }
+    for (int i = 0; i < p->n_outs; i++) {
+        *out = p->made[p->outs[i]];
+        if (p->n_outs > 1)
             anf_output(*out, NULL);
     }
-    anf_status st = result == 0 ? anf_graph_error(g, &message) : ANF_OK;
+    anf_status st = anf_graph_error(g, &message);
+    return st == ANF_OK ? st : anf_set_error(st, message);
+}
+
+anf_status plan_build(struct plan *p, anf_ctx *ctx, anf_graph **graph, anf_tensor *out)
+{
+    anf_status st = anf_graph_new(ctx, graph);
+    if (st == ANF_OK)
+        st = put_all(p, *graph, out);
     if (st != ANF_OK) {
-        core_raise(st, message);
-        result = -1;
+        anf_graph_free(*graph);
+        *graph = NULL;
     }
-    for (size_t i = 0; all && i < n; i++)
-        all[i]->built = (anf_tensor){NULL, 0};
-    PyMem_Free(all);
-    if (result < 0)
-        anf_graph_free(g);
-    else
-        *graph = g;
-    return result;
+    return st;
 }

@@ -123,7 +123,8 @@ static int find_port(const anf_model *m, PyObject *which, bool output)
     }
     anf_dims one;
     if (!PyIndex_Check(which)) {
-        PyErr_Format(PyExc_TypeError, "%s_view: needs a number or a name, given %R", kind, which);
+        PyErr_Format(PyExc_TypeError, "%s_view: needs a number or a name, given %.200R", kind,
+                     which);
         return -1;
     }
     if (core_parse_dims(which, kind, &one) < 0)
@@ -210,12 +211,13 @@ static PyObject *state_share(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
     {"input_view", state_input_view, METH_VARARGS,
-     "input_view(which=0)\n--\n\nThe memory of an input port as an array."},
+     "input_view($self, which=0, /)\n--\n\nThe memory of an input port as an array."},
     {"output_view", state_output_view, METH_VARARGS,
-     "output_view(which=0)\n--\n\nThe memory of an output port as a read-only array."},
-    {"execute", core_state_execute, METH_NOARGS, "execute()\n--\n\nRun once."},
+     "output_view($self, which=0, /)\n--\n\nThe memory of an output port as a read-only array."},
+    {"execute", core_state_execute, METH_NOARGS, "execute($self, /)\n--\n\nRun once."},
     {"share_buffer", state_share, METH_VARARGS,
-     "share_buffer(output, input)\n--\n\nFeed an output back as an input of the next execute(), "
+     "share_buffer($self, output, input, /)\n--\n\n"
+     "Feed an output back as an input of the next execute(), "
      "with no copy.\nTake the views again after each execute()."},
     {"__reduce__", core_refuse_pickle, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -26,6 +26,11 @@ static PyObject *wrap(PyTypeObject *type, struct node *node)
 {
     if (!node)
         return NULL;
+    if (!PyType_IsSubtype(type, core_tensor_type)) {
+        PyErr_SetString(PyExc_TypeError, "the class of a Tensor must derive from Node");
+        node_drop(node);
+        return NULL;
+    }
     PyObject *o = core_new_object(type);
     if (o)
         ((struct tensor *)(void *)o)->node = node;
@@ -39,6 +44,8 @@ static void tensor_dealloc(PyObject *self)
     node_drop(((struct tensor *)(void *)self)->node);
     core_free_object(self);
 }
+
+enum { MOST_ITEMS = 64 }; /* of a variadic operand: what the library takes */
 
 /* ---- operands -------------------------------------------------------------------------------- */
 
@@ -61,11 +68,23 @@ static struct node *operand(PyObject *o, const char *op, const char *name)
         return n;
     }
     char what[128];
+    double value;
     struct core_array a;
     snprintf(what, sizeof what, "%s: %s", op, name);
+    int number = core_number(o, what, &value);
+    if (number)
+        return number > 0 ? node_scalar(value) : NULL;
     if (core_borrow(&a, o, CORE_FLOATS, what) < 0)
         return NULL;
-    n = node_const(&a.array);
+    if (a.view.len == 0) {
+        PyObject *shape = core_dims_tuple(a.array.shape);
+        if (shape)
+            PyErr_Format(PyExc_ValueError, "%s: has shape %S, needs dims of at least 1", what,
+                         shape);
+        Py_XDECREF(shape);
+    } else {
+        n = node_const(&a.array);
+    }
     core_return(&a);
     return n;
 }
@@ -103,16 +122,21 @@ static int add_operands(struct operands *list, int op, const char *name, PyObjec
                 return -1;
             continue;
         }
-        PyObject *items = core_tensor_node(o) ? NULL : PySequence_Tuple(o);
+        PyObject *items = core_tensor_node(o) ? NULL : core_items(o, MOST_ITEMS);
         if (!items) {
-            PyErr_Clear();
-            PyErr_Format(PyExc_TypeError, "%s: %s: needs a sequence of Tensors, given %R", name,
-                         info.name, (PyObject *)Py_TYPE(o));
+            if (core_may_replace())
+                PyErr_Format(PyExc_TypeError, "%s: %s: needs a sequence of Tensors, given %R", name,
+                             info.name, (PyObject *)Py_TYPE(o));
             return -1;
         }
         int result = 0;
-        for (Py_ssize_t k = 0; k < PyTuple_Size(items) && result == 0; k++)
-            result = add_operand(list, PyTuple_GetItem(items, k), name, info.name);
+        if (PyList_Size(items) > MOST_ITEMS) {
+            PyErr_Format(PyExc_ValueError, "%s: %s: more than %d are given", name, info.name,
+                         MOST_ITEMS);
+            result = -1;
+        }
+        for (Py_ssize_t k = 0; k < PyList_Size(items) && result == 0; k++)
+            result = add_operand(list, PyList_GetItem(items, k), name, info.name);
         Py_DECREF(items);
         if (result < 0)
             return -1;
@@ -141,17 +165,14 @@ static int parse_attr(anf_attr *a, const anf_attr_info *info, PyObject *value, c
     if (info->type == ANF_ATTR_INTS)
         return core_parse_dims(value, what, &a->ints);
     if (info->type == ANF_ATTR_FLOAT) {
-        a->f = PyUnicode_Check(value) ? -1.0 : PyFloat_AsDouble(value);
-        if (PyUnicode_Check(value) || (a->f == -1.0 && PyErr_Occurred())) {
-            PyErr_Clear();
-            PyErr_Format(PyExc_TypeError, "%s: needs a number, given %R", what, value);
-            return -1;
-        }
-        return 0;
+        int number = core_number(value, what, &a->f);
+        if (number == 0)
+            PyErr_Format(PyExc_TypeError, "%s: needs a number, given %.200R", what, value);
+        return number > 0 ? 0 : -1;
     }
     anf_dims one;
     if (!PyIndex_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "%s: needs an integer, given %R", what, value);
+        PyErr_Format(PyExc_TypeError, "%s: needs an integer, given %.200R", what, value);
         return -1;
     }
     if (core_parse_dims(value, what, &one) < 0)
@@ -209,24 +230,6 @@ PyObject *core_op(PyObject *module, PyObject *args)
 
 /* ---- symbols --------------------------------------------------------------------------------- */
 
-/* Numbers of Python and NumPy: what has a value and no dims. */
-static int as_scalar(PyObject *o, double *value)
-{
-    if (!PyFloat_Check(o) && !PyLong_Check(o)) {
-        PyObject *ndim = PyObject_GetAttrString(o, "ndim");
-        long dims = ndim ? PyLong_AsLong(ndim) : -1;
-        Py_XDECREF(ndim);
-        PyErr_Clear();
-        if (dims != 0 || PyComplex_Check(o))
-            return 0;
-    }
-    *value = PyFloat_AsDouble(o);
-    if (*value != -1.0 || !PyErr_Occurred())
-        return 1;
-    PyErr_Clear();
-    return 0;
-}
-
 static PyObject *binary(const char *op, PyObject *a, PyObject *b)
 {
     PyObject *side[] = {a, b};
@@ -236,13 +239,14 @@ static PyObject *binary(const char *op, PyObject *a, PyObject *b)
     for (int i = 0; i < 2; i++) {
         double value;
         struct node *n = core_tensor_node(side[i]);
+        int number = n ? 0 : core_number(side[i], op, &value);
         if (n) {
             n->refs++;
             if (!list.type)
                 list.type = Py_TYPE(side[i]);
-        } else if (as_scalar(side[i], &value)) {
+        } else if (number > 0) {
             n = node_scalar(value);
-        } else {
+        } else if (number == 0) {
             PyErr_Format(PyExc_TypeError,
                          "%s: takes Tensors and numbers, given %R (weights go through @, linear or "
                          "conv)",
@@ -370,9 +374,9 @@ static double *numbers(PyObject *o, const char *what, int *n)
     PyObject *made = convert ? PyObject_CallFunction(convert, "Os", o, "float64") : NULL;
     Py_XDECREF(convert);
     if (!made) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_TypeError, "%s: needs a number or a sequence of numbers, given %R", what,
-                     o);
+        if (core_may_replace())
+            PyErr_Format(PyExc_TypeError,
+                         "%s: needs a number or a sequence of numbers, given %.200R", what, o);
         return NULL;
     }
     double *copy = NULL;

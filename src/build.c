@@ -1,4 +1,5 @@
 /* The public builders: poisoned tensors in and out, the first error kept by the graph. */
+#include "api.h"
 #include "ir/graph.h"
 #include "ops/op.h"
 #include "ops/op_attrs.h"
@@ -64,9 +65,52 @@ anf_tensor anf_input(anf_graph *g, const char *name, anf_dims shape)
     return made(g, graph_add_input(&g->g, name, &t));
 }
 
-static anf_tensor with_weight(anf_graph *g, const anf_dims *shape, const f16 *data)
+/* The one NaN of the library is 0x7e00. */
+static inline bool is_other_nan(f16 h)
 {
-    return made(g, graph_add_const(&g->g, shape, data));
+    return (h & 0x7fff) > 0x7c00 && h != F16_NAN;
+}
+
+/* What is accepted as a weight. */
+static anf_status check_array(const char *what, const anf_array *w, size_t *count)
+{
+    if ((unsigned)w->dtype >= DTYPE_COUNT || !dtype_info[w->dtype].is_float_data)
+        FAIL(DTYPE, "%s: dtype %s of %s is not accepted; use float16, float32 or float64", what,
+             anf_dtype_name(w->dtype), dims_text(&w->shape));
+    if (!dims_count(&w->shape, count))
+        FAIL(SHAPE, "%s: shape %s needs rank 0..%d and dims of at least 1", what,
+             dims_text(&w->shape), ANF_MAX_RANK);
+    if (!w->data)
+        FAIL(ARG, "%s: data of %s is NULL", what, dims_text(&w->shape));
+    return ANF_OK;
+}
+
+static void round_array(const anf_ctx *ctx, const anf_array *w, size_t count, f16 *y)
+{
+    struct fpenv saved;
+    fpenv_enter(&saved);
+    if (w->dtype == ANF_F16) {
+        const f16 *x = w->data;
+        for (size_t i = 0; i < count; i++)
+            y[i] = is_other_nan(x[i]) ? F16_NAN : x[i];
+    } else if (w->dtype == ANF_F32) {
+        ctx->kern->f16_from_f32(w->data, y, count);
+    } else {
+        const double *x = w->data;
+        for (size_t i = 0; i < count; i++)
+            y[i] = f64_to_f16(x[i]);
+    }
+    fpenv_leave(&saved);
+}
+
+anf_status anf_f16_from_array(const anf_ctx *ctx, anf_array x, uint16_t *y)
+{
+    size_t count;
+    if (!ctx || !y)
+        FAIL(ARG, "f16_from_array: ctx or result is NULL");
+    TRY(check_array("f16_from_array", &x, &count));
+    round_array(ctx, &x, count, y);
+    return ANF_OK;
 }
 
 anf_tensor anf_weight(anf_graph *g, anf_array w)
@@ -74,35 +118,37 @@ anf_tensor anf_weight(anf_graph *g, anf_array w)
     size_t count;
     if (!g)
         return (anf_tensor){0};
-    if ((unsigned)w.dtype >= DTYPE_COUNT || !dtype_info[w.dtype].is_float_data)
-        return poison(g, status_fail(ANF_E_DTYPE,
-                                     "weight: dtype %s of %s is not accepted; use float16, float32 "
-                                     "or float64", anf_dtype_name(w.dtype), dims_text(&w.shape)));
-    if (!dims_count(&w.shape, &count))
-        return poison(g, status_fail(ANF_E_SHAPE,
-                                     "weight: shape %s needs rank 0..%d and dims of at least 1",
-                                     dims_text(&w.shape), ANF_MAX_RANK));
-    if (!w.data)
-        return poison(g, status_fail(ANF_E_ARG, "weight: data of %s is NULL", dims_text(&w.shape)));
+    anf_status st = check_array("weight", &w, &count);
+    if (st != ANF_OK)
+        return poison(g, st);
     f16 *data = arena_alloc_array(&g->g.arena, count, sizeof *data);
     if (!data)
         return poison(g, ANF_E_NOMEM);
-    struct fpenv saved;
-    fpenv_enter(&saved);
-    if (w.dtype == ANF_F16) {
-        /* Through the conversion, so that the one NaN is the only one. */
-        const f16 *x = w.data;
-        for (size_t i = 0; i < count; i++)
-            data[i] = (x[i] & 0x7fff) > 0x7c00 ? F16_NAN : x[i];
-    } else if (w.dtype == ANF_F32) {
-        kern_select("ref")->f16_from_f32(w.data, data, count);
-    } else {
-        const double *x = w.data;
-        for (size_t i = 0; i < count; i++)
-            data[i] = f64_to_f16(x[i]);
-    }
-    fpenv_leave(&saved);
-    return with_weight(g, &w.shape, data);
+    round_array(g->g.ctx, &w, count, data);
+    return made(g, graph_add_const(&g->g, &w.shape, data));
+}
+
+static anf_status check_borrowed(const anf_array *w)
+{
+    size_t count;
+    TRY(check_array("weight_borrow", w, &count));
+    if (w->dtype != ANF_F16)
+        FAIL(DTYPE, "weight_borrow: %s of %s must be rounded first; use float16",
+             anf_dtype_name(w->dtype), dims_text(&w->shape));
+    const f16 *x = w->data;
+    for (size_t i = 0; i < count; i++)
+        if (is_other_nan(x[i]))
+            FAIL(ARG, "weight_borrow: element %zu of %s is NaN 0x%04x, needs 0x%04x", i,
+                 dims_text(&w->shape), x[i], F16_NAN);
+    return ANF_OK;
+}
+
+anf_tensor anf_weight_borrow(anf_graph *g, anf_array w)
+{
+    if (!g)
+        return (anf_tensor){0};
+    anf_status st = check_borrowed(&w);
+    return st == ANF_OK ? made(g, graph_add_const(&g->g, &w.shape, w.data)) : poison(g, st);
 }
 
 anf_tensor anf_scalar(anf_graph *g, double value)

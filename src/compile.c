@@ -2,6 +2,7 @@
  * plan -> program. */
 #include "compile.h"
 
+#include "base/cancel.h"
 #include "compress/compress.h"
 #include "lower/lower.h"
 #include "passes/pass.h"
@@ -12,16 +13,11 @@ enum { COMPRESS_STEPS = 100 };
 struct stages {
     const anf_compile_opts *opts;
     const struct kern *kern;
+    struct pool *pool;
     struct compress_opts compress;
     bool compresses;
-    uint64_t done;
+    struct cancel cancel;
 };
-
-static bool progress(struct stages *s, uint64_t done)
-{
-    const uint64_t total = PASS_COUNT + 2 + (s->compresses ? COMPRESS_STEPS : 0);
-    return !s->opts->progress || s->opts->progress(s->opts->progress_user, done, total);
-}
 
 static anf_status give_stage(struct stages *s, const char *name, struct buf *text, anf_status st)
 {
@@ -37,8 +33,7 @@ static anf_status give_stage(struct stages *s, const char *name, struct buf *tex
 static anf_status step(struct stages *s, const char *name, const struct graph *g,
                        const struct program *p)
 {
-    if (!progress(s, ++s->done))
-        FAIL(CANCELLED, "compile: cancelled by the progress callback after %s", name);
+    TRY(cancel_step(&s->cancel, name));
     if (!s->opts->stage)
         return ANF_OK;
     struct buf text;
@@ -52,21 +47,20 @@ static anf_status pass_stage(void *user, const char *name, const struct graph *g
     return step(user, name, g, NULL);
 }
 
-static bool compress_step(void *user, size_t done, size_t n)
+static anf_status compress_step(void *user, size_t done, size_t n)
 {
     struct stages *s = user;
-    return progress(s, s->done + COMPRESS_STEPS * done / n);
+    const uint64_t before = s->cancel.total - 1 - COMPRESS_STEPS; /* the program is the last step */
+    s->cancel.done = before + COMPRESS_STEPS * done / n - 1;
+    return cancel_step(&s->cancel, "compressing weights");
 }
 
 /* Encodings for the weights, and the record of each in the program. */
-static anf_status compress_weights(const struct graph *g, struct stages *s, struct pool *pool,
-                                   struct compression *c, struct program *out)
+static anf_status compress_weights(const struct graph *g, struct stages *s, struct compression *c,
+                                   struct program *out)
 {
-    anf_status st = compress_graph(g, &s->compress, pool, compress_step, s, c);
-    if (st == ANF_E_CANCELLED)
-        FAIL(CANCELLED, "compile: cancelled by the progress callback while compressing weights");
-    TRY(st);
-    s->done += COMPRESS_STEPS;
+    TRY(compress_graph(g, &s->compress, s->pool, compress_step, s, c));
+    s->cancel.done = s->cancel.total - 1;
     TRY(lower_weight_records(out, g, c));
     if (!s->opts->stage)
         return ANF_OK;
@@ -76,15 +70,15 @@ static anf_status compress_weights(const struct graph *g, struct stages *s, stru
     return give_stage(s, "compress", &text, ANF_OK);
 }
 
-static anf_status compile_stages(struct graph *work, struct stages *s, struct pool *pool,
-                                 struct arena *keep, struct compression *c, struct program *out)
+static anf_status compile_stages(struct graph *work, struct stages *s, struct arena *keep,
+                                 struct compression *c, struct program *out)
 {
     bool optimise = s->opts->opt == ANF_OPT_DEFAULT;
     TRY(step(s, "graph", work, NULL));
     TRY(pass_run(work, optimise ? PASS_OPTIMISE : s->compresses ? PASS_COMPRESS : PASS_ALWAYS,
                  keep, pass_stage, s));
     if (s->compresses)
-        TRY(compress_weights(work, s, pool, c, out));
+        TRY(compress_weights(work, s, c, out));
     TRY(lower_graph(out, work, c, optimise));
     TRY(plan_memory(out));
     anf_status st = program_check(out);
@@ -93,7 +87,7 @@ static anf_status compile_stages(struct graph *work, struct stages *s, struct po
     return step(s, "program", work, out);
 }
 
-/* The outputs of `g` and what they need.  Names are only kept for the report of weights. */
+/* Names are only kept for the report of weights. */
 static node_id copy_node(void *user, struct graph *to, const struct graph *from, node_id id,
                          const node_id *in)
 {
@@ -107,12 +101,15 @@ static node_id copy_node(void *user, struct graph *to, const struct graph *from,
 anf_status compile_graph(const struct graph *g, const struct kern *kern, struct pool *pool,
                          const anf_compile_opts *opts, struct program *out)
 {
-    struct stages s = {.opts = opts, .kern = kern};
+    struct stages s = {.opts = opts, .kern = kern, .pool = pool,
+                       .cancel = {.ask = opts->progress, .user = opts->progress_user,
+                                  .total = PASS_COUNT + 2, .after = "the start"}};
     struct compression c = {0};
     struct graph work;
     struct arena keep;
     TRY(compress_opts_read(opts, &s.compress));
     s.compresses = s.compress.mode != ANF_COMPRESS_NONE;
+    s.cancel.total += s.compresses ? COMPRESS_STEPS : 0;
     if (g->error != ANF_OK)
         return status_fail(g->error, "%s", g->message);
     if (g->n_outputs == 0)
@@ -122,13 +119,15 @@ anf_status compile_graph(const struct graph *g, const struct kern *kern, struct 
     graph_init(&work, g->ctx);
     arena_init(&keep, g->allocator);
     work.keep = &keep;
+    struct cancel *outer = cancel_set(&s.cancel);
     anf_status st = graph_rewrite(&work, g, copy_node, &s);
     if (st == ANF_OK && work.n_inputs == 0)
         st = status_fail(ANF_E_STATE, "compile: no output depends on an input");
     if (st == ANF_OK && s.compresses)
         st = compress_names(&work, &keep);
     if (st == ANF_OK)
-        st = compile_stages(&work, &s, pool, &keep, &c, out);
+        st = compile_stages(&work, &s, &keep, &c, out);
+    cancel_set(outer);
     compression_free(&c);
     graph_free(&work);
     arena_free(&keep);

@@ -13,6 +13,11 @@ const char *anf_version(void)
     return TEXT(ANF_VERSION_MAJOR) "." TEXT(ANF_VERSION_MINOR) "." TEXT(ANF_VERSION_PATCH);
 }
 
+anf_status anf_set_error(anf_status st, const char *message)
+{
+    return status_set(st, message ? message : "");
+}
+
 const char *anf_last_error(void)
 {
     return status_message();

@@ -1,5 +1,4 @@
-/* A model: the compiled program behind its handle. Immutable but for the list of idle run states.
- * */
+/* A model: the compiled program behind its handle. Immutable but for the idle run states. */
 #include "model.h"
 
 #include "compile.h"
@@ -14,10 +13,6 @@ anf_status model_new(anf_ctx *ctx, struct program *p, struct anf_model **out)
     anf_model *m = mem_calloc(&ctx->allocator, 1, sizeof *m);
     if (!m)
         return ANF_E_NOMEM;
-    if (pthread_mutex_init(&m->lock, NULL) != 0) {
-        mem_free(&ctx->allocator, m, sizeof *m);
-        FAIL(NOMEM, "out of memory: no mutex for a model");
-    }
     m->ctx = ctx;
     m->program = *p;
     m->program.allocator = &ctx->allocator;

@@ -6,14 +6,16 @@
 #include "program/exec.h"
 #include "runtime/os.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
+
+enum { IDLE_STATES = 64 }; /* calls that run at once and find memory of an earlier one */
 
 struct anf_model {
     anf_ctx *ctx;
     struct program program;
     struct os_map file;   /* backs the constants of a loaded model */
-    pthread_mutex_t lock; /* of `idle` */
-    struct anf_run_state *idle; /* run states of anf_run, for reuse */
+    /* Run states of anf_run, for reuse.  No lock, which a fork could leave locked for ever. */
+    _Atomic(struct anf_run_state *) idle[IDLE_STATES];
 };
 
 /* Takes the program (emptied). */

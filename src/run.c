@@ -19,7 +19,6 @@ struct instr_time {
 
 struct anf_run_state {
     anf_model *model;
-    struct anf_run_state *next; /* in the model's idle list */
     struct exec x;
     char *arena;
     char **ports;      /* inputs, then outputs */
@@ -168,14 +167,10 @@ void anf_model_free(anf_model *m)
     if (!m)
         return;
     const anf_allocator *a = &m->ctx->allocator;
-    while (m->idle) {
-        anf_run_state *rs = m->idle;
-        m->idle = rs->next;
-        anf_run_state_free(rs);
-    }
+    for (int i = 0; i < IDLE_STATES; i++)
+        anf_run_state_free(atomic_load(&m->idle[i]));
     program_free(&m->program);
     os_unmap(&m->file);
-    pthread_mutex_destroy(&m->lock);
     mem_free(a, m, sizeof *m);
 }
 
@@ -353,22 +348,35 @@ anf_status anf_run_state_run(anf_run_state *rs, const anf_array *inputs, const a
     return st;
 }
 
+static anf_run_state *take_idle(anf_model *m)
+{
+    anf_run_state *rs = NULL;
+    for (int i = 0; i < IDLE_STATES && !rs; i++)
+        if (atomic_load_explicit(&m->idle[i], memory_order_relaxed))
+            rs = atomic_exchange_explicit(&m->idle[i], NULL, memory_order_acquire);
+    return rs;
+}
+
+static void put_idle(anf_model *m, anf_run_state *rs)
+{
+    for (int i = 0; i < IDLE_STATES; i++) {
+        anf_run_state *none = NULL;
+        if (atomic_compare_exchange_strong_explicit(&m->idle[i], &none, rs, memory_order_release,
+                                                    memory_order_relaxed))
+            return;
+    }
+    anf_run_state_free(rs);
+}
+
 anf_status anf_run(anf_model *m, const anf_array *inputs, const anf_array *outputs)
 {
     if (!m)
         FAIL(ARG, "anf_run: model is NULL");
-    pthread_mutex_lock(&m->lock);
-    anf_run_state *rs = m->idle;
-    if (rs)
-        m->idle = rs->next;
-    pthread_mutex_unlock(&m->lock);
+    anf_run_state *rs = take_idle(m);
     if (!rs)
         TRY(anf_run_state_new(m, &rs));
     anf_status st = anf_run_state_run(rs, inputs, outputs);
-    pthread_mutex_lock(&m->lock);
-    rs->next = m->idle;
-    m->idle = rs;
-    pthread_mutex_unlock(&m->lock);
+    put_idle(m, rs);
     return st;
 }
 

@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_addoption(parser):
     parser.addoption("--aneforge", default=str(ROOT / "build-test" / "aneforge"),
                      help="the command under test (build-test/aneforge)")
+    parser.addoption("--module", default="",
+                     help="the folder of the Python module under test (python beside the command)")
     parser.addoption("--require-torch", action="store_true",
                      help="fail where PyTorch is not installed, instead of skipping")
 

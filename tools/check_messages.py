@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Every message the library can fail with stands, in full, in some test.
 
-Collects the format strings of FAIL(...), status_fail(...) and of the local helpers that forward to them
-in src/, and looks for a string in tests/ (C string literals, golden files, expected outputs) that the
-format can print.  ANF_E_INTERNAL (our own mistakes) and ANF_E_NOMEM (reached by the allocation sweep)
-are left out, and UNREACHABLE lists what no test can provoke.  Prints what is missing and exits 1.
+Collects the format strings of FAIL(...), status_fail(...) and of the local helpers that forward to
+them in src/, and of the exceptions of the Python module in python/, and looks for a string in tests/
+(C and Python literals, golden files, expected outputs) that the format can print.  ANF_E_INTERNAL
+(our own mistakes) and ANF_E_NOMEM (reached by the allocation sweep) are left out, and UNREACHABLE
+lists what no test can provoke.  Prints what is missing and exits 1.
 """
+import ast
 import pathlib
 import re
 import sys
@@ -16,8 +18,8 @@ LITERAL = r'"(?:\\.|[^"\\\n])*"'
 TEXT = rf'(?:{LITERAL}|PRI[diuxX]\d+|\s|\\\n)+'
 # Literals of a C file; characters and comments are matched so that quotes in them do not count.
 TOKEN = re.compile(rf"({LITERAL}(?:\s*{LITERAL})*)|'(?:\\.|[^'\\\n])+'|/\*.*?\*/|//[^\n]*", re.S)
-CALL = re.compile(rf'\b(FAIL|status_fail|fail_instr|parse_fail|fail_at|bad)\s*\(((?:[^"();]|\([^()"]*\))*?),?\s*({TEXT})')
-SPEC = re.compile(r"%[-+ #0]*(?:\*|\d+)?(?:\.(?:\*|\d+))?(?:hh|h|ll|l|z|t|j)?[diuoxXeEfgGcsp%]")
+CALL = re.compile(rf'\b(FAIL|status_fail|fail_instr|parse_fail|fail_at|bad|PyErr_Format|PyErr_SetString)\s*\(((?:[^"();]|\([^()"]*\))*?),?\s*({TEXT})')
+SPEC = re.compile(r"%[-+ #0]*(?:\*|\d+)?(?:\.(?:\*|\d+))?(?:hh|h|ll|l|z|t|j)?[diuoxXeEfgGcspRS%]")
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
 # Helpers put these in front of a message; tests of the helper's callers leave them out.
@@ -79,7 +81,7 @@ def is_pinned(fmt, pieces):
 
 
 def messages():
-    for path in sorted((ROOT / "src").rglob("*.c")):
+    for path in sorted([*(ROOT / "src").rglob("*.c"), *(ROOT / "python").glob("*.c")]):
         text = path.read_text()
         text = re.sub(r"/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m.group()), text, flags=re.S)
         for m in CALL.finditer(text):
@@ -89,6 +91,15 @@ def messages():
             fmt = decode(run)
             line = text.count("\n", 0, m.start()) + 1
             yield path.relative_to(ROOT), line, fmt
+
+
+def python_texts(source):
+    """String literals, with a question mark for what an f-string fills in."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "?" for part in node.values)
 
 
 def test_texts():
@@ -102,6 +113,8 @@ def test_texts():
                     pieces += [decode(text) for text in re.findall(LITERAL, m.group())]
                 elif m.group(1):
                     pieces.append(decode(m.group(1)))
+        elif path.suffix == ".py" and path.parent.name == "python":
+            pieces += python_texts(path.read_text())
         elif path.suffix in (".graph", ".out", ".txt", ".golden"):
             pieces += path.read_text(errors="replace").splitlines()
     return sorted(set(pieces))
@@ -119,7 +132,7 @@ def main():
             missing.append(f"{path}:{line}: no test expects: {fmt}")
     missing += [f"tools/check_messages.py: no such message: {fmt}" for fmt in sorted(unused)]
     print("".join(line + "\n" for line in missing), end="")
-    print(f"messages: {total} in src/, {len(UNREACHABLE)} cannot be reached, {len(missing)} problems")
+    print(f"messages: {total} in src/ and python/, {len(UNREACHABLE)} cannot be reached, {len(missing)} problems")
     return 1 if missing else 0
 
 

@@ -1,10 +1,14 @@
 #!/bin/sh
 # Source archive, wheel from it, installed in a folder of its own
 #
+#     check_wheel.sh [FOLDER]      FOLDER gets a copy of the wheel
+#
 # PYTHON names the interpreter that builds and, with its NumPy, runs what was installed.  The wheel must
-# be one for every CPython from 3.11 on.
+# be one for every CPython from 3.11 on; tools/check_pythons.sh tests it on those that are there.
 set -eu
+[ $# -eq 0 ] || keep=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
+top=$(pwd)
 python=${PYTHON:-python3}
 work=$(mktemp -d "${TMPDIR:-/tmp}/aneforge-wheel.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -14,13 +18,13 @@ trap 'exit 130' INT TERM
 "$python" -m pip wheel --quiet --no-deps --no-build-isolation --disable-pip-version-check \
     -w "$work" "$work"/aneforge-*.tar.gz
 ls "$work"/aneforge-*-cp311-abi3-*.whl
+[ -z "${keep:-}" ] || cp "$work"/aneforge-*.whl "$keep"
 "$python" -m pip install --quiet --no-deps --no-index --disable-pip-version-check \
     --target "$work/site" "$work"/aneforge-*.whl
-cp examples/python/*.py "$work"
 cd "$work"
 export PYTHONPATH="$work/site"
-for example in "$work"/*.py; do
-    "$python" "$example" >/dev/null
+for example in "$top"/examples/python/*.py; do
+    "$python" -B "$example" >"$work/log" || { cat "$work/log"; exit 1; }
 done
 "$python" -c '
 import pathlib, sys, aneforge

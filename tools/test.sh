@@ -28,6 +28,8 @@ sh tools/check_symbols.sh "$build/libaneforge.so" "$build/libaneforge.a"
 python3 tools/check_messages.py
 "${PYTHON:-python3}" tools/gen_python.py --check "$build/python/aneforge/_core.abi3.so"
 "${PYTHON:-python3}" -m mypy --strict --cache-dir "$build/mypy" python/aneforge
+echo aneforge._ops.Operand >"$build/stubtest.allow" # an alias of a type that only NumPy has
+PYTHONPATH=$build/python "${PYTHON:-python3}" -m mypy.stubtest --allowlist "$build/stubtest.allow" aneforge
 if command -v mandoc >/dev/null && [ -d "$build/man" ]; then
     mandoc -Tlint -W error "$build"/man/*.1
 fi

@@ -58,6 +58,27 @@ part_tsan() {
     run_tests tsan -R '^test_(threads|api|ops)$'
 }
 
+part_python() {
+    step "the Python module under the address and undefined behaviour sanitizers"
+    need_python numpy pytest hypothesis
+    build asan-python "${slow[@]}" -DANEFORGE_SANITIZE=address,undefined -DANEFORGE_TESTS=OFF \
+        -DANEFORGE_EXAMPLES=OFF -DANEFORGE_PYTHON=ON -DPython3_EXECUTABLE="$(command -v "$PYTHON")"
+    # The interpreter is not instrumented, so the runtimes are loaded before it. What it keeps until it
+    # ends is no leak; its own allocator would hide what is read after it is freed.
+    LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
+        ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+        PYTHONMALLOC=malloc MISUSE_EXAMPLES=${MISUSE_EXAMPLES:-3000} \
+        "$PYTHON" -m pytest -q -p no:cacheprovider tests/python --aneforge "$base/asan-python/aneforge" \
+        -k 'not leak and not kept_once'
+}
+
+part_pythons() {
+    step "one wheel on every CPython that is here"
+    need_python numpy scikit_build_core
+    build pythons -DANEFORGE_TESTS=OFF -DANEFORGE_EXAMPLES=OFF
+    sh tools/check_pythons.sh "$base/pythons"
+}
+
 part_debug() {
     step "debug checks: tiny arena blocks, graphs verified between passes"
     build debug "${slow[@]}" -DANEFORGE_DEBUG_CHECKS=ON
@@ -150,7 +171,7 @@ part_fuzz() {
 }
 
 need_full_tools
-parts=${*:-asan_gcc asan_clang tsan debug oracles valgrind arm64 fuzz}
+parts=${*:-asan_gcc asan_clang tsan python pythons debug oracles valgrind arm64 fuzz}
 for part in $parts; do
     declare -F "part_$part" > /dev/null || { echo "test_full: there is no part '$part'" >&2; exit 2; }
     "part_$part"

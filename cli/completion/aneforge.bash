@@ -48,7 +48,7 @@ _aneforge()
             ;;
         explain) global+=" --stages --buffers --opt" ;;
         ops) global+=" --names" ;;
-        bench) global+=" --seconds --profile --opt" ;;
+        bench) global+=" --seconds --profile --roofline --json --opt" ;;
         esac
         COMPREPLY=($(compgen -W "$global" -- "$cur"))
         return

@@ -52,3 +52,5 @@ complete -c aneforge -n $with_profile -s p -l profile -d 'show the time of every
 
 set -l in_bench '__fish_seen_subcommand_from bench'
 complete -c aneforge -n $in_bench -s s -l seconds -x -d 'time to measure each configuration'
+complete -c aneforge -n $in_bench -s r -l roofline -d 'also how far every instruction is from the peak'
+complete -c aneforge -n $in_bench -s j -l json -d 'print JSON'

@@ -51,8 +51,15 @@ __all__ = [
 _ENCODINGS = (None, "int8", "int4", "sparse", "blockwise", "auto")
 
 
-def input(shape: Ints) -> Tensor:
-    """A float16 input of the graph.  A model is fed in the order its inputs were made."""
+def input(shape: Ints, dtype: str = "fp16") -> Tensor:
+    """An input of the graph.  A model is fed in the order its inputs were made.
+
+    dtype: 'fp16', or 'uint8' for bytes, which become float16 exactly: image_input with scale 1.
+    """
+    if dtype == "uint8":
+        return _core.image_input(Tensor, shape, 1.0, 0.0)
+    if dtype != "fp16":
+        raise ValueError(f"input: dtype is {dtype!r}, needs 'fp16' or 'uint8'")
     return _core.input(Tensor, shape)
 
 
@@ -83,7 +90,7 @@ def _check_options(int8: bool, build_dir: str | PathLike[str] | None, opt: objec
         raise _absent(f"compress={compress!r}", "weight compression")
     if int8:
         raise _absent("int8=True", "weight compression")
-    if opt in (1, 2, "2", "max") and opt is not True:
+    if opt in (1, 2, "2", "max"):
         raise _absent(f"opt={opt!r}", "the autotuner")
     if validate:
         raise _absent("validate=True", "precision analysis")

@@ -19,6 +19,17 @@ anf_status status_fail(anf_status code, const char *fmt, ...)
     return code;
 }
 
+anf_status status_set(anf_status code, const char *text)
+{
+    size_t n = strlen(text);
+    if (n >= sizeof message)
+        n = sizeof message - 1;
+    memmove(message, text, n);
+    message[n] = 0;
+    last = code;
+    return code;
+}
+
 anf_status status_prefix(anf_status code, const char *fmt, ...)
 {
     char old[ANF_ERROR_MAX];

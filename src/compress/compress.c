@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Tasks for each thread between two looks at `progress`. */
+/* Tasks for each thread between two calls of the step function. */
 enum { TASKS_PER_THREAD = 2, TILE = 32 };
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -176,7 +176,7 @@ static void encode_task(void *arg, size_t task, size_t thread)
 
 static anf_status encode_all(struct compression *c, const struct graph *g,
                              const struct compress_opts *o, struct pool *pool,
-                             compress_progress_fn *progress, void *user)
+                             compress_step_fn *step_done, void *user)
 {
     size_t step = (size_t)pool_threads(pool) * TASKS_PER_THREAD;
     struct section s = {.g = g, .opts = o, .c = c};
@@ -189,20 +189,19 @@ static anf_status encode_all(struct compression *c, const struct graph *g,
         for (size_t i = 0; i < n; i++) /* memory is all that can be missing there */
             if (s.status[s.first + i] != ANF_OK)
                 return status_fail(ANF_E_NOMEM, "out of memory: a weight of compress");
-        if (!progress(user, s.first + n, c->n))
-            return ANF_E_CANCELLED;
+        TRY(step_done(user, s.first + n, c->n));
     }
     return ANF_OK;
 }
 
 anf_status compress_graph(const struct graph *g, const struct compress_opts *o, struct pool *pool,
-                          compress_progress_fn *progress, void *user, struct compression *out)
+                          compress_step_fn *step_done, void *user, struct compression *out)
 {
     memset(out, 0, sizeof *out);
     out->allocator = g->allocator;
     arena_init(&out->arena, g->allocator);
     TRY(find_weights(out, g));
-    return encode_all(out, g, o, pool, progress, user);
+    return encode_all(out, g, o, pool, step_done, user);
 }
 
 void compression_free(struct compression *c)

@@ -31,8 +31,8 @@ struct compression {
     uint32_t *at[OP_WEIGHT_AXES]; /* by node id: 1 + index in weights, 0: none */
 };
 
-/* Called on the calling thread, now and then; false cancels. */
-typedef bool compress_progress_fn(void *user, size_t done, size_t n);
+/* Called on the calling thread after every few weights; any status but ANF_OK ends it. */
+typedef anf_status compress_step_fn(void *user, size_t done, size_t n);
 
 /* Names for constants and functions of constants that have none: "mha_0.wq", the first product (or,
  * without one, the first operator) that uses them, its number among operators of its kind, and the
@@ -40,9 +40,9 @@ typedef bool compress_progress_fn(void *user, size_t done, size_t n);
 anf_status compress_names(struct graph *g, struct arena *keep);
 
 /* Several weights at a time on the threads of `pool`; what is chosen does not depend on them.  To be
- * freed also after a failure; ANF_E_CANCELLED without a message if `progress` says so. */
+ * freed also after a failure. */
 anf_status compress_graph(const struct graph *g, const struct compress_opts *o, struct pool *pool,
-                          compress_progress_fn *progress, void *user, struct compression *out);
+                          compress_step_fn *step_done, void *user, struct compression *out);
 void compression_free(struct compression *c);
 
 /* The weight that operand 1 of this product is; NULL: none, or it stays binary16. */

@@ -3,12 +3,15 @@
  * well-typed. */
 #include "ir/graph.h"
 
+#include "base/cancel.h"
 #include "ops/op.h"
 #include "ops/op_attrs.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { NODE_WORK = 500 }; /* a node that is copied, for cancel_check */
 
 void graph_init(struct graph *g, anf_ctx *ctx)
 {
@@ -386,11 +389,16 @@ anf_status graph_rewrite(struct graph *to, const struct graph *from, graph_visit
         node_id in[MAX_OPERANDS];
         for (int i = 0; i < n->n_in; i++)
             in[i] = n->in[i] ? map[n->in[i]] : 0;
+        st = cancel_check(NODE_WORK);
+        if (st != ANF_OK)
+            goto done;
         status_clear();
         map[id] = visit(user, to, from, id, in);
         if (map[id] == 0) {
-            /* Out of memory may happen; anything else is a pass that made a bad node. */
-            st = status_last() == ANF_E_NOMEM ? ANF_E_NOMEM : ANF_E_INTERNAL;
+            /* Want of memory and of the caller may happen; else a pass has made a bad node. */
+            st = status_last();
+            if (st != ANF_E_NOMEM && st != ANF_E_CANCELLED)
+                st = ANF_E_INTERNAL;
             goto done;
         }
     }

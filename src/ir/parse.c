@@ -311,7 +311,7 @@ static anf_status parse_file(struct parser *p, const anf_dims *shape, size_t cou
         FAIL(FORMAT, "file \"%.200s\" is needed, but the caller gave no way to load files", file);
     status_clear();
     anf_status st = p->opts->load(p->opts->load_user, file, name, &a);
-    if (st != ANF_OK && !*status_message()) /* a loader of the caller's own cannot set it */
+    if (st != ANF_OK && !*status_message()) /* a loader may leave it unsaid */
         return status_fail(st, "file \"%.200s\": array '%.200s' could not be loaded", file, name);
     TRY(st);
     if (!dims_equal(&a.shape, shape))

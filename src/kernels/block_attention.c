@@ -5,8 +5,8 @@
  * panels: scores never reach memory, and no running maximum or rescaling is needed, so the
  * softmax of a row is the separate operator's, bit for bit.
  *
- * The probabilities come out of the softmax row by row and go into the second product column by
- * column; the packing of binary16 rows turns them. */
+ * Queries and probabilities stay in rows, as float32: the tile of this file's products reads them
+ * so, and the softmax works in place. */
 #include "kernels/block_attention.h"
 
 enum {
@@ -31,7 +31,7 @@ static struct attention_cut attention_cut(const struct kern *kern, const struct 
         .value_panels = (job->dv + ANF_PANEL - 1) / ANF_PANEL,
         .kc = block_least(kern->kc, job->skv),
     };
-    const size_t strips = (job->sq + kern->mr - 1) / kern->mr;
+    const size_t mr = kern->rows_mr, strips = (job->sq + mr - 1) / mr;
     const size_t work = job->heads * job->sq * job->skv * (job->d + job->dv);
     if (job->n_threads > 1 && work > SMALL_ATTENTION)
         cut.parts = block_least(block_threads(job->heads, job->n_threads), strips);
@@ -39,9 +39,9 @@ static struct attention_cut attention_cut(const struct kern *kern, const struct 
     cut.ld = (cut.key_panels | 1) * ANF_PANEL;
     cut.ldo = (cut.value_panels | 1) * ANF_PANEL;
     cut.rows = MOST_ROWS;
-    while (cut.rows > kern->mr && cut.rows * cut.ld > SCORE_FLOATS)
-        cut.rows -= kern->mr;
-    cut.rows = block_least(cut.rows, strips * kern->mr);
+    while (cut.rows > mr && cut.rows * cut.ld > SCORE_FLOATS)
+        cut.rows -= mr;
+    cut.rows = block_least(cut.rows, strips * mr);
     return cut;
 }
 
@@ -53,25 +53,23 @@ size_t attention_tasks(const struct kern *kern, const struct attention_job *job,
     return job->heads * attention_cut(kern, job).parts;
 }
 
-enum scratch { KEYS, VALUES, QUERIES, SCORES, SHARES, SUMS, TURNED, N_SCRATCH };
+enum scratch { KEYS, VALUES, QUERIES, SCORES, SUMS, N_SCRATCH };
 
-static void scratch_floats(const struct kern *kern, const struct attention_job *job,
-                           const struct attention_cut *cut, size_t n[N_SCRATCH])
+static void scratch_floats(const struct attention_job *job, const struct attention_cut *cut,
+                           size_t n[N_SCRATCH])
 {
     n[KEYS] = cut->key_panels * job->d * ANF_PANEL;     /* panels of k^T */
     n[VALUES] = cut->value_panels * job->skv * ANF_PANEL; /* panels of v */
-    n[QUERIES] = cut->rows * job->d;                    /* [strips][d][strip rows] */
+    n[QUERIES] = cut->rows * job->d;
     n[SCORES] = cut->rows * cut->ld;
-    n[SHARES] = cut->rows * cut->ld / 2;                /* binary16: the scores behind the softmax */
     n[SUMS] = cut->rows * cut->ldo;
-    n[TURNED] = cut->kc * kern->mr;                     /* [kc][strip rows] */
 }
 
 size_t attention_thread_bytes(const struct kern *kern, const struct attention_job *job)
 {
     const struct attention_cut cut = attention_cut(kern, job);
     size_t n[N_SCRATCH], total = 0;
-    scratch_floats(kern, job, &cut, n);
+    scratch_floats(job, &cut, n);
     for (size_t i = 0; i < N_SCRATCH; i++)
         total += (n[i] + 15) / 16 * 16;
     return total * sizeof(float);
@@ -96,19 +94,17 @@ static void score_rows(const struct block *b)
 {
     const struct attention_job *job = b->job;
     const struct kern *kern = b->kern;
-    const size_t nv = block_even(b->cut->key_panels, kern->nv), panel = job->d * ANF_PANEL;
-    for (size_t i = 0; i < b->rows; i += b->strip) {
-        const size_t m = block_least(b->strip, b->rows - i);
-        kern->pack_rows(job->q + b->head * job->q_head + (b->r0 + i) * job->q_row, job->q_row, m,
-                        job->d, b->at[QUERIES] + i * job->d, m);
-    }
-    for (size_t v = 0; v < b->cut->key_panels; v += nv)
-        for (size_t i = 0; i < b->rows; i += b->strip) {
-            const size_t m = block_least(b->strip, b->rows - i);
-            kern->gemm_tile(m, block_least(nv, b->cut->key_panels - v), job->d,
-                            b->at[QUERIES] + i * job->d, m, b->at[KEYS] + v * panel, panel,
-                            b->at[SCORES] + i * b->cut->ld + v * ANF_PANEL, b->cut->ld, false);
-        }
+    const size_t panels = b->cut->key_panels, nv = block_even(panels, kern->rows_nv);
+    const size_t panel = job->d * ANF_PANEL;
+    for (size_t i = 0; i < b->rows; i++)
+        kern->f32_from_f16(job->q + b->head * job->q_head + (b->r0 + i) * job->q_row,
+                           b->at[QUERIES] + i * job->d, job->d);
+    for (size_t v = 0; v < panels; v += nv)
+        for (size_t i = 0; i < b->rows; i += b->strip)
+            kern->gemm_tile_rows(block_least(b->strip, b->rows - i), block_least(nv, panels - v),
+                                 job->d, b->at[QUERIES] + i * job->d, job->d,
+                                 b->at[KEYS] + v * panel, panel,
+                                 b->at[SCORES] + i * b->cut->ld + v * ANF_PANEL, b->cut->ld, false);
 }
 
 static void softmax_rows(const struct block *b)
@@ -120,26 +116,26 @@ static void softmax_rows(const struct block *b)
     if (job->has_scale)
         b->kern->f32_from_f16(&job->scale, &scale, 1);
     b->kern->attention_scores(b->at[SCORES], b->cut->ld, b->rows, job->skv, job->has_scale, scale,
-                              mask, job->mask_row, (void *)b->at[SHARES], b->cut->ld);
+                              mask, job->mask_row);
 }
 
 static void value_rows(const struct block *b)
 {
     const struct attention_job *job = b->job;
     const struct kern *kern = b->kern;
-    const size_t nv = block_even(b->cut->value_panels, kern->nv), panel = job->skv * ANF_PANEL;
-    const f16 *shares = (const void *)b->at[SHARES];
+    const size_t panels = b->cut->value_panels, nv = block_even(panels, kern->rows_nv);
+    const size_t panel = job->skv * ANF_PANEL;
     size_t k0 = 0;
     do {
         const size_t kc = block_least(b->cut->kc, job->skv - k0);
-        for (size_t i = 0; i < b->rows; i += b->strip) {
-            const size_t m = block_least(b->strip, b->rows - i);
-            kern->pack_rows(shares + i * b->cut->ld + k0, b->cut->ld, m, kc, b->at[TURNED], m);
-            for (size_t v = 0; v < b->cut->value_panels; v += nv)
-                kern->gemm_tile(m, block_least(nv, b->cut->value_panels - v), kc, b->at[TURNED], m,
-                                b->at[VALUES] + v * panel + k0 * ANF_PANEL, panel,
-                                b->at[SUMS] + i * b->cut->ldo + v * ANF_PANEL, b->cut->ldo, k0 > 0);
-        }
+        for (size_t v = 0; v < panels; v += nv)
+            for (size_t i = 0; i < b->rows; i += b->strip)
+                kern->gemm_tile_rows(block_least(b->strip, b->rows - i),
+                                     block_least(nv, panels - v), kc,
+                                     b->at[SCORES] + i * b->cut->ld + k0, b->cut->ld,
+                                     b->at[VALUES] + v * panel + k0 * ANF_PANEL, panel,
+                                     b->at[SUMS] + i * b->cut->ldo + v * ANF_PANEL, b->cut->ldo,
+                                     k0 > 0);
         k0 += kc;
     } while (k0 < job->skv);
 }
@@ -164,15 +160,15 @@ void attention_task(const struct kern *kern, const struct attention_job *job, si
                     size_t task, void *shared, void *own)
 {
     const struct attention_cut cut = attention_cut(kern, job);
-    const size_t strips = (job->sq + kern->mr - 1) / kern->mr, part = task % cut.parts;
-    const size_t end = block_least(block_start(strips, cut.parts, part + 1) * kern->mr, job->sq);
+    const size_t mr = kern->rows_mr, strips = (job->sq + mr - 1) / mr, part = task % cut.parts;
+    const size_t end = block_least(block_start(strips, cut.parts, part + 1) * mr, job->sq);
     struct block b = {.kern = kern, .job = job, .cut = &cut, .head = task / cut.parts};
     size_t n[N_SCRATCH];
     float *at = own;
 
     (void)phase;
     (void)shared;
-    scratch_floats(kern, job, &cut, n);
+    scratch_floats(job, &cut, n);
     for (size_t i = 0; i < N_SCRATCH; i++)
         b.at[i] = block_floats(&at, n[i]);
 
@@ -180,9 +176,9 @@ void attention_task(const struct kern *kern, const struct attention_job *job, si
                         job->d * ANF_PANEL);
     kern->pack_panels(job->v + b.head * job->v_head, job->v_row, job->skv, job->dv, b.at[VALUES],
                       job->skv * ANF_PANEL);
-    for (b.r0 = block_start(strips, cut.parts, part) * kern->mr; b.r0 < end; b.r0 += b.rows) {
+    for (b.r0 = block_start(strips, cut.parts, part) * mr; b.r0 < end; b.r0 += b.rows) {
         b.rows = block_least(cut.rows, end - b.r0);
-        b.strip = block_even(b.rows, kern->mr);
+        b.strip = block_even(b.rows, mr);
         score_rows(&b);
         softmax_rows(&b);
         value_rows(&b);

@@ -15,6 +15,7 @@
  * is fma(b, a, s), so the bits are the same. */
 #include "kernels/block_conv.h"
 
+#include "kernels/block_transposed.h"
 #include "kernels/block_winograd.h"
 
 enum {
@@ -36,7 +37,7 @@ struct conv_cut {
 
 static bool is_depthwise(const struct conv_geom *g, size_t cout)
 {
-    return g->cin == 1 && cout == 1 && g->up_h == 1 && g->up_w == 1;
+    return g->cin == 1 && cout == 1;
 }
 
 /* Rows of a panel cut into even strips of at most mr. */
@@ -79,7 +80,7 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     cut.image_panels = (cut.pixels + ANF_PANEL - 1) / ANF_PANEL;
     cut.pixel_panels = cut.image_panels * job->images;
     if (cut.depthwise) {
-        cut.grid.n_rows = small ? 1 : block_least(job->images * job->groups, 4 * n_threads);
+        cut.grid.n_rows = small || n_threads == 1 ? 1 : block_least(job->images * job->groups, 4 * n_threads);
         return cut;
     }
     cut.channels_across = rows_cost(kern, cut.pixels) * cut.channel_panels * 16 <
@@ -104,6 +105,8 @@ size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t ph
 {
     if (job->winograd)
         return winograd_tasks(kern, job, phase);
+    if (job->up > 1)
+        return transposed_tasks(kern, job, phase);
     const struct conv_cut cut = conv_cut(kern, job);
     if (!phase || !job->images || !job->groups || !job->cout || !cut.pixels)
         return 0;
@@ -129,6 +132,8 @@ size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
 {
     if (job->winograd)
         return winograd_thread_bytes(kern, job);
+    if (job->up > 1)
+        return transposed_thread_bytes(kern, job);
     const struct conv_cut cut = conv_cut(kern, job);
     if (cut.depthwise)
         return 0;
@@ -138,7 +143,9 @@ size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
 
 size_t conv_shared_bytes(const struct kern *kern, const struct conv_job *job)
 {
-    return job->winograd ? winograd_shared_bytes(kern, job) : 0;
+    if (job->winograd)
+        return winograd_shared_bytes(kern, job);
+    return job->up > 1 ? transposed_shared_bytes(kern, job) : 0;
 }
 
 /* ---- one block ------------------------------------------------------------------------------- */
@@ -358,6 +365,10 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
         winograd_task(kern, job, phase, task, shared, own);
         return;
     }
+    if (job->up > 1) {
+        transposed_task(kern, job, phase, task, shared, own);
+        return;
+    }
     const struct conv_cut cut = conv_cut(kern, job);
     if (cut.depthwise) {
         depthwise_task(kern, job, &cut, task);
@@ -394,19 +405,44 @@ size_t conv_packed_size(const struct conv_geom *geom, size_t groups, size_t cout
     return is_depthwise(geom, cout) ? groups * k : groups * gemm_packed_size(k, cout);
 }
 
-void conv_pack_weights(const struct conv_geom *geom, size_t groups, size_t cout,
-                       enum conv_weights kind, const f16 *w, f16 *packed)
+size_t conv_tap_step(size_t up, size_t dilation)
+{
+    size_t a = up, b = dilation;
+    while (b) {
+        const size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return up / a;
+}
+
+/* The taps (u0 + i*step, v0 + j*step) of all kernels; the next element of `packed`. */
+static f16 *pack_taps(const struct conv_geom *geom, size_t groups, size_t cout,
+                      enum conv_weights kind, size_t step, size_t u0, size_t v0, const f16 *w,
+                      f16 *packed)
 {
     const size_t taps = geom->kh * geom->kw, k = geom->cin * taps;
     const size_t lanes = is_depthwise(geom, cout) ? 1 : ANF_PANEL;
     for (size_t g = 0; g < groups; g++)
         for (size_t c0 = 0; c0 < cout; c0 += lanes)
             for (size_t ci = 0; ci < geom->cin; ci++)
-                for (size_t t = 0; t < taps; t++)
-                    for (size_t c = c0; c < c0 + lanes; c++) {
-                        size_t at = kind == CONV_WEIGHTS
-                                        ? (g * cout + c) * k + ci * taps + t
-                                        : ((g * geom->cin + ci) * cout + c) * taps + taps - 1 - t;
-                        *packed++ = c < cout ? w[at] : 0;
-                    }
+                for (size_t u = u0; u < geom->kh; u += step)
+                    for (size_t v = v0; v < geom->kw; v += step)
+                        for (size_t c = c0; c < c0 + lanes; c++) {
+                            const size_t t = u * geom->kw + v;
+                            const size_t at =
+                                kind == CONV_WEIGHTS
+                                    ? (g * cout + c) * k + ci * taps + t
+                                    : ((g * geom->cin + ci) * cout + c) * taps + taps - 1 - t;
+                            *packed++ = c < cout ? w[at] : 0;
+                        }
+    return packed;
+}
+
+void conv_pack_weights(const struct conv_geom *geom, size_t groups, size_t cout,
+                       enum conv_weights kind, size_t tap_step, const f16 *w, f16 *packed)
+{
+    for (size_t u = 0; u < block_least(tap_step, geom->kh); u++)
+        for (size_t v = 0; v < block_least(tap_step, geom->kw); v++)
+            packed = pack_taps(geom, groups, cout, kind, tap_step, u, v, w, packed);
 }

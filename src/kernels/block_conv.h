@@ -5,9 +5,11 @@
  * k = (input channel of the group, kernel row, kernel column), see struct conv_geom.  Run as
  * block_gemm.h says.
  *
- * A transposed convolution with stride s, padding p, dilation d and kernel n is the same sum with
+ * A transposed convolution with stride s, padding p, dilation d and kernel n is the same sum over an
+ * input with s - 1 gaps between its rows and columns, of which no tap is part:
  *     stride = 1, up = s, dil = d, pad = d*(n - 1) - p (may be negative), kernels turned by 180
- * degrees, and the output size of the transposed operator; conv_pack_weights turns the kernels. */
+ * degrees, and the output size of the transposed operator; conv_pack_weights turns the kernels.
+ * See block_transposed.h. */
 #ifndef ANF_KERNELS_BLOCK_CONV_H
 #define ANF_KERNELS_BLOCK_CONV_H
 
@@ -17,7 +19,9 @@ struct conv_job {
     size_t images, groups, cout;  /* cout: output channels of one group */
     struct conv_geom geom;        /* of one image and group */
     const f16 *x;                 /* [images][groups*cin][in_h][in_w] */
-    bool winograd;                /* see winograd.h; groups = 1 */
+    bool winograd;                /* see winograd.h; groups = 1, up = 1 */
+    size_t up;                    /* 1; the stride of a transposed convolution, whose geom has
+                                     stride 1 and counts gaps as rows and columns of the input */
     const f16 *weights;           /* made by conv_pack_weights */
     const f16 *bias;              /* [groups*cout], or NULL */
     f16 *y;                       /* [images][groups*cout][out_h][out_w] */
@@ -39,10 +43,13 @@ enum conv_weights {
     CONV_WEIGHTS_TRANSPOSED, /* [groups*cin][cout][kh][kw], kernels to be turned */
 };
 
-/* Packed: per group panels [ceil(cout/16)][cin*kh*kw][16]; depthwise (cin = cout = 1, up = 1): one
- * filter [kh*kw] after the other.  Sizes in elements. */
+/* Packed: per group panels [ceil(cout/16)][cin*kh*kw][16]; depthwise (cin = cout = 1): one filter
+ * [kh*kw] after the other.  With up > 1 the taps (u, v) of equal (u % step, v % step) are a kernel of
+ * their own, one such set of panels after the other, where step = conv_tap_step(up, dilation): those
+ * are the taps that meet.  Sizes in elements. */
+size_t conv_tap_step(size_t up, size_t dilation);
 size_t conv_packed_size(const struct conv_geom *geom, size_t groups, size_t cout);
 void conv_pack_weights(const struct conv_geom *geom, size_t groups, size_t cout,
-                       enum conv_weights kind, const f16 *w, f16 *packed);
+                       enum conv_weights kind, size_t tap_step, const f16 *w, f16 *packed);
 
 #endif

@@ -17,6 +17,7 @@ enum {
     SMALL_JOB = 1 << 17,    /* multiply-adds not worth a second thread */
     FEW_ROWS = 8,
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
+    MOST_L2_FLOATS = 1 << 17, /* of packed rows, half a MiB */
     EPILOGUE_RUN = 4096,    /* elements that are handed on together */
 };
 
@@ -167,33 +168,18 @@ static void widen_encoded(const struct kern *kern, const struct gemm_job *job, s
     }
 }
 
-/* B[k0 .. k0+kc][panels q .. q+n_panels] in float32. */
-static void widen_b(const struct kern *kern, const struct gemm_job *job, size_t z, size_t k0,
-                    size_t kc, size_t q, size_t n_panels, float *b)
+/* B[k0 .. k0+kc][panels q .. q+n_panels] in float32, of what is no binary16 panel. */
+static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z, size_t k0,
+                   size_t kc, size_t q, size_t n_panels, float *b)
 {
     const size_t j0 = q * ANF_PANEL, n = block_least(n_panels * ANF_PANEL, job->n - j0);
-    const bool strided = job->b_kind == GEMM_B_ROWS || job->b_kind == GEMM_B_COLS;
-    const f16 *from = job->b + (strided ? z * job->b_batch : 0);
-    switch (job->b_kind) {
-    case GEMM_B_PACKED:
-        for (size_t v = 0; v < n_panels; v++)
-            kern->f32_from_f16(from + ((q + v) * job->k + k0) * ANF_PANEL, b + v * kc * ANF_PANEL,
-                               kc * ANF_PANEL);
-        break;
-    case GEMM_B_ROWS:
+    const f16 *from = job->b + z * job->b_batch;
+    if (job->b_kind == GEMM_B_ROWS)
         kern->pack_panels(from + k0 * job->b_row + j0, job->b_row, kc, n, b, kc * ANF_PANEL);
-        break;
-    case GEMM_B_COLS:
+    else if (job->b_kind == GEMM_B_COLS)
         kern->pack_panels_t(from + j0 * job->b_row + k0, job->b_row, kc, n, b, kc * ANF_PANEL);
-        break;
-    case GEMM_B_INT8:
-    case GEMM_B_INT4:
-    case GEMM_B_SPARSE:
-    case GEMM_B_BLOCKWISE:
-    case GEMM_B_COUNT:
+    else
         widen_encoded(kern, job, k0, kc, q, n_panels, b);
-        break;
-    }
 }
 
 /* One tile of few rows, over panels q .. q+nv-1. */
@@ -237,33 +223,70 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
     }
 }
 
-/* Rows i0 .. i0+rows-1 against panels q .. q+n_panels-1; A is packed in strips of h rows. */
-static void multiply(const struct kern *kern, const struct gemm_job *job, size_t z, size_t rows,
-                     size_t h, size_t q, size_t n_panels, const float *a, float *b, float *c,
-                     const struct gemm_cut *cut)
+/* A block of packed rows against panels q .. q+n_panels-1. */
+struct block {
+    const struct kern *kern;
+    const struct gemm_job *job;
+    size_t z, rows, h;  /* rows in strips of h */
+    size_t q, n_panels, nv, kc;
+    const float *a;     /* [strips][k][strip rows] */
+    float *b, *c;
+    size_t ldc;
+};
+
+/* What strip `strip` of `strips` asks for: its share of the slice of packed weights that is
+ * multiplied next. */
+static struct gemm_ahead ahead_of(const struct gemm_job *job, const f16 *next, size_t kc,
+                                  size_t strip, size_t strips)
 {
-    const size_t nv = block_even(n_panels, kern->nv), ldc = cut->ldc, strips = (rows + h - 1) / h;
-    size_t k0 = 0;
-    do {
-        const size_t kc = block_least(cut->kc, job->k - k0), panel = kc * ANF_PANEL;
-        for (size_t v = 0; v < n_panels; v += nv) {
-            const size_t n = block_least(nv, n_panels - v);
-            const bool last = v + nv >= n_panels;
-            const f16 *ahead = job->b;
-            if (job->b_kind == GEMM_B_PACKED)
-                ahead += (last ? q * job->k + k0 + kc : (q + v + nv) * job->k + k0) * ANF_PANEL;
-            widen_b(kern, job, z, k0, kc, q + v, n, b);
-            for (size_t i = 0; i < rows; i += h) {
-                const size_t strip = block_least(h, rows - i);
-                if (job->b_kind == GEMM_B_PACKED && !(last && k0 + kc >= job->k))
-                    block_prefetch(ahead, job->k * ANF_PANEL, block_least(nv, n_panels - v),
-                                   block_least(kc, job->k - k0), i / h, strips);
-                kern->gemm_tile(strip, n, kc, a + i * job->k + k0 * strip, strip, b, panel,
-                                c + i * ldc + v * ANF_PANEL, ldc, k0 > 0);
-            }
-        }
-        k0 += kc;
-    } while (k0 < job->k);
+    const size_t step = (ANF_PANEL + strips - 1) / strips;
+    if (strip * step >= ANF_PANEL)
+        return (struct gemm_ahead){next, 0, 0}; /* all of it was asked for */
+    return (struct gemm_ahead){next + strip * step * kc, job->k * ANF_PANEL, step};
+}
+
+/* k0 .. k0+kc-1 of panels v .. v+nv-1 of the block.  The first strip widens packed weights for the
+ * others; all of them ask for `next`, the slice that follows. */
+static void multiply_slice(const struct block *s, size_t v, size_t k0, const f16 *next)
+{
+    const struct gemm_job *job = s->job;
+    const struct kern *kern = s->kern;
+    const size_t nv = block_least(s->nv, s->n_panels - v), kc = block_least(s->kc, job->k - k0);
+    const size_t panel = kc * ANF_PANEL, ldc = s->ldc, strips = (s->rows + s->h - 1) / s->h;
+    if (job->b_kind != GEMM_B_PACKED)
+        pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
+    for (size_t i = 0; i < s->rows; i += s->h) {
+        const size_t m = block_least(s->h, s->rows - i);
+        const float *a = s->a + i * job->k + k0 * m;
+        float *c = s->c + i * ldc + v * ANF_PANEL;
+        const struct gemm_ahead ahead = ahead_of(job, next, kc, i / s->h, strips);
+        if (job->b_kind != GEMM_B_PACKED)
+            kern->gemm_tile(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0);
+        else if (i > 0)
+            kern->gemm_tile_ahead(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0, &ahead);
+        else
+            kern->gemm_tile_widen(m, nv, kc, a, m,
+                                  job->b + ((s->q + v) * job->k + k0) * ANF_PANEL,
+                                  job->k * ANF_PANEL, s->b, c, ldc, k0 > 0, &ahead);
+    }
+}
+
+/* Either all of k for the panels of one tile, so that their sums stay in L1 and weights are read as
+ * they lie; or, where the packed rows do not stay in L2, one slice of k for all panels. */
+static void multiply(const struct block *s)
+{
+    const size_t slices = s->job->k ? (s->job->k + s->kc - 1) / s->kc : 1;
+    const size_t groups = (s->n_panels + s->nv - 1) / s->nv, last = groups * slices - 1;
+    const bool k_inside = s->rows * s->job->k <= MOST_L2_FLOATS;
+    const f16 *weights = s->job->b + s->q * s->job->k * ANF_PANEL;
+    for (size_t step = 0, v = 0, k0 = 0; step <= last; step++) {
+        const size_t after = step < last ? step + 1 : 0;
+        const size_t next_v = (k_inside ? after / slices : after % groups) * s->nv;
+        const size_t next_k0 = (k_inside ? after % slices : after / groups) * s->kc;
+        multiply_slice(s, v, k0, weights + (next_v * s->job->k + next_k0) * ANF_PANEL);
+        v = next_v;
+        k0 = next_k0;
+    }
 }
 
 void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase, size_t task,
@@ -299,7 +322,8 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
         }
         for (size_t q = q0, n_panels; q < q1; q += n_panels) {
             n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
-            multiply(kern, job, z, rows, h, q, n_panels, a, b, c, &cut);
+            multiply(&(struct block){kern, job, z, rows, h, q, n_panels,
+                                     block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc});
             finish(kern, job, z, i, rows, q * ANF_PANEL,
                    block_least(n_panels * ANF_PANEL, job->n - q * ANF_PANEL), c, cut.ldc);
         }

@@ -15,7 +15,10 @@
  * With many strips a task is a strip, and transforms its input itself in the scratch of its thread;
  * with few it is a strip and a group of output channels, and phase 0 transforms the input, by parts
  * of its channels.  Weights that are small next to a cache and serve several strips are transformed
- * in phase 0, by groups; others by each task, a slice of the input channels at a time. */
+ * in phase 0, by groups; others by each task, a slice of the input channels at a time.
+ *
+ * Where all images have fewer tiles than the register tile has rows, U would be read from L2 for too
+ * little: winograd_few makes it in L1, eight channels at a time, and V is cut the same way. */
 #include "kernels/block_winograd.h"
 
 #include "kernels/winograd.h"
@@ -37,7 +40,9 @@ struct wino_cut {
     size_t panels, groups, group; /* channel panels, groups of them, panels of the largest group */
     size_t parts;                 /* of the channels of a strip in phase 0 */
     bool shared, shared_u;        /* V, U are prepared in phase 0 */
+    bool few;                     /* tiles: for winograd_few, without U */
     size_t slice;                 /* input channels whose weights are transformed together */
+    size_t v_floats;              /* of a strip */
     size_t v_ld, v_pos, u_pos, m_pos; /* floats from one channel, from one position to the next */
 };
 
@@ -84,23 +89,23 @@ static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *
     cut.strip_tiles = cut.col_strips > 1
                           ? (cut.tile_cols + cut.col_strips - 1) / cut.col_strips
                           : (cut.rows + cut.row_strips - 1) / cut.row_strips * cut.tile_cols;
-    cut.group = group_panels(kern, cut.panels, strips, cut.shared ? n_threads : 1);
+    cut.few = strips == 1 && cut.strip_tiles <= kern->mr;
+    cut.group = cut.few ? 1 : group_panels(kern, cut.panels, strips, cut.shared ? n_threads : 1);
     cut.groups = (cut.panels + cut.group - 1) / cut.group;
     cut.parts = cut.shared ? block_least(g->cin, PARTS * n_threads) : 1;
-    cut.v_ld = (cut.strip_tiles + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+    cut.v_ld = cut.few ? cut.strip_tiles
+                       : (cut.strip_tiles + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
     /* Odd numbers of cache lines: the 36 positions of a tile must not share cache sets. */
-    cut.v_pos = g->cin * cut.v_ld + (g->cin * cut.v_ld / ANF_PANEL % 2 ? 0 : ANF_PANEL);
+    cut.v_pos = cut.few ? ANF_WINOGRAD_SLICE * cut.v_ld
+                        : ((g->cin * cut.v_ld + ANF_PANEL - 1) / ANF_PANEL | 1) * ANF_PANEL;
+    cut.v_floats = cut.v_pos * WINOGRAD_POSITIONS *
+                   (cut.few ? (g->cin + ANF_WINOGRAD_SLICE - 1) / ANF_WINOGRAD_SLICE : 1);
     cut.shared_u = strips > 1 &&
                    WINOGRAD_POSITIONS * cut.panels * g->cin * ANF_PANEL <= U_FLOATS;
     cut.slice = cut.shared_u ? g->cin : block_even(g->cin, SLICE);
-    cut.u_pos = (cut.group * cut.slice | 1) * ANF_PANEL;
+    cut.u_pos = cut.few ? 0 : (cut.group * cut.slice | 1) * ANF_PANEL;
     cut.m_pos = (cut.strip_tiles * cut.group | 1) * ANF_PANEL;
     return cut;
-}
-
-static size_t v_floats(const struct wino_cut *cut)
-{
-    return WINOGRAD_POSITIONS * cut->v_pos;
 }
 
 static size_t u_floats(const struct wino_cut *cut)
@@ -128,7 +133,7 @@ size_t winograd_thread_bytes(const struct kern *kern, const struct conv_job *job
 {
     const struct wino_cut cut = wino_cut(kern, job);
     const size_t n = WINOGRAD_POSITIONS * cut.m_pos;
-    return (n + (cut.shared_u ? 0 : u_floats(&cut)) + (cut.shared ? 0 : v_floats(&cut))) *
+    return (n + (cut.shared_u ? 0 : u_floats(&cut)) + (cut.shared ? 0 : cut.v_floats)) *
            sizeof(float);
 }
 
@@ -136,7 +141,7 @@ size_t winograd_shared_bytes(const struct kern *kern, const struct conv_job *job
 {
     const struct wino_cut cut = wino_cut(kern, job);
     const size_t strips = cut.row_strips * cut.col_strips;
-    return ((cut.shared ? strips * v_floats(&cut) : 0) +
+    return ((cut.shared ? strips * cut.v_floats : 0) +
             (cut.shared_u ? cut.groups * u_floats(&cut) : 0)) * sizeof(float);
 }
 
@@ -174,6 +179,13 @@ static bool next_rows(const struct wino_cut *cut, const struct strip *s, struct 
     return true;
 }
 
+/* Where the first tile of channel c is. */
+static float *v_of(const struct wino_cut *cut, float *v, size_t c)
+{
+    const size_t n = cut->few ? ANF_WINOGRAD_SLICE : c + 1;
+    return v + c / n * WINOGRAD_POSITIONS * cut->v_pos + c % n * cut->v_ld;
+}
+
 static void transform(const struct kern *kern, const struct conv_job *job,
                       const struct wino_cut *cut, const struct strip *s, size_t c0, size_t c1,
                       float *v)
@@ -182,7 +194,7 @@ static void transform(const struct kern *kern, const struct conv_job *job,
     for (struct rows r = {0}; next_rows(cut, s, &r);)
         for (size_t c = c0; c < c1; c++)
             kern->winograd_input(g, job->x + (r.image * g->cin + c) * g->in_h * g->in_w, r.row, r.n,
-                                 s->col, s->n_cols, v + c * cut->v_ld + r.first * s->n_cols,
+                                 s->col, s->n_cols, v_of(cut, v, c) + r.first * s->n_cols,
                                  cut->v_pos);
 }
 
@@ -202,6 +214,10 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
                      const float *v, float *u, float *m)
 {
     const size_t cin = job->geom.cin, h = block_even(s->n, kern->mr), ldm = nv * ANF_PANEL;
+    if (cut->few) {
+        kern->winograd_few(job->weights + q * cin * 9 * ANF_PANEL, cin, v, s->n, m, cut->m_pos);
+        return;
+    }
     for (size_t c = 0; c < cin; c += cut->slice) {
         const size_t n = block_least(cut->slice, cin - c), panel = n * ANF_PANEL, next = c + n;
         if (!cut->shared_u)
@@ -277,7 +293,7 @@ static void prepare(const struct kern *kern, const struct conv_job *job,
         const size_t part = task % cut->parts;
         const struct strip s = strip_at(cut, task / cut->parts);
         transform(kern, job, cut, &s, block_start(cin, cut->parts, part),
-                  block_start(cin, cut->parts, part + 1), v + task / cut->parts * v_floats(cut));
+                  block_start(cin, cut->parts, part + 1), v + task / cut->parts * cut->v_floats);
         return;
     }
     task -= n_input;
@@ -293,7 +309,7 @@ void winograd_task(const struct kern *kern, const struct conv_job *job, size_t p
     const size_t strips = cut.row_strips * cut.col_strips;
     float *all_v = shared, *all_u = all_v;
     if (cut.shared && cut.shared_u)
-        all_u += strips * v_floats(&cut);
+        all_u += strips * cut.v_floats;
     if (!phase) {
         prepare(kern, job, &cut, task, all_v, all_u);
         return;
@@ -305,7 +321,7 @@ void winograd_task(const struct kern *kern, const struct conv_job *job, size_t p
     const size_t end = cut.shared ? first + 1 : cut.groups;
     const struct strip s = strip_at(&cut, index);
     if (cut.shared)
-        v = all_v + index * v_floats(&cut);
+        v = all_v + index * cut.v_floats;
     else
         transform(kern, job, &cut, &s, 0, job->geom.cin, v);
     for (size_t i = first; i < end; i++) {

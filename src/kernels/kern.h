@@ -37,6 +37,7 @@ enum {
     ANF_REDUCE_BLOCK = 4096, /* elements of one reduction block */
     ANF_TILE = 512,          /* elements of an elementwise tile: 1 KiB an operand, L1-resident */
     ANF_WINOGRAD_TILES = 64, /* tiles of one input transform: its rows stay in L1 */
+    ANF_WINOGRAD_SLICE = 8,  /* input channels of which winograd_few keeps the weights in L1 */
 };
 
 /* ---- conversions and stores ------------------------------------------------------------------ */
@@ -62,6 +63,20 @@ typedef void uop_fn(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, 
  * change a bit, because the float32 accumulator is stored exactly in between. */
 typedef void gemm_tile_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                           const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
+/* The same, and with step k the tile asks for the cache lines at + v*panel + k*step, v < nv, which
+ * somebody will need soon.  Nothing is read there. */
+struct gemm_ahead {
+    const f16 *at;
+    size_t panel, step;
+};
+typedef void gemm_tile_ahead_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
+                                const float *b, size_t b_panel, float *c, size_t ldc,
+                                bool accumulate, const struct gemm_ahead *ahead);
+/* The same with binary16 panels, widened in registers and left in float32 for the strips that
+ * follow: wide[v*kc*16 + 16k + j] = widen(b[v*b_panel + 16k + j]). */
+typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
+                                const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
+                                bool accumulate, const struct gemm_ahead *ahead);
 /* The same with binary16 panels, widened in registers: for few rows, where B is read once.  mr = 1
  * takes up to table.mr panels, to hide the latency of the chain. */
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
@@ -81,6 +96,11 @@ typedef void gemm_tile_weights_fn(size_t mr, size_t nv, const float *a, size_t a
                                   const struct weight_panel *panels, float *c, size_t ldc);
 /* x[i] = x[i] * widen(scale[i]), in float32. */
 typedef void scale_columns_fn(float *x, const f16 *scale, size_t n);
+/* The same product with the rows of A as they lie, a[i*lda + k], for attention; 1 <= mr <=
+ * table.rows_mr, 1 <= nv <= table.rows_nv. */
+typedef void gemm_tile_rows_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t lda,
+                               const float *b, size_t b_panel, float *c, size_t ldc,
+                               bool accumulate);
 /* a[k*a_k + i] = widen(x[i*ldx + k]) for i < m, k < kc.  m <= a_k.  Entries i >= m stay unwritten.
  * */
 typedef void pack_rows_fn(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k);
@@ -95,8 +115,7 @@ typedef void pack_panels_t_fn(const f16 *x, size_t ldx, size_t kc, size_t n, flo
 /* Geometry of one image and one group.  The reduction index is k = (ci*kh + u)*kw + v, ascending;
  * the pixel index is p = oy*out_w + ox.  Tap (u, v) of pixel (oy, ox) reads the input at
  *     y = oy*stride_h - pad_h + u*dil_h,   x = ox*stride_w - pad_w + v*dil_w
- * in an input that has up_h - 1 zero rows between its rows and up_w - 1 zero columns between its
- * columns (up = 1: none; transposed convolution uses up = its stride); outside it reads zero. */
+ * and zero outside. */
 struct conv_geom {
     size_t cin;              /* input channels of the group */
     size_t in_h, in_w;
@@ -104,15 +123,14 @@ struct conv_geom {
     size_t kh, kw;
     size_t stride_h, stride_w;
     size_t dil_h, dil_w;
-    size_t up_h, up_w;
-    ptrdiff_t pad_h, pad_w;  /* may be negative (transposed convolution with large padding) */
+    ptrdiff_t pad_h, pad_w;  /* may be negative (transposed convolution) */
 };
 /* b[v*b_panel + 16k' + j] = widen(tap k0 + k' of pixel p0 + 16v + j) for k' < kc, 16v + j < np;
  * zero in the rest of the last panel.  x is [cin][in_h][in_w]. */
 typedef void conv_gather_fn(const struct conv_geom *g, const f16 *x, size_t k0, size_t kc,
                             size_t p0, size_t np, float *b, size_t b_panel);
 /* cin == 1: y[p] = round(chain of fma over k ascending from 0, + bias) for rows oy0 <= oy < oy1;
- * `w` is [kh*kw], `y` the whole output plane.  up is 1. */
+ * `w` is [kh*kw], `y` the whole output plane. */
 typedef void conv_depthwise_fn(const struct conv_geom *g, const f16 *x, const f16 *w, float bias,
                                bool has_bias, f16 *y, size_t oy0, size_t oy1);
 
@@ -124,6 +142,13 @@ typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t r
 /* U of the kernels of sixteen output channels j, in the order of packed weights, for ci < n:
  *     u[(6i + k)*u_pos + 16ci + j] = U[i][k] of w[(9ci + 3r + c)*16 + j], kernel row r, column c */
 typedef void winograd_weights_fn(const f16 *w, size_t n, float *u, size_t u_pos);
+/* The products of few tiles, for which U is made and used in L1.  With U of the n kernels of sixteen
+ * output channels j in w, for all positions p and t < n_tiles <= table.mr
+ *     s = 0;  for ci = 0 .. n-1 ascending:  s = fma(U[p] of (ci, j), V[p] of (ci, t), s)
+ *     m[p*m_pos + 16t + j] = s
+ * V is [ceil(n / ANF_WINOGRAD_SLICE)][36][ANF_WINOGRAD_SLICE][n_tiles]. */
+typedef void winograd_few_fn(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
+                             size_t m_pos);
 /* Output of n_tiles neighbouring tiles of one row of tiles, for n_channels <= 16 channels c:
  *     y[c*y_channel + i*y_row + 4t + j] = round((A' M A)[i][j] of tile t + bias[c])
  * for i < rows <= 4 and 4t + j < cols, with M[i][j] = m[(6i + j)*m_pos + t*m_tile + c]; all sixteen
@@ -174,12 +199,11 @@ typedef void transpose_fn(const f16 *x, size_t ldx, f16 *y, size_t ldy, size_t r
 /* ---- attention ------------------------------------------------------------------------------- */
 /* On `rows` rows of n float32 score chains (row stride ld): what the separate operators do,
  * s = round(score); s = round(s * scale); if mask: s = round(s + mask[j]); then softmax of the row
- * as above into row r of p, p + r*p_ld.  scale and mask are binary16 values; a NULL mask adds
- * nothing; mask row r is mask + r*mask_ld. scaled = false skips the scale rounding.  The scores are
- * used up. */
+ * as above.  The result stays where the scores were, each binary16 value as the float32 it is (of
+ * NaN, only that it is one).  scale and mask are binary16 values; a NULL mask adds nothing; mask row
+ * r is mask + r*mask_ld. scaled = false skips the scale rounding. */
 typedef void attention_scores_fn(float *s, size_t ld, size_t rows, size_t n, bool scaled,
-                                 float scale, const f16 *mask, size_t mask_ld, f16 *p,
-                                 size_t p_ld);
+                                 float scale, const f16 *mask, size_t mask_ld);
 
 /* ---- the table ------------------------------------------------------------------------------- */
 enum uop {
@@ -194,6 +218,7 @@ struct kern {
     const char *needs;  /* CPU features, for messages and `aneforge info` */
     bool (*available)(void);
     size_t mr, nv;      /* largest register tile: mr rows, nv panels */
+    size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */
     size_t kc;          /* k-block: the B sliver of a tile stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
     uop_fn *uops[UOP_COUNT];

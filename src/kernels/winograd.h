@@ -39,7 +39,7 @@ static inline size_t winograd_tiles(size_t pixels)
 bool winograd_possible(const struct conv_geom *g);
 
 /* Is it what computes it?  With few channels the transforms cost more than they save; with few
- * tiles the larger weights are read for too little. */
+ * tiles, or tiles that are mostly outside the image, the direct sum has fewer multiplications. */
 bool winograd_chosen(const struct conv_geom *g, size_t groups, size_t cout);
 
 /* G x for three values. */

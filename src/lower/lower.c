@@ -3,6 +3,7 @@
  * the fusion plan put inside another instruction. */
 #include "lower/lower.h"
 
+#include "base/cancel.h"
 #include "program/pack.h"
 
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 /* A chain of views deeper than this is made dense on the way, which bounds the recursion. */
 enum { MAX_VIEW_DEPTH = 32 };
+enum { NODE_WORK = 1000 }; /* for cancel_check */
 
 bool strided_merge(const struct strided *s, int from, int to, int64_t *count, int64_t *stride)
 {
@@ -177,6 +179,7 @@ anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param
         if (!panels)
             return ANF_E_NOMEM;
         pack_run(pack, n->data, panels);
+        TRY(cancel_check(bytes));
         out->buf = program_const(lw->p, panels, bytes);
     } else {
         struct operand operands[2] = {{0}, {0}};
@@ -359,6 +362,7 @@ static anf_status run_lowering(struct lowering *lw)
             continue;
         if (graph_node(g, id)->op != OP_input)
             lw->p->n_ops++;
+        TRY(cancel_check(NODE_WORK));
         TRY(lower_one(lw, id));
     }
     return copy_outputs(lw);

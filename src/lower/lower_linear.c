@@ -233,18 +233,18 @@ static anf_status lower_conv_like(struct lowering *lw, node_id id, bool transpos
                            .cin = x->dim[1] / a->groups, .in_h = x->dim[2], .in_w = x->dim[3],
                            .out_h = y->dim[2], .out_w = y->dim[3], .kh = w->dim[2], .kw = w->dim[3],
                            .stride_h = a->stride, .stride_w = a->stride, .dil_h = a->dilation,
-                           .dil_w = a->dilation, .up_h = 1, .up_w = 1, .pad_h = a->pad,
-                           .pad_w = a->pad};
+                           .dil_w = a->dilation, .pad_h = a->pad, .pad_w = a->pad,
+                           .up = 1};
     if (transposed) {
-        /* The convolution with the turned kernel over the input with zeros put between its pixels.
-         * */
-        p.up_h = p.up_w = a->stride;
+        /* The convolution with the turned kernel over the input with gaps between its pixels. */
+        p.up = a->stride;
         p.stride_h = p.stride_w = 1;
         p.pad_h = a->dilation * (p.kh - 1) - a->pad;
         p.pad_w = a->dilation * (p.kw - 1) - a->pad;
     }
     struct pack_param pack = {.kind = transposed ? PACK_CONV_T : PACK_CONV, .groups = p.groups,
-                              .cout = p.cout, .cin = p.cin, .kh = p.kh, .kw = p.kw, .up = p.up_h};
+                              .cout = p.cout, .cin = p.cin, .kh = p.kh, .kw = p.kw,
+                              .up = p.up, .dil = a->dilation};
     struct operand operands[4] = {{0}};
     int count = 3;
     TRY(lower_dense(lw, n->in[0], &operands[1]));

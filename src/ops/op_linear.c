@@ -4,8 +4,9 @@
  * zero, plus the bias where there is one, rounded once.  For convolutions k runs over input
  * channel, kernel row, kernel column; taps on padding take part as zeros.  3x3 convolutions of a
  * certain size are defined by Winograd's formula instead, see kernels/winograd.h.  A transposed
- * convolution is the convolution with the flipped kernel over the input that has stride - 1
- * zeros between its rows and columns, so both share one geometry and one reference. */
+ * convolution is the convolution with the flipped kernel over the input with stride - 1 gaps
+ * between its rows and columns, where no tap is, so both share one geometry and one reference. */
+#include "base/cancel.h"
 #include "kernels/winograd.h"
 #include "lower/lower.h"
 #include "ops/op.h"
@@ -45,31 +46,31 @@ static anf_status infer_linear(const struct op_call *c, void *attrs, struct valu
 }
 
 /* y [m,n] = a [m,k] b, with b[k][n] at k*b_k + n*b_n. */
-static void product(const f16 *a, const f16 *b, size_t b_k, size_t b_n, const f16 *bias, f16 *y,
-                    size_t m, size_t k, size_t n)
+static anf_status product(const f16 *a, const f16 *b, size_t b_k, size_t b_n, const f16 *bias,
+                          f16 *y, size_t m, size_t k, size_t n)
 {
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             float s = ref_chain(a + i * k, 1, b + j * b_n, b_k, k);
             y[i * n + j] = f32_to_f16(bias ? s + f16_to_f32(bias[j]) : s);
+            TRY(cancel_check(k));
         }
+    return ANF_OK;
 }
 
 static anf_status ref_matmul(const struct op_eval *e)
 {
     const anf_dims *x = &e->call.in[0].shape, *w = &e->call.in[1].shape;
     size_t k = (size_t)w->dim[0], n = (size_t)w->dim[1];
-    product(e->x[0], e->x[1], n, 1, NULL, e->y, dims_product(x, 0, x->rank - 1), k, n);
-    return ANF_OK;
+    return product(e->x[0], e->x[1], n, 1, NULL, e->y, dims_product(x, 0, x->rank - 1), k, n);
 }
 
 static anf_status ref_linear(const struct op_eval *e)
 {
     const anf_dims *x = &e->call.in[0].shape, *w = &e->call.in[1].shape;
     size_t k = (size_t)w->dim[1], n = (size_t)w->dim[0];
-    product(e->x[0], e->x[1], 1, k, op_has(&e->call, 2) ? e->x[2] : NULL, e->y,
-            dims_product(x, 0, x->rank - 1), k, n);
-    return ANF_OK;
+    return product(e->x[0], e->x[1], 1, k, op_has(&e->call, 2) ? e->x[2] : NULL, e->y,
+                   dims_product(x, 0, x->rank - 1), k, n);
 }
 
 static uint64_t flops_product(const struct op_call *c, const struct value_type *out)
@@ -165,7 +166,7 @@ static anf_status ref_bmm(const struct op_eval *e)
     size_t m = (size_t)out->dim[out->rank - 2], n = (size_t)out->dim[out->rank - 1];
     size_t k = (size_t)a_dims->dim[a_dims->rank - 1];
     for (size_t i = 0; i < dims_product(out, 0, out->rank - 2); i++)
-        product(a + i * m * k, b + i * k * n, n, 1, NULL, e->y + i * m * n, m, k, n);
+        TRY(product(a + i * m * k, b + i * k * n, n, 1, NULL, e->y + i * m * n, m, k, n));
     return ANF_OK;
 }
 
@@ -275,6 +276,7 @@ struct filter {
     const f16 *w;
     size_t out_step, in_step, kh, kw;
     bool flipped;
+    ptrdiff_t up; /* rows and columns of the input lie this far apart */
 };
 
 static float filter_at(const struct filter *f, size_t co, size_t ci, size_t u, size_t v)
@@ -287,17 +289,14 @@ static float filter_at(const struct filter *f, size_t co, size_t ci, size_t u, s
 
 static float tap_at(const struct conv_geom *g, const f16 *plane, ptrdiff_t y, ptrdiff_t x)
 {
-    ptrdiff_t up_h = (ptrdiff_t)g->up_h, up_w = (ptrdiff_t)g->up_w;
-    if (y < 0 || x < 0 || y % up_h || x % up_w)
+    if (y < 0 || x < 0 || (size_t)y >= g->in_h || (size_t)x >= g->in_w)
         return 0;
-    if ((size_t)(y / up_h) >= g->in_h || (size_t)(x / up_w) >= g->in_w)
-        return 0;
-    return f16_to_f32(plane[(size_t)(y / up_h) * g->in_w + (size_t)(x / up_w)]);
+    return f16_to_f32(plane[(size_t)y * g->in_w + (size_t)x]);
 }
 
 /* One image and one group: x [cin][in_h][in_w], y [cout][out_h][out_w]. */
-static void conv_group(const struct conv_geom *g, const struct filter *f, const f16 *x, size_t cout,
-                       const f16 *bias, f16 *y)
+static anf_status conv_group(const struct conv_geom *g, const struct filter *f, const f16 *x,
+                             size_t cout, const f16 *bias, f16 *y)
 {
     for (size_t co = 0; co < cout; co++)
         for (size_t p = 0; p < g->out_h * g->out_w; p++) {
@@ -306,16 +305,21 @@ static void conv_group(const struct conv_geom *g, const struct filter *f, const 
             float s = 0;
             for (size_t ci = 0; ci < g->cin; ci++)
                 for (size_t u = 0; u < g->kh; u++)
-                    for (size_t v = 0; v < g->kw; v++)
-                        s = fmaf(filter_at(f, co, ci, u, v),
-                                 tap_at(g, x + ci * g->in_h * g->in_w,
-                                        top + (ptrdiff_t)(u * g->dil_h),
-                                        left + (ptrdiff_t)(v * g->dil_w)),
-                                 s);
+                    for (size_t v = 0; v < g->kw; v++) {
+                        const ptrdiff_t row = top + (ptrdiff_t)(u * g->dil_h);
+                        const ptrdiff_t col = left + (ptrdiff_t)(v * g->dil_w);
+                        if (row % f->up == 0 && col % f->up == 0)
+                            s = fmaf(filter_at(f, co, ci, u, v),
+                                     tap_at(g, x + ci * g->in_h * g->in_w, row / f->up,
+                                            col / f->up),
+                                     s);
+                    }
             if (bias)
                 s += f16_to_f32(bias[co]);
             y[co * g->out_h * g->out_w + p] = f32_to_f16(s);
+            TRY(cancel_check(4 * g->cin * g->kh * g->kw));
         }
+    return ANF_OK;
 }
 
 /* The transformed input tile at (oy, ox): v[ci][i][j]. */
@@ -389,15 +393,19 @@ static anf_status winograd_all(const struct op_eval *e, const struct conv_geom *
     float(*v)[WINOGRAD_IN][WINOGRAD_IN] = arena_alloc(e->scratch, g->cin * sizeof *v);
     if (!u || !v)
         return ANF_E_NOMEM;
-    for (size_t i = 0; i < cout * g->cin; i++)
+    for (size_t i = 0; i < cout * g->cin; i++) {
         winograd_kernel(f, i / g->cin, i % g->cin, u[i]);
+        TRY(cancel_check(WINOGRAD_IN * WINOGRAD_IN));
+    }
     for (size_t n = 0; n < images; n++)
         for (size_t oy = 0; oy < g->out_h; oy += WINOGRAD_OUT)
             for (size_t ox = 0; ox < g->out_w; ox += WINOGRAD_OUT) {
                 winograd_tile(g, x + n * g->cin * g->in_h * g->in_w, oy, ox, v);
-                for (size_t co = 0; co < cout; co++)
+                for (size_t co = 0; co < cout; co++) {
                     winograd_pixels(g, u + co * g->cin, v, bias ? bias + co : NULL,
                                     y + (n * cout + co) * pixels, oy, ox);
+                    TRY(cancel_check(g->cin * WINOGRAD_IN * WINOGRAD_IN));
+                }
             }
     return ANF_OK;
 }
@@ -407,14 +415,14 @@ static anf_status conv_all(const struct op_eval *e, const struct conv_geom *g, s
 {
     const struct conv_attrs *a = e->call.attrs;
     size_t groups = (size_t)a->groups, cout = (size_t)e->out.shape.dim[1] / groups;
-    if (winograd_chosen(g, groups, cout))
+    if (f.up == 1 && winograd_chosen(g, groups, cout))
         return winograd_all(e, g, &f);
     const f16 *x = e->x[0], *w = f.w, *bias = op_has(&e->call, 2) ? e->x[2] : NULL;
     f16 *y = e->y;
     for (int64_t n = 0; n < e->out.shape.dim[0]; n++)
         for (size_t k = 0; k < groups; k++) {
             f.w = w + k * group_weights;
-            conv_group(g, &f, x, cout, bias ? bias + k * cout : NULL, y);
+            TRY(conv_group(g, &f, x, cout, bias ? bias + k * cout : NULL, y));
             x += g->cin * g->in_h * g->in_w;
             y += cout * g->out_h * g->out_w;
         }
@@ -431,9 +439,9 @@ static anf_status ref_conv(const struct op_eval *e)
         .cin = cin, .in_h = (size_t)x->dim[2], .in_w = (size_t)x->dim[3],
         .out_h = (size_t)y->dim[2], .out_w = (size_t)y->dim[3], .kh = kh, .kw = kw,
         .stride_h = stride, .stride_w = stride, .dil_h = dilation, .dil_w = dilation,
-        .up_h = 1, .up_w = 1, .pad_h = (ptrdiff_t)a->pad, .pad_w = (ptrdiff_t)a->pad,
+        .pad_h = (ptrdiff_t)a->pad, .pad_w = (ptrdiff_t)a->pad,
     };
-    struct filter f = {e->x[1], cin * kh * kw, kh * kw, kh, kw, false};
+    struct filter f = {e->x[1], cin * kh * kw, kh * kw, kh, kw, false, 1};
     return conv_all(e, &g, f, dims_product(w, 0, 4) / (size_t)a->groups);
 }
 
@@ -442,16 +450,16 @@ static anf_status ref_conv_transpose(const struct op_eval *e)
     const struct conv_attrs *a = e->call.attrs;
     const anf_dims *x = &e->call.in[0].shape, *w = &e->call.in[1].shape, *y = &e->out.shape;
     size_t kh = (size_t)w->dim[2], kw = (size_t)w->dim[3], cout = (size_t)w->dim[1];
-    size_t up = (size_t)a->stride, dilation = (size_t)a->dilation;
+    size_t dilation = (size_t)a->dilation;
     struct conv_geom g = {
         .cin = (size_t)(w->dim[0] / a->groups),
         .in_h = (size_t)x->dim[2], .in_w = (size_t)x->dim[3],
         .out_h = (size_t)y->dim[2], .out_w = (size_t)y->dim[3], .kh = kh, .kw = kw,
-        .stride_h = 1, .stride_w = 1, .dil_h = dilation, .dil_w = dilation, .up_h = up, .up_w = up,
+        .stride_h = 1, .stride_w = 1, .dil_h = dilation, .dil_w = dilation,
         .pad_h = (ptrdiff_t)(a->dilation * (w->dim[2] - 1) - a->pad),
         .pad_w = (ptrdiff_t)(a->dilation * (w->dim[3] - 1) - a->pad),
     };
-    struct filter f = {e->x[1], kh * kw, cout * kh * kw, kh, kw, true};
+    struct filter f = {e->x[1], kh * kw, cout * kh * kw, kh, kw, true, (ptrdiff_t)a->stride};
     return conv_all(e, &g, f, dims_product(w, 0, 4) / (size_t)a->groups);
 }
 
@@ -516,6 +524,11 @@ static const struct op_case conv_transpose_cases[] = {
     {"[1,5,4,37] w[5,1,4,4]", "stride=2, pad=1, groups=5"},
     {"[1,17,5,7] w[17,19,3,3] w[19]", "stride=2, pad=1"},
     {"[1,32,9,10] w[32,33,3,3] w[33]", "pad=1"},          /* Winograd */
+    {"[1,32,9,10] w[32,33,3,3]", "stride=2, pad=1"},      /* would be, without the stride */
+    {"[1,3,5,6] w[3,4,2,2] w[4]", "stride=4"},            /* pixels that no tap reaches */
+    {"[2,4,6,5] w[4,1,3,4] w[4]", "stride=2, dilation=3, groups=4"}, /* depthwise */
+    {"[1,2,4,3] w[2,3,4,5]", "stride=6, dilation=4, pad=2"}, /* a common divisor */
+    {"[1,2,1,2] w[2,3,1,1] w[3]", "stride=5"},            /* fewer pixels than the stride */
 };
 
 OP_DEF(conv_transpose) = {

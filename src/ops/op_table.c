@@ -9,6 +9,7 @@
  * op_eval gives the defining result of one operator.  It has four forms and no operator names:
  * the block's own ref, one micro-op of the "ref" kernel table on broadcast operands, the view of
  * a dense operand, or the expansion evaluated node by node. */
+#include "base/cancel.h"
 #include "ops/op.h"
 
 #include <float.h>
@@ -329,6 +330,7 @@ anf_status op_eval(const struct op_eval *e)
 {
     const struct op *op = e->call.op;
     struct strided s;
+    TRY(cancel_check(4 * dims_product(&e->out.shape, 0, e->out.shape.rank)));
     if (op->ref)
         return op->ref(e);
     if (op->traits & OP_ELEMENTWISE)

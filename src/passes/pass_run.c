@@ -19,7 +19,9 @@ anf_status pass_run(struct graph *g, enum pass_level level, struct arena *keep, 
         anf_status st = p->run(&next, g);
         if (st != ANF_OK) {
             graph_free(&next);
-            return st == ANF_E_NOMEM ? st : status_prefix(st, "pass %s", p->name);
+            return st == ANF_E_NOMEM || st == ANF_E_CANCELLED
+                       ? st
+                       : status_prefix(st, "pass %s", p->name);
         }
         graph_free(g);
         *g = next;

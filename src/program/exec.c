@@ -172,9 +172,10 @@ static struct conv_job conv_job_of(const struct program *p, const struct instr *
                  .out_h = (size_t)c->out_h, .out_w = (size_t)c->out_w, .kh = (size_t)c->kh,
                  .kw = (size_t)c->kw, .stride_h = (size_t)c->stride_h,
                  .stride_w = (size_t)c->stride_w, .dil_h = (size_t)c->dil_h,
-                 .dil_w = (size_t)c->dil_w, .up_h = (size_t)c->up_h, .up_w = (size_t)c->up_w,
-                 .pad_h = (ptrdiff_t)c->pad_h, .pad_w = (ptrdiff_t)c->pad_w}};
-    job.winograd = winograd_chosen(&job.geom, job.groups, job.cout);
+                 .dil_w = (size_t)c->dil_w, .pad_h = (ptrdiff_t)c->pad_h,
+                 .pad_w = (ptrdiff_t)c->pad_w},
+        .up = (size_t)c->up};
+    job.winograd = job.up == 1 && winograd_chosen(&job.geom, job.groups, job.cout);
     return job;
 }
 
@@ -407,8 +408,8 @@ static void pool_task(void *arg, size_t task, size_t thread)
     struct conv_geom g = {.cin = 1, .in_h = (size_t)p->in_h, .in_w = (size_t)p->in_w,
                           .out_h = (size_t)p->out_h, .out_w = (size_t)p->out_w, .kh = (size_t)p->k,
                           .kw = (size_t)p->k, .stride_h = (size_t)p->stride,
-                          .stride_w = (size_t)p->stride, .dil_h = 1, .dil_w = 1, .up_h = 1,
-                          .up_w = 1, .pad_h = (ptrdiff_t)p->pad, .pad_w = (ptrdiff_t)p->pad};
+                          .stride_w = (size_t)p->stride, .dil_h = 1, .dil_w = 1,
+                          .pad_h = (ptrdiff_t)p->pad, .pad_w = (ptrdiff_t)p->pad};
     pool_fn *fn = p->kind == POOL_MAX ? c->x->kern->max_pool : c->x->kern->avg_pool;
     const f16 *x = at(c->x, c->i, 1);
     f16 *y = at(c->x, c->i, 0);

@@ -67,8 +67,8 @@ void text_conv(const struct program *p, const struct instr *i, struct buf *out)
         buf_printf(out, " dilation=%" PRId64, c->dil_h);
     if (c->groups != 1)
         buf_printf(out, " groups=%" PRId64, c->groups);
-    if (c->up_h != 1)
-        buf_printf(out, " upsampled=%" PRId64, c->up_h);
+    if (c->up != 1)
+        buf_printf(out, " upsampled=%" PRId64, c->up);
 }
 
 void text_attention(const struct program *p, const struct instr *i, struct buf *out)

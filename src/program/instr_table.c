@@ -278,17 +278,18 @@ static anf_status check_conv(const struct program *p, const struct instr *i)
     const struct conv_param *c = PARAM(p, i, conv_param);
     bool bad = false;
     if (!is_flag(c->has_bias) ||
-        !conv_axis_ok(c->in_h, c->out_h, c->kh, c->stride_h, c->dil_h, c->up_h, c->pad_h) ||
-        !conv_axis_ok(c->in_w, c->out_w, c->kw, c->stride_w, c->dil_w, c->up_w, c->pad_w))
+        !conv_axis_ok(c->in_h, c->out_h, c->kh, c->stride_h, c->dil_h, c->up, c->pad_h) ||
+        !conv_axis_ok(c->in_w, c->out_w, c->kw, c->stride_w, c->dil_w, c->up, c->pad_w) ||
+        (c->up > 1 && (c->stride_h > 1 || c->stride_w > 1)))
         return fail_instr(p, i, "geometry out of range");
     uint64_t count = PRODUCT(&bad, c->images, c->groups, c->cout, c->out_h, c->out_w);
     uint64_t x = PRODUCT(&bad, c->images, c->groups, c->cin, c->in_h, c->in_w);
     (void)PRODUCT(&bad, c->groups, c->cout, c->cin, c->kh, c->kw, ANF_PANEL);
     (void)PRODUCT(&bad, c->images, c->cin, c->out_h, c->out_w, WINOGRAD_POSITIONS); /* scratch */
+    (void)PRODUCT(&bad, c->images, c->groups, c->cout, c->out_h, c->out_w, 8);
     if (bad)
         return fail_instr(p, i, "sizes out of range");
-    struct conv_geom g = {.cin = (size_t)c->cin, .kh = (size_t)c->kh, .kw = (size_t)c->kw,
-                          .up_h = (size_t)c->up_h, .up_w = (size_t)c->up_w};
+    struct conv_geom g = {.cin = (size_t)c->cin, .kh = (size_t)c->kh, .kw = (size_t)c->kw};
     TRY(need(p, i, 0, count, sizeof(f16)));
     TRY(need(p, i, 1, x, sizeof(f16)));
     TRY(need(p, i, 2, conv_packed_size(&g, (size_t)c->groups, (size_t)c->cout), sizeof(f16)));
@@ -456,7 +457,7 @@ static anf_status check_pack(const struct program *p, const struct instr *i)
         (void)PRODUCT(&bad, q->k, q->n, ANF_PANEL);
     } else if (q->kind == PACK_CONV || q->kind == PACK_CONV_T) {
         (void)PRODUCT(&bad, q->groups, q->cout, q->cin, q->kh, q->kw, ANF_PANEL);
-        (void)PRODUCT(&bad, q->up);
+        (void)PRODUCT(&bad, q->up, q->dil);
     } else {
         bad = true;
     }

@@ -19,7 +19,7 @@
 #define MODEL_MAGIC "ANFMODEL"
 #define MODEL_BYTE_ORDER 0x01020304u
 enum {
-    MODEL_VERSION = 2,
+    MODEL_VERSION = 3,
     MODEL_MAGIC_BYTES = 8,
     MODEL_HEADER_BYTES = 64,
     MODEL_HEADER_SUM_AT = 56, /* the header's own checksum: hash_bytes of what is in front of it */

@@ -4,8 +4,7 @@
 
 static struct conv_geom geom_of(const struct pack_param *p)
 {
-    return (struct conv_geom){.cin = (size_t)p->cin, .kh = (size_t)p->kh, .kw = (size_t)p->kw,
-                              .up_h = (size_t)p->up, .up_w = (size_t)p->up};
+    return (struct conv_geom){.cin = (size_t)p->cin, .kh = (size_t)p->kh, .kw = (size_t)p->kw};
 }
 
 size_t pack_elements(const struct pack_param *p)
@@ -31,5 +30,6 @@ void pack_run(const struct pack_param *p, const f16 *w, f16 *panels)
     }
     struct conv_geom g = geom_of(p);
     conv_pack_weights(&g, (size_t)p->groups, (size_t)p->cout,
-                      p->kind == PACK_CONV_T ? CONV_WEIGHTS_TRANSPOSED : CONV_WEIGHTS, w, panels);
+                      p->kind == PACK_CONV_T ? CONV_WEIGHTS_TRANSPOSED : CONV_WEIGHTS,
+                      conv_tap_step((size_t)p->up, (size_t)p->dil), w, panels);
 }

@@ -5,6 +5,7 @@
  * O(n^2) in the number of arena buffers alive together would be slow for ten thousand
  * instructions, so the placed buffers are kept sorted by offset and the scan stops at the first
  * fitting gap; lifetimes are short in practice. */
+#include "base/cancel.h"
 #include "base/sort.h"
 #include "program/program.h"
 
@@ -44,7 +45,8 @@ anf_status plan_memory(struct program *p)
             items[n++] = (struct item){i, size_round_up(p->buffers[i].n_bytes, ANF_CACHE_LINE)};
     sort_items(items, n, sizeof *items, by_size);
     p->arena_bytes = 0;
-    for (size_t i = 0; i < n; i++) {
+    anf_status st = ANF_OK;
+    for (size_t i = 0; i < n && st == ANF_OK; i++) {
         struct buffer *b = &p->buffers[items[i].buf];
         uint64_t at = 0;
         size_t where = 0;
@@ -66,7 +68,8 @@ anf_status plan_memory(struct program *p)
         n_placed++;
         if (at + items[i].size > p->arena_bytes)
             p->arena_bytes = at + items[i].size;
+        st = cancel_check(n_placed);
     }
     arena_free(&scratch);
-    return ANF_OK;
+    return st;
 }

@@ -68,7 +68,8 @@ struct gemm_param { /* y, a, b, side of encoded weights?, bias? */
 struct conv_param { /* y, x, w, bias? */
     int64_t images, groups, cout; /* cout per group */
     int64_t cin, in_h, in_w, out_h, out_w, kh, kw;
-    int64_t stride_h, stride_w, dil_h, dil_w, up_h, up_w, pad_h, pad_w;
+    int64_t stride_h, stride_w, dil_h, dil_w, pad_h, pad_w;
+    int64_t up; /* block_conv.h */
     int64_t has_bias;
 };
 struct attention_param { /* y, q, k, v, mask? */
@@ -115,8 +116,8 @@ struct move_param { /* y, x */
     int64_t rank, dims[ANF_MAX_RANK], src[ANF_MAX_RANK], dst[ANF_MAX_RANK];
 };
 enum pack_kind { PACK_GEMM = 0, PACK_GEMM_T = 1, PACK_CONV = 2, PACK_CONV_T = 3 };
-struct pack_param { /* y, x: GEMM k, n; CONV groups, cout and cin of a group, kh, kw, up */
-    int64_t kind, k, n, groups, cout, cin, kh, kw, up;
+struct pack_param { /* y, x: GEMM k, n; CONV groups, cout and cin of a group, kh, kw, up, dil */
+    int64_t kind, k, n, groups, cout, cin, kh, kw, up, dil;
 };
 
 /* ---- tile programs --------------------------------------------------------------------------- */

@@ -15,7 +15,11 @@
  * leave a value: it spins on the counter first, then sleeps on the gate's condition variable.  The
  * counter and the `asleep` flag are sequentially consistent, so of a waiter that says it is asleep
  * and then looks at the counter, and a passer that raises the counter and then looks at `asleep`,
- * at least one sees the other; the mutex closes the gap between looking and sleeping. */
+ * at least one sees the other; the mutex closes the gap between looking and sleeping.
+ *
+ * A fork leaves the child with one thread, the pool's memory as it was and maybe another thread's
+ * section half done in it.  The child's first section starts the workers anew: `era` tells that it
+ * is the first, and that it alone does so. */
 #include "runtime/threads.h"
 
 #include "runtime/clock.h"
@@ -47,6 +51,7 @@ struct worker {
     _Alignas(ANF_CACHE_LINE) _Atomic uint64_t share; /* section << 32 | next << 16 | end, in steps */
     struct pool *pool;
     size_t index; /* its `thread` */
+    bool started;
     pthread_t thread;
 };
 
@@ -56,6 +61,7 @@ struct pool {
     size_t n_bytes;
     int n_threads;
     atomic_bool stop;
+    atomic_uint era; /* 2 * forks when the workers were started; odd while they are being started */
     atomic_flag busy;
     uint32_t section;
     _Alignas(ANF_CACHE_LINE) atomic_size_t left; /* steps of the section that are not finished */
@@ -64,6 +70,18 @@ struct pool {
     size_t n_tasks, step; /* a share counts in steps of `step` tasks */
     struct worker workers[];
 };
+
+static atomic_uint forks; /* between the process that loaded the library and this one */
+
+static void count_fork(void)
+{
+    atomic_fetch_add(&forks, 1);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, count_fork);
+}
 
 static inline void cpu_relax(void)
 {
@@ -185,38 +203,68 @@ static void *worker_main(void *start)
     }
 }
 
-/* Ends the workers with an index below n and destroys their gates. */
-static void stop_workers(struct pool *p, size_t n)
-{
-    atomic_store(&p->stop, true);
-    for (size_t i = 1; i < n; i++)
-        gate_raise(&p->workers[i].go);
-    for (size_t i = 1; i < n; i++) {
-        pthread_join(p->workers[i].thread, NULL);
-        gate_destroy(&p->workers[i].go);
-    }
-}
-
 static bool start_worker(struct pool *p, size_t i)
 {
     struct worker *w = &p->workers[i];
     w->pool = p;
     w->index = i;
+    w->started = false;
+    atomic_store(&w->share, 0);
     if (!gate_init(&w->go))
         return false;
     /* Signals are the application's business: none is delivered on a thread it does not know. */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&w->thread, NULL, worker_main, w);
+    w->started = pthread_create(&w->thread, NULL, worker_main, w) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
+    if (!w->started)
         gate_destroy(&w->go);
-    return !failed;
+    return w->started;
+}
+
+static void stop_workers(struct pool *p)
+{
+    const size_t n = (size_t)p->n_threads;
+    atomic_store(&p->stop, true);
+    for (size_t i = 1; i < n; i++)
+        if (p->workers[i].started)
+            gate_raise(&p->workers[i].go);
+    for (size_t i = 1; i < n; i++)
+        if (p->workers[i].started) {
+            pthread_join(p->workers[i].thread, NULL);
+            gate_destroy(&p->workers[i].go);
+        }
+}
+
+/* In the child of a fork.  Locks are made anew: who held or awaited them is not here.  A worker the
+ * system does not start leaves its share to the others. */
+static void restart_workers(struct pool *p)
+{
+    atomic_store(&p->left, 0);
+    gate_init(&p->done);
+    for (size_t i = 1; i < (size_t)p->n_threads; i++)
+        start_worker(p, i);
+    atomic_flag_clear(&p->busy);
+}
+
+/* False where another thread is about to start them. */
+static bool workers_here(struct pool *p)
+{
+    const unsigned now = 2 * atomic_load_explicit(&forks, memory_order_relaxed);
+    unsigned era = atomic_load_explicit(&p->era, memory_order_acquire);
+    if (era == now)
+        return true;
+    if (era == now + 1 || !atomic_compare_exchange_strong(&p->era, &era, now + 1))
+        return false;
+    restart_workers(p);
+    atomic_store_explicit(&p->era, now, memory_order_release);
+    return true;
 }
 
 anf_status pool_new(const anf_allocator *a, int n_threads, struct pool **out)
 {
+    static pthread_once_t watched = PTHREAD_ONCE_INIT;
     *out = NULL;
     if (n_threads < 1 || n_threads > POOL_MAX_THREADS)
         FAIL(ARG, "threads: %d asked for, 1 to %d are possible", n_threads, POOL_MAX_THREADS);
@@ -229,6 +277,8 @@ anf_status pool_new(const anf_allocator *a, int n_threads, struct pool **out)
     p->n_bytes = n_bytes;
     p->n_threads = n_threads;
     atomic_flag_clear(&p->busy);
+    pthread_once(&watched, watch_forks);
+    atomic_init(&p->era, 2 * atomic_load(&forks));
 
     atomic_init(&p->stop, false);
     atomic_init(&p->left, 0);
@@ -243,7 +293,7 @@ anf_status pool_new(const anf_allocator *a, int n_threads, struct pool **out)
         *out = p;
         return ANF_OK;
     }
-    stop_workers(p, started);
+    stop_workers(p);
     if (ok)
         gate_destroy(&p->done);
     mem_free(a, p, n_bytes);
@@ -255,8 +305,10 @@ void pool_free(struct pool *p)
 {
     if (!p)
         return;
-    stop_workers(p, (size_t)p->n_threads);
-    gate_destroy(&p->done);
+    if (atomic_load(&p->era) == 2 * atomic_load(&forks)) { /* else its threads are elsewhere */
+        stop_workers(p);
+        gate_destroy(&p->done);
+    }
     mem_free(p->allocator, p, p->n_bytes);
 }
 
@@ -268,7 +320,8 @@ int pool_threads(const struct pool *p)
 void pool_run(struct pool *p, size_t n_tasks, task_fn *fn, void *arg)
 {
     size_t n_shares = (size_t)p->n_threads < n_tasks ? (size_t)p->n_threads : n_tasks;
-    if (n_shares <= 1 || atomic_flag_test_and_set_explicit(&p->busy, memory_order_acquire)) {
+    if (n_shares <= 1 || !workers_here(p) ||
+        atomic_flag_test_and_set_explicit(&p->busy, memory_order_acquire)) {
         for (size_t i = 0; i < n_tasks; i++)
             fn(arg, i, 0);
         return;

@@ -1,7 +1,8 @@
 /* The thread pool: one parallel section at a time, split evenly, with idle threads helping others.
  *
  * Workers live as long as the pool.  After a section they spin for some tens of microseconds, so
- * that the sections of one program follow each other without a system call, and then sleep. */
+ * that the sections of one program follow each other without a system call, and then sleep.  The
+ * child of a fork may go on using its parent's pool: its first section starts workers there. */
 #ifndef ANF_RUNTIME_THREADS_H
 #define ANF_RUNTIME_THREADS_H
 

@@ -484,7 +484,7 @@ static void progress_can_cancel(void **state)
     w = (struct watch){.stop_at = total / 2};
     assert_int_equal(anf_compile(h, &o, &m), ANF_E_CANCELLED);
     assert_string_equal(anf_last_error(),
-                        "compile: cancelled by the progress callback while compressing weights");
+                        "compile: cancelled by the progress callback after compressing weights");
     anf_graph_free(g);
 }
 

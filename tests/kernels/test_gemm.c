@@ -94,9 +94,16 @@ static void gemm_one(const struct kern *kern, const void *job, size_t task, void
     gemm_task(kern, job, 0, task, NULL, own);
 }
 
-static void conv_one(const struct kern *kern, const void *job, size_t task, void *own)
+struct conv_phase {
+    const struct conv_job *job;
+    size_t phase;
+    void *shared;
+};
+
+static void conv_one(const struct kern *kern, const void *phase, size_t task, void *own)
 {
-    conv_task(kern, job, 1, task, NULL, own); /* phase 0 is of Winograd */
+    const struct conv_phase *p = phase;
+    conv_task(kern, p->job, p->phase, task, p->shared, own);
 }
 
 static void attention_one(const struct kern *kern, const void *job, size_t task, void *own)
@@ -140,11 +147,17 @@ static void all_seen_once(struct seen *s)
 static const size_t thread_counts[] = {1, 2, 3, 7};
 
 /* ---- slots ----------------------------------------------------------------------------------- */
-static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, bool half,
+enum tile { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, IN_ROWS };
+
+static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, enum tile kind,
                       bool accumulate)
 {
-    const size_t a_k = mr + next() % 3, b_panel = kc * 16 + next() % 5, ldc = nv * 16 + next() % 4;
-    const size_t n_a = kc ? (kc - 1) * a_k + mr : 0, n_b = (nv - 1) * b_panel + kc * 16;
+    /* a[k*a_k + i*a_i], dense in i or, for rows, in k. */
+    const size_t a_i = kind == IN_ROWS ? kc + next() % 3 : 1;
+    const size_t a_k = kind == IN_ROWS ? 1 : mr + next() % 3;
+    const size_t b_panel = kc * 16 + next() % 5, ldc = nv * 16 + next() % 4;
+    const size_t n_a = kc ? (kc - 1) * a_k + (mr - 1) * a_i + 1 : 0;
+    const size_t n_b = (nv - 1) * b_panel + kc * 16;
     float *a = malloc((n_a + 1) * sizeof *a), *b = malloc((n_b + 1) * sizeof *b);
     float *c = malloc(mr * ldc * sizeof *c), *want = malloc(mr * ldc * sizeof *want);
     f16 *b16 = values(n_b);
@@ -158,15 +171,32 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
         for (size_t j = 0; j < nv * 16; j++) {
             float s = accumulate ? c[i * ldc + j] : 0.0f;
             for (size_t k = 0; k < kc; k++)
-                s = fmaf(a[k * a_k + i], b[j / 16 * b_panel + 16 * k + j % 16], s);
+                s = fmaf(a[k * a_k + i * a_i], b[j / 16 * b_panel + 16 * k + j % 16], s);
             want[i * ldc + j] = s;
         }
-    if (half)
-        kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate);
-    else
-        kern->gemm_tile(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate);
+    /* What a tile asks for may lie anywhere. */
+    const struct gemm_ahead ahead = {b16 + n_b, (size_t)1 << 40, 3};
+    float *wide = malloc((nv * kc * 16 + 1) * sizeof *wide);
+    wide[nv * kc * 16] = -77.0f;
+    switch (kind) {
+    case FLOATS: kern->gemm_tile(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate); break;
+    case FLOATS_AHEAD:
+        kern->gemm_tile_ahead(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, &ahead);
+        break;
+    case HALVES: kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate); break;
+    case WIDENING:
+        kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate, &ahead);
+        for (size_t i = 0; i < nv * kc * 16; i++)
+            if (wide[i] != b[i / (kc * 16) * b_panel + i % (kc * 16)])
+                fail_msg("%s: widened panels differ at %zu\n", kern->name, i);
+        break;
+    case IN_ROWS:
+        kern->gemm_tile_rows(mr, nv, kc, a, a_i, b, b_panel, c, ldc, accumulate);
+        break;
+    }
+    assert_true(wide[nv * kc * 16] == -77.0f);
     assert_memory_equal(c, want, mr * ldc * sizeof *c);
-    free(a), free(b), free(c), free(want), free(b16);
+    free(a), free(b), free(c), free(want), free(b16), free(wide);
 }
 
 static void test_tiles(void **state)
@@ -177,9 +207,15 @@ static void test_tiles(void **state)
         for (size_t mr = 1; mr <= kern[t]->mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->mr; nv++)
                 for (size_t d = 0; d < 4; d++)
-                    for (unsigned flags = 0; flags < 4; flags++)
-                        if (nv <= kern[t]->nv || (mr == 1 && flags & 1))
-                            tile_case(kern[t], mr, nv, depths[d], flags & 1, flags & 2);
+                    for (unsigned flags = 0; flags < 8; flags++)
+                        if (nv <= kern[t]->nv || (mr == 1 && flags / 2 == HALVES))
+                            tile_case(kern[t], mr, nv, depths[d], flags / 2, flags & 1);
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t mr = 1; mr <= kern[t]->rows_mr; mr++)
+            for (size_t nv = 1; nv <= kern[t]->rows_nv; nv++)
+                for (size_t d = 0; d < 4; d++)
+                    for (unsigned accumulate = 0; accumulate < 2; accumulate++)
+                        tile_case(kern[t], mr, nv, depths[d], IN_ROWS, accumulate);
     (void)state;
 }
 
@@ -318,16 +354,15 @@ static void test_pack_weights(void **state)
 }
 
 /* ---- convolution ----------------------------------------------------------------------------- */
-static f16 tap(const struct conv_geom *g, const f16 *x, size_t k, size_t p)
+/* False where a transposed convolution has no tap. */
+static bool tap(const struct conv_geom *g, long up, const f16 *x, size_t k, size_t p, f16 *t)
 {
     const size_t ci = k / (g->kh * g->kw), u = k / g->kw % g->kh, v = k % g->kw;
-    const long up_h = (long)g->up_h, up_w = (long)g->up_w;
     const long y = (long)(p / g->out_w * g->stride_h + u * g->dil_h) - (long)g->pad_h;
     const long c = (long)(p % g->out_w * g->stride_w + v * g->dil_w) - (long)g->pad_w;
-    if (y < 0 || c < 0 || y % up_h || c % up_w || y / up_h >= (long)g->in_h ||
-        c / up_w >= (long)g->in_w)
-        return 0;
-    return x[(ci * g->in_h + (size_t)(y / up_h)) * g->in_w + (size_t)(c / up_w)];
+    const bool inside = y >= 0 && c >= 0 && y / up < (long)g->in_h && c / up < (long)g->in_w;
+    *t = inside ? x[(ci * g->in_h + (size_t)(y / up)) * g->in_w + (size_t)(c / up)] : 0;
+    return y % up == 0 && c % up == 0;
 }
 
 static void conv_naive(const struct conv_job *job, const f16 *w, f16 *y)
@@ -340,8 +375,10 @@ static void conv_naive(const struct conv_job *job, const f16 *w, f16 *y)
             const size_t channel = i % job->groups * job->cout + c;
             for (size_t p = 0; p < pixels; p++) {
                 float s = 0.0f;
+                f16 t;
                 for (size_t k = 0; k < n_k; k++)
-                    s = fmaf(f16_to_f32(w[channel * n_k + k]), f16_to_f32(tap(g, x, k, p)), s);
+                    if (tap(g, (long)job->up, x, k, p, &t))
+                        s = fmaf(f16_to_f32(w[channel * n_k + k]), f16_to_f32(t), s);
                 if (job->bias)
                     s += f16_to_f32(job->bias[channel]);
                 *y++ = f32_to_f16(s);
@@ -367,10 +404,13 @@ static const struct conv_shape conv_shapes[] = {
     {1, 3, 1, 1, 7, 7, 3, 3, 1, 1, 1, 1},     {1, 3, 1, 1, 30, 19, 3, 4, 3, 2, 2, 1},
     {1, 2, 1, 1, 40, 40, 17, 17, 1, 8, 1, 1}, {1, 4, 1, 2, 11, 5, 3, 3, 1, 1, 1, 1},
     {1, 1, 3, 4, 5, 6, 3, 3, 1, 1, 1, 2},     {1, 1, 2, 5, 4, 5, 4, 4, 1, -2, 1, 3},
-    {1, 2, 3, 4, 5, 5, 2, 3, 2, 0, 1, 2},     {1, 1, 1, 3, 1, 300, 1, 5, 1, 2, 1, 1},
+    {1, 2, 3, 4, 5, 5, 2, 3, 1, 0, 1, 2},     {1, 1, 1, 3, 1, 300, 1, 5, 1, 2, 1, 1},
     {1, 1, 2, 3, 300, 1, 5, 1, 1, 2, 1, 1},   {1, 1, 1, 2, 91, 93, 90, 90, 1, 2, 1, 1},
     {1, 1, 30, 50, 5, 5, 3, 3, 1, 0, 1, 1},   {1, 1, 2, 3, 3, 3, 3, 3, 1, 9, 1, 1},
     {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1},     {1, 1, 80, 24, 14, 14, 1, 1, 1, 0, 1, 1},
+    {2, 1, 20, 17, 6, 7, 4, 4, 1, 2, 1, 2},   {1, 3, 1, 1, 5, 9, 3, 3, 1, 2, 2, 3},
+    {1, 1, 7, 5, 3, 4, 2, 3, 1, 1, 1, 5},     {1, 2, 3, 2, 4, 4, 5, 4, 1, 7, 6, 4},
+    {1, 1, 9, 18, 3, 3, 16, 16, 1, 15, 1, 16},
 };
 
 static size_t out_size(size_t in, size_t kernel, const struct conv_shape *s)
@@ -384,11 +424,25 @@ static struct conv_geom geometry(const struct conv_shape *s)
     struct conv_geom g = {.cin = s->cin, .in_h = s->h, .in_w = s->w, .kh = s->kh, .kw = s->kw};
     g.stride_h = g.stride_w = s->stride;
     g.dil_h = g.dil_w = s->dil;
-    g.up_h = g.up_w = s->up;
     g.pad_h = g.pad_w = s->pad;
     g.out_h = out_size(s->h, s->kh, s);
     g.out_w = out_size(s->w, s->kw, s);
     return g;
+}
+
+static void conv_phases(const struct kern *kern, const struct conv_job *job)
+{
+    const size_t bytes = conv_shared_bytes(kern, job);
+    unsigned char *shared = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
+    memset(shared, 0xff, bytes);
+    memset(shared + bytes, 0xa5, GUARD);
+    for (size_t phase = 0; phase < CONV_PHASES; phase++) {
+        const struct conv_phase p = {job, phase, shared};
+        run(kern, conv_one, &p, conv_tasks(kern, job, phase), conv_thread_bytes(kern, job));
+    }
+    for (size_t i = 0; i < GUARD; i++)
+        assert_int_equal(shared[bytes + i], 0xa5);
+    free(shared);
 }
 
 static void conv_run(const struct kern *kern, struct conv_job *job, size_t n_threads,
@@ -401,7 +455,7 @@ static void conv_run(const struct kern *kern, struct conv_job *job, size_t n_thr
     job->n_threads = n_threads;
     job->epilogue = see;
     job->epilogue_arg = &seen;
-    run(kern, conv_one, job, conv_tasks(kern, job, 1), conv_thread_bytes(kern, job));
+    conv_phases(kern, job);
     same(kern, "conv", y, want, n);
     all_seen_once(&seen);
     free(y), free(seen.count);
@@ -411,7 +465,8 @@ static void conv_case(const struct conv_shape *s, bool biased, bool poisoned)
 {
     const struct kern *kern[8];
     struct conv_job job = {
-        .images = s->images, .groups = s->groups, .cout = s->cout, .geom = geometry(s)};
+        .images = s->images, .groups = s->groups, .cout = s->cout, .geom = geometry(s),
+        .up = s->up};
     const size_t n_x = s->images * s->groups * s->cin * s->h * s->w;
     const size_t n_w = s->groups * s->cout * s->cin * s->kh * s->kw;
     const size_t n_y = s->images * s->groups * s->cout * job.geom.out_h * job.geom.out_w;
@@ -425,7 +480,8 @@ static void conv_case(const struct conv_shape *s, bool biased, bool poisoned)
     job.x = x;
     job.bias = biased ? bias : NULL;
     conv_naive(&job, w, want);
-    conv_pack_weights(&job.geom, s->groups, s->cout, CONV_WEIGHTS, w, packed);
+    conv_pack_weights(&job.geom, s->groups, s->cout, CONV_WEIGHTS, conv_tap_step(s->up, s->dil), w,
+                      packed);
     job.weights = packed;
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++)
@@ -459,9 +515,10 @@ static void test_gather(void **state)
                 kern[t]->conv_gather(&g, x, k0, kc, p0, np, got, b_panel);
                 for (size_t e = 0; e < panels * b_panel; e++) {
                     const size_t k = e % b_panel / 16, p = e / b_panel * 16 + e % b_panel % 16;
-                    const float want = k >= kc ? -77.0f
-                                       : p < np ? f16_to_f32(tap(&g, x, k0 + k, p0 + p))
-                                                : 0.0f;
+                    f16 h = 0;
+                    if (k < kc && p < np)
+                        tap(&g, 1, x, k0 + k, p0 + p, &h);
+                    const float want = k >= kc ? -77.0f : f16_to_f32(h);
                     if (memcmp(&got[e], &want, sizeof want) != 0)
                         fail_msg("%s, gather %zu: %g at %zu, not %g\n", kern[t]->name, i,
                                  (double)got[e], e, (double)want);
@@ -478,11 +535,10 @@ static void transposed_case(size_t groups, size_t cin, size_t cout, size_t h, si
                             size_t stride, size_t pad, size_t dil, size_t extra)
 {
     const struct kern *kern[8];
-    struct conv_job job = {.images = 2, .groups = groups, .cout = cout};
+    struct conv_job job = {.images = 2, .groups = groups, .cout = cout, .up = stride};
     struct conv_geom *g = &job.geom;
     *g = (struct conv_geom){.cin = cin, .in_h = h, .in_w = w, .kh = n, .kw = n, .stride_h = 1,
-                            .stride_w = 1, .dil_h = dil, .dil_w = dil, .up_h = stride,
-                            .up_w = stride};
+                            .stride_w = 1, .dil_h = dil, .dil_w = dil};
     g->out_h = (h - 1) * stride + dil * (n - 1) + extra + 1 - 2 * pad;
     g->out_w = (w - 1) * stride + dil * (n - 1) + extra + 1 - 2 * pad;
     g->pad_h = g->pad_w = (ptrdiff_t)(dil * (n - 1)) - (ptrdiff_t)pad;
@@ -503,7 +559,8 @@ static void transposed_case(size_t groups, size_t cin, size_t cout, size_t h, si
         }
     for (size_t i = 0; i < n_y; i++)
         want[i] = f32_to_f16(sum[i] + 0.0f);
-    conv_pack_weights(g, groups, cout, CONV_WEIGHTS_TRANSPOSED, weights, packed);
+    conv_pack_weights(g, groups, cout, CONV_WEIGHTS_TRANSPOSED, conv_tap_step(stride, dil), weights,
+                      packed);
     job.x = x;
     job.weights = packed;
     for (size_t t = tables(kern); t-- > 0;)
@@ -518,6 +575,9 @@ static void test_transposed_conv(void **state)
     transposed_case(1, 2, 3, 6, 5, 2, 3, 0, 1, 2);
     transposed_case(1, 2, 3, 5, 5, 3, 1, 3, 2, 0);
     transposed_case(3, 1, 1, 5, 5, 3, 1, 1, 1, 0);
+    transposed_case(3, 1, 1, 5, 5, 3, 2, 1, 1, 1);
+    transposed_case(1, 2, 3, 4, 5, 4, 4, 1, 2, 3);
+    transposed_case(1, 5, 20, 3, 4, 2, 5, 0, 1, 4);
     (void)state;
 }
 
@@ -525,7 +585,6 @@ static void test_transposed_conv(void **state)
 static void attention_naive(const struct kern *kern, const struct attention_job *job, f16 *out)
 {
     float *s = malloc(job->skv * sizeof *s);
-    f16 *p = malloc(job->skv * sizeof *p);
     for (size_t h = 0; h < job->heads; h++)
         for (size_t i = 0; i < job->sq; i++) {
             for (size_t j = 0; j < job->skv; j++) {
@@ -536,18 +595,16 @@ static void attention_naive(const struct kern *kern, const struct attention_job 
             }
             kern->attention_scores(
                 s, job->skv, 1, job->skv, job->has_scale, f16_to_f32(job->scale),
-                job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0, p,
-                job->skv);
+                job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0);
             for (size_t e = 0; e < job->dv; e++) {
                 float sum = 0.0f;
                 for (size_t j = 0; j < job->skv; j++)
-                    sum = fmaf(f16_to_f32(p[j]),
+                    sum = fmaf(s[j],
                                f16_to_f32(job->v[h * job->v_head + j * job->v_row + e]), sum);
                 out[h * job->out_head + i * job->out_row + e] = f32_to_f16(sum);
             }
         }
     free(s);
-    free(p);
 }
 
 /* mask: 0 none, 1 one row, 2 one matrix, 3 one matrix for each head. */
@@ -680,13 +737,15 @@ static void large_conv(const struct conv_shape *s)
     f16 *first = untouched(n_y);
     double *wide_w = widened(w, s->cout * n_k), *patches = malloc(n_k * pixels * sizeof *patches);
     for (size_t k = 0; k < n_k; k++)
-        for (size_t p = 0; p < pixels; p++)
-            patches[k * pixels + p] = (double)f16_to_f32(tap(g, x, k, p));
-    conv_pack_weights(g, 1, s->cout, CONV_WEIGHTS, w, packed);
+        for (size_t p = 0; p < pixels; p++) {
+            f16 t;
+            tap(g, 1, x, k, p, &t);
+            patches[k * pixels + p] = (double)f16_to_f32(t);
+        }
+    conv_pack_weights(g, 1, s->cout, CONV_WEIGHTS, 1, w, packed);
     job.x = x, job.weights = packed, job.y = y;
     for (size_t n_tables = tables(kern), t = 0; t < n_tables; t++) {
-        run(kern[t], conv_one, &job, conv_tasks(kern[t], &job, 1),
-            conv_thread_bytes(kern[t], &job));
+        conv_phases(kern[t], &job);
         if (t == 0) {
             check_product(kern[t], "large conv", s->cout, pixels, n_k, wide_w, patches, y);
             memcpy(first, y, n_y * sizeof *y);

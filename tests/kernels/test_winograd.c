@@ -42,8 +42,8 @@ static struct conv_geom geometry(size_t cin, size_t h, size_t w, ptrdiff_t pad)
     return (struct conv_geom){.cin = cin, .in_h = h, .in_w = w,
                               .out_h = (size_t)((ptrdiff_t)h + 2 * pad - 2),
                               .out_w = (size_t)((ptrdiff_t)w + 2 * pad - 2), .kh = 3, .kw = 3,
-                              .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1, .up_h = 1,
-                              .up_w = 1, .pad_h = pad, .pad_w = pad};
+                              .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1,
+                              .pad_h = pad, .pad_w = pad};
 }
 
 /* Element (y, x) of a plane, 0 outside. */
@@ -181,7 +181,7 @@ static void every_table(size_t images, size_t cin, size_t h, size_t w, size_t co
 {
     static const size_t thread_counts[] = {1, 2, 3, 7};
     struct conv_job job = {.images = images, .groups = 1, .cout = cout,
-                           .geom = geometry(cin, h, w, pad), .winograd = true};
+                           .geom = geometry(cin, h, w, pad), .winograd = true, .up = 1};
     const size_t n_x = images * cin * h * w;
     const size_t n_y = images * cout * job.geom.out_h * job.geom.out_w;
     f16 *x = unit_values(n_x, 1.0), *weights = unit_values(cout * cin * 9, 0.1);
@@ -194,7 +194,7 @@ static void every_table(size_t images, size_t cin, size_t h, size_t w, size_t co
         x[n_x / 2] = 0x7e00;
         weights[5] = 0xfc00;
     }
-    conv_pack_weights(&job.geom, 1, cout, CONV_WEIGHTS, weights, packed);
+    conv_pack_weights(&job.geom, 1, cout, CONV_WEIGHTS, 1, weights, packed);
     job.x = x, job.weights = packed, job.bias = biased ? bias : NULL, job.y = y;
     job.epilogue = see, job.epilogue_arg = &seen;
     naive(&job, weights, want);
@@ -227,6 +227,10 @@ static void test_every_table(void **state)
     every_table(1, 300, 6, 6, 48, 1, true, false);   /* k in slices */
     every_table(20, 32, 12, 12, 32, 1, true, false); /* many strips */
     every_table(1, 4, 9, 9, 5, 5, true, false);      /* tiles of padding only */
+    every_table(1, 40, 7, 7, 37, 1, true, true);     /* few tiles */
+    every_table(2, 21, 4, 9, 20, 1, false, false);   /* of two images */
+    for (size_t w = 1; w < 36; w += 4)               /* one tile, two, ... nine */
+        every_table(1, 19, 4, w, 18, 1, true, false);
 }
 
 /* ---- accuracy -------------------------------------------------------------------------------- */
@@ -238,14 +242,14 @@ static void accuracy(size_t cin, size_t size, size_t cout)
 {
     const struct kern *kern = kern_select(NULL);
     struct conv_job job = {.images = 1, .groups = 1, .cout = cout,
-                           .geom = geometry(cin, size, size, 1), .winograd = true};
+                           .geom = geometry(cin, size, size, 1), .winograd = true, .up = 1};
     const struct conv_geom *g = &job.geom;
     const size_t pixels = size * size;
     f16 *x = unit_values(cin * pixels, 1.0), *y = malloc(cout * pixels * sizeof *y);
     f16 *w = unit_values(cout * cin * 9, 1.0 / sqrt(9.0 * (double)cin));
     f16 *packed = malloc(conv_packed_size(&job.geom, 1, cout) * sizeof *packed);
     double worst = 0;
-    conv_pack_weights(&job.geom, 1, cout, CONV_WEIGHTS, w, packed);
+    conv_pack_weights(&job.geom, 1, cout, CONV_WEIGHTS, 1, w, packed);
     job.x = x, job.weights = packed, job.y = y, job.n_threads = 1;
     run(kern, &job);
     for (size_t i = 0; i < 4000; i++) {
@@ -273,6 +277,7 @@ static void test_accuracy(void **state)
     accuracy(128, 28, 128);
     accuracy(256, 14, 256);
     accuracy(512, 14, 64);
+    accuracy(512, 7, 512);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */
@@ -286,11 +291,19 @@ static void test_choice(void **state)
     other = geometry(31, 56, 56, 1);
     assert_false(winograd_chosen(&other, 1, 64));
     other = geometry(512, 7, 7, 1);
+    assert_true(winograd_chosen(&other, 1, 512));
+    other = geometry(512, 6, 6, 1);
+    assert_true(winograd_chosen(&other, 1, 512));
+    other = geometry(512, 5, 5, 1);
+    assert_false(winograd_chosen(&other, 1, 512));
+    other = geometry(512, 4, 4, 1);
+    assert_false(winograd_chosen(&other, 1, 512));
+    other = geometry(512, 1, 400, 1); /* tiles with one row of pixels */
     assert_false(winograd_chosen(&other, 1, 512));
     other = geometry(256, 14, 14, 1);
     assert_true(winograd_chosen(&other, 1, 256));
-    for (int i = 0; i < 5; i++) {
-        size_t *const field[] = {&other.kh, &other.kw, &other.stride_h, &other.dil_w, &other.up_h};
+    for (int i = 0; i < 4; i++) {
+        size_t *const field[] = {&other.kh, &other.kw, &other.stride_h, &other.dil_w};
         other = g;
         *field[i] += 1;
         assert_false(winograd_possible(&other));

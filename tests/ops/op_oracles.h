@@ -392,7 +392,7 @@ static void line_of(const anf_dims *d, int axis, size_t i, size_t *first, size_t
     *step = dims_product(d, axis + 1, d->rank);
 }
 
-/* exp carries 2 u of its own and the rounding of x - max, u |x - max| <= 4 u; then the sum, its
+/* exp carries 4 u of its own and the rounding of x - max, u |x - max| <= 4 u; then the sum, its
  * reciprocal and the product. */
 static void oracle_softmax(const struct oracle_args *o)
 {

@@ -55,14 +55,17 @@ def _pad_or_cut(x, pad):
     return x
 
 
-def _correlate(x, w, bias, stride, pad, dilation, groups):
-    """Windows as a matrix of k columns, times the weight, group by group."""
-    n, c, kh, kw = x.shape[0], w.shape[1], *w.shape[2:]
+def _windows(x, kernel, pad, dilation):
+    """[n,c,h,w] to [n,c,rows,cols,kh,kw], for stride 1"""
     x = _pad_or_cut(x, pad)
-    span = (dilation * (kh - 1) + 1, dilation * (kw - 1) + 1)
+    span = tuple(dilation * (k - 1) + 1 for k in kernel)
     windows = np.lib.stride_tricks.sliding_window_view(x, span, axis=(2, 3))
-    windows = windows[:, :, ::stride, ::stride, ::dilation, ::dilation]
-    rows, cols = windows.shape[2:4]
+    return windows[..., ::dilation, ::dilation]
+
+
+def _correlate(windows, w, bias, groups):
+    """Windows as a matrix of k columns, times the weight, group by group; [2,n,cout,rows,cols]"""
+    c, (n, _, rows, cols) = w.shape[1], windows.shape[:4]
     cout = w.shape[0] // groups
     y = np.empty((2, n, w.shape[0], rows, cols))
     for g in range(groups):
@@ -73,11 +76,12 @@ def _correlate(x, w, bias, stride, pad, dilation, groups):
                        None if bias is None else bias[own])
         for to, values in zip(y, part[:2], strict=True):
             to[:, own] = values.reshape(n, rows, cols, cout).transpose(0, 3, 1, 2)
-    return Bounded(*y)
+    return y
 
 
 def conv(x, weight, bias=None, *, stride=1, pad=0, dilation=1, groups=1):
-    y = _correlate(x, weight, bias, stride, (pad, pad), dilation, groups)
+    windows = _windows(x, weight.shape[2:], (pad, pad), dilation)[:, :, ::stride, ::stride]
+    y = Bounded(*_correlate(windows, weight, bias, groups))
     if not oracle_winograd.is_chosen(x, weight, stride, pad, dilation, groups):
         return y
     return Bounded(oracle_winograd.where_not_finite(x, weight, bias, pad, y.v),
@@ -85,8 +89,8 @@ def conv(x, weight, bias=None, *, stride=1, pad=0, dilation=1, groups=1):
 
 
 def conv_transpose(x, weight, bias=None, *, stride=1, pad=0, dilation=1, groups=1):
-    """The turned kernel over the input with stride - 1 zeros between its rows and columns; those
-    zeros take part in the chain."""
+    """The turned kernel over the input with gaps of stride - 1 between its rows and columns; a pixel
+    has those taps that do not fall into gaps."""
     n, c, h, w = x.shape
     spread = np.zeros((n, c, (h - 1) * stride + 1, (w - 1) * stride + 1))
     spread[:, :, ::stride, ::stride] = x
@@ -95,7 +99,14 @@ def conv_transpose(x, weight, bias=None, *, stride=1, pad=0, dilation=1, groups=
     pads = tuple(dilation * (k - 1) - pad for k in weight.shape[2:])
     if stride == 1 and pads[0] == pads[1] >= 0:  # a convolution like any other
         return conv(x, turned, bias, pad=pads[0], dilation=dilation, groups=groups)
-    return _correlate(spread, turned, bias, 1, pads, dilation, groups)
+    windows = _windows(spread, weight.shape[2:], pads, dilation)
+    y = np.empty((2, n, turned.shape[0], *windows.shape[2:4]))
+    for row, col in np.ndindex(*(min(stride, size) for size in windows.shape[2:4])):
+        u, v = ([t for t in range(k) if (at - p + t * dilation) % stride == 0]
+                for at, p, k in zip((row, col), pads, weight.shape[2:], strict=True))
+        own = windows[:, :, row::stride, col::stride][..., u, :][..., v]
+        y[..., row::stride, col::stride] = _correlate(own, turned[:, :, u][..., v], bias, groups)
+    return Bounded(*y)
 
 
 # ---- composites ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy as np
 
 from bounds import U
 
-LEAST_CHANNELS, LEAST_TILES = 32, 9
+LEAST_CHANNELS = 32
 INPUT = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
                   [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], np.float64)
 WEIGHTS = np.array([[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6],
@@ -33,8 +33,9 @@ def tiles_of(pixels):
 def is_chosen(x, weight, stride, pad, dilation, groups):
     if weight.shape[2:] != (3, 3) or (stride, dilation, groups) != (1, 1, 1):
         return False
-    rows, cols = (tiles_of(size + 2 * pad - 2) for size in x.shape[2:])
-    return min(weight.shape[:2]) >= LEAST_CHANNELS and rows * cols >= LEAST_TILES
+    height, width = (size + 2 * pad - 2 for size in x.shape[2:])
+    tiles = tiles_of(height) * tiles_of(width)
+    return min(weight.shape[:2]) >= LEAST_CHANNELS and height * width >= 6 * (tiles + 2)
 
 
 def _both_axes(one_axis, x):

@@ -1,12 +1,12 @@
-"""Every mistake is the right exception with one message that says what was given and what was needed."""
+"""Every mistake is the right exception, with one message: what was given, what was needed."""
 import copy
 import pickle
-import re
 
 import numpy as np
 import pytest
 
 import aneforge as af
+from aneforge import _core
 
 F32 = np.float32
 W = np.zeros((4, 3, 3, 3), F32)
@@ -38,13 +38,13 @@ BUILDING = [
      "conv: weight: needs an array of float16, float32 or float64, given <class 'NoneType'>"),
     (lambda x: af.conv(x, Loud()), TypeError,
      ("conv: weight: needs an array of float16, float32 or float64, given "
-     "<class 'test_misuse.Loud'>")),
+     "<class 'test_misuse.Loud'>: no array here")),
     (lambda x: af.conv(W, W), TypeError, "conv: needs a Tensor among its operands"),
     (lambda x: af.conv(x, W, stride=1.5), TypeError, "conv: stride: needs an integer, given 1.5"),
     (lambda x: af.conv(x, W, stride=2**70), ValueError,
      "conv: stride: 1180591620717411303424 does not fit 64 bits"),
     (lambda x: x.linear(np.zeros((4, 0), F32)), ValueError,
-     "weight: shape [4,0] needs rank 0..8 and dims of at least 1"),
+     "linear: weight: has shape (4, 0), needs dims of at least 1"),
     (lambda x: x.linear(np.zeros((1,) * 9, F32)), ValueError,
      "linear: weight: has 9 dims, at most 8 are possible"),
     (lambda x: x.softmax(axis=7), ValueError, "softmax: axis 7 is out of range for rank 4"),
@@ -53,8 +53,22 @@ BUILDING = [
      "mean: axes: needs an integer or a sequence of integers, given 'w'"),
     (lambda x: x.mean((1.0,)), TypeError, "mean: axes: needs integers, given 1.0"),
     (lambda x: x.reshape((1,) * 9), ValueError,
-     "reshape: shape: 9 numbers, at most 8 are possible"),
+     "reshape: shape: more than 8 numbers"),
     (lambda x: x.clip("a", 1), TypeError, "clip: lo: needs a number, given 'a'"),
+    (lambda x: x.clip(10**400, 1), ValueError,
+     f"clip: lo: {10**400!r:.200} does not fit float64"),
+    (lambda x: x + 10**400, ValueError, f"add: {10**400!r:.200} does not fit float64"),
+    (lambda x: af.maximum(x, 10**400), ValueError,
+     f"maximum: b: {10**400!r:.200} does not fit float64"),
+    (lambda x: x * np.complex64(1j), TypeError,
+     ("mul: takes Tensors and numbers, given <class 'numpy.complex64'> "
+     "(weights go through @, linear or conv)")),
+    (lambda x: af.conv(x, np.ma.masked_array(W, W > 1)), TypeError,
+     "conv: weight: is a masked array; use a.filled(value), or a.data to ignore the mask"),
+    (lambda x: af.conv(x, 2), ValueError, "conv: weight [] has rank 0, needs 4"),
+    (lambda x: _core.compile((3,), True), TypeError, "compile: every output must be a Tensor"),
+    (lambda x: _core.input(int, (2,)), TypeError, "the class of a Tensor must derive from Node"),
+    (lambda x: _core.op("relux", (x,), {}), ValueError, "unknown operator 'relux'"),
     (lambda x: x + W, TypeError,
      ("add: takes Tensors and numbers, given <class 'numpy.ndarray'> "
      "(weights go through @, linear or conv)")),
@@ -72,6 +86,8 @@ BUILDING = [
     (lambda x: af.concat([]), TypeError, "concat: needs a Tensor among its operands"),
     (lambda x: af.input((0, 2)), ValueError,
      "input: shape [0,2] of 'x0' needs rank 0..8 and dims of at least 1"),
+    (lambda x: af.input((2,), dtype="int8"), ValueError,
+     "input: dtype is 'int8', needs 'fp16' or 'uint8'"),
     (lambda x: af.input("ab"), TypeError,
      "input: shape: needs an integer or a sequence of integers, given 'ab'"),
     (lambda x: af.image_input((1, 3, 2, 2), [1.0, 2.0]), ValueError,
@@ -121,8 +137,8 @@ def test_building(x, build, kind, message):
 
 A = np.zeros((2, 3), F32)
 CALLING = [
-    (lambda net: net(), TypeError, "run: the model takes 1 inputs, given 0"),
-    (lambda net: net(A, A), TypeError, "run: the model takes 1 inputs, given 2"),
+    (lambda net: net(), ValueError, "run: the model takes 1 inputs, given 0"),
+    (lambda net: net(A, A), ValueError, "run: the model takes 1 inputs, given 2"),
     (lambda net: net(x=A), TypeError, "run: inputs are given by position"),
     (lambda net: net(A.T), ValueError, "run: input 'x0' has shape [2,3], given [3,2]"),
     (lambda net: net(A[:0]), ValueError, "run: input 'x0' has shape [2,3], given [0,3]"),
@@ -134,6 +150,8 @@ CALLING = [
      "run: input 'x0': has dtype datetime64[s], needs float16, float32 or float64"),
     (lambda net: net(A.astype(object)), TypeError,
      "run: input 'x0': has dtype object, needs float16, float32 or float64"),
+    (lambda net: net(np.ma.masked_array(A, A > 1)), TypeError,
+     "run: input 'x0': is a masked array; use a.filled(value), or a.data to ignore the mask"),
     (lambda net: net("text"), TypeError,
      "run: input 'x0': needs an array of float16, float32 or float64, given <class 'str'>"),
     (lambda net: net.input_view("q"), KeyError, "\"the model has no input called 'q'\""),
@@ -161,7 +179,7 @@ def test_calling(net, call, kind, message):
 def test_a_byte_port_takes_integers_only():
     net = af.compile(af.image_input((2, 3), scale=1.0) + 0)
     np.testing.assert_array_equal(net(np.full((2, 3), 7)), np.full((2, 3), 7, F32))
-    with pytest.raises(TypeError, match=re.escape("run: input 'x0': has dtype float32, needs uint8")):
+    with pytest.raises(TypeError, match=r"^run: input 'x0': has dtype float32, needs uint8$"):
         net(A)
 
 

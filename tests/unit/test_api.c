@@ -373,6 +373,54 @@ static void test_compile_mistakes(void **state)
 }
 
 /* An output that is an input, one value under two names, a constant output, an unused input. */
+struct patience {
+    int asked, stop_at;
+    uint64_t done, total;
+};
+
+static bool be_patient(void *user, uint64_t done, uint64_t total)
+{
+    struct patience *p = user;
+    assert_true(done >= p->done && done <= total);
+    p->done = done;
+    p->total = total;
+    return ++p->asked != p->stop_at;
+}
+
+/* Constants to multiply and to convolve, and more instructions than are planned in no time: each of
+ * the long steps asks on the way, and stops wherever it is told to. */
+static void test_cancelling_within_a_step(void **state)
+{
+    (void)state;
+    anf_graph *g = new_graph();
+    anf_model *m;
+    anf_tensor x = anf_input(g, "x", ANF_SHAPE(1, 128));
+    anf_tensor w = anf_matmul(anf_random_weight(g, ANF_SHAPE(128, 1600), 1, 1),
+                              anf_random_weight(g, ANF_SHAPE(1600, 128), 2, 1));
+    anf_tensor plane = anf_random_weight(g, ANF_SHAPE(1, 32, 14, 14), 3, 1);
+    anf_tensor filter = anf_random_weight(g, ANF_SHAPE(40, 32, 3, 3), 4, 1);
+    anf_tensor sums = anf_mean(anf_conv(plane, filter), ANF_AXES(1, 2, 3));
+    anf_tensor strided = anf_mean(anf_conv(plane, filter, .stride = 2), ANF_AXES(1, 2, 3));
+    anf_tensor y = anf_add(anf_add(anf_matmul(x, w), anf_reshape(sums, ANF_SHAPE(1))),
+                           anf_reshape(strided, ANF_SHAPE(1)));
+    for (int i = 0; i < 1500; i++)
+        y = anf_matmul(anf_softmax(y, -1), w);
+    struct patience p = {0};
+    anf_compile_opts o = {.progress = be_patient, .progress_user = &p};
+    assert_int_equal(anf_compile(y, &o, &m), ANF_OK);
+    anf_model_free(m);
+    assert_int_equal(p.done, p.total);
+    const int asked = p.asked;
+    assert_true(asked > (int)p.total + 4);
+    for (int i = 1; i <= asked; i++) {
+        p = (struct patience){.stop_at = i};
+        assert_int_equal(anf_compile(y, &o, &m), ANF_E_CANCELLED);
+        assert_null(m);
+        assert_int_equal(p.asked, i);
+    }
+    anf_graph_free(g);
+}
+
 static void test_odd_outputs(void **state)
 {
     (void)state;
@@ -684,6 +732,7 @@ int main(void)
         cmocka_unit_test(test_poison_keeps_the_first_error),
         cmocka_unit_test(test_output_mistakes),
         cmocka_unit_test(test_compile_mistakes),
+        cmocka_unit_test(test_cancelling_within_a_step),
         cmocka_unit_test(test_odd_outputs),
         cmocka_unit_test(test_run_mistakes),
         cmocka_unit_test(test_dtypes_of_ports),

@@ -424,10 +424,10 @@ static void header_messages(void **state)
     refused(b, 1, "not an aneforge model");
     b[0] = 'A';
     b[8] = 7;
-    refused(b, n, "format version 7, this library reads 2");
+    refused(b, n, "format version 7, this library reads 3");
     b[8] = 0;
-    refused(b, n, "format version 0, this library reads 2");
-    b[8] = 2;
+    refused(b, n, "format version 0, this library reads 3");
+    b[8] = 3;
     b[12] = 1;
     refused(b, n, "byte order mark 0x01020301, 0x01020304 is needed");
     b[12] = 4;

@@ -337,6 +337,8 @@ static anf_status load(void *user, const char *file, const char *name, anf_array
 {
     *(int *)user += 1;
     snprintf(last_file, sizeof last_file, "%s", file);
+    if (strcmp(file, "told") == 0)
+        return anf_set_error(ANF_E_UNSUPPORTED, name);
     if (strcmp(file, "data \"1\".npz") != 0)
         return ANF_E_IO;
     *out = strcmp(name, "f") == 0   ? ANF_ARRAY_F32(floats, 2, 2)
@@ -385,6 +387,10 @@ static void faults_of_files_are_told(void **state)
         {"c = const f16[2,2] file(\"data \\\"1\\\".npz\", \"u\")",
          "line 2: file \"data \"1\".npz\": array 'u' is uint8, needs float16, float32 or float64",
          ANF_E_FORMAT},
+        {"c = const f16[2,2] file(\"told\", \"the reason\")", "line 2: the reason",
+         ANF_E_UNSUPPORTED},
+        {"c = const f16[2,2] file(\"told\", \"\")",
+         "line 2: file \"told\": array '' could not be loaded", ANF_E_UNSUPPORTED},
         {"c = const f16[2,2] file(\"a\\n\\t\\xe9\\xC3\\\\\", \"u\")",
          "line 2: file \"a\n\t\xe9\xc3\\\": array 'u' could not be loaded", ANF_E_IO},
     };

@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -357,6 +359,104 @@ static void test_no_threads(void **state)
 #endif
 }
 
+/* ---- forks
+ * -------------------------------------------------------------------------------------- */
+struct endless {
+    atomic_bool begun, stop;
+    struct pool *pool;
+};
+
+static void spin_task(void *arg, size_t task, size_t thread)
+{
+    struct endless *e = arg;
+    (void)task, (void)thread;
+    atomic_store(&e->begun, true);
+    while (!atomic_load(&e->stop))
+        nap(100000);
+}
+
+static void *spin_section(void *arg)
+{
+    struct endless *e = arg;
+    pool_run(e->pool, 8, spin_task, e);
+    return NULL;
+}
+
+static void meet_task(void *arg, size_t task, size_t thread)
+{
+    atomic_int *here = arg;
+    (void)task, (void)thread;
+    atomic_fetch_add(here, 1);
+    while (atomic_load(here) < 2)
+        nap(100000);
+}
+
+/* Ends the child: 0 if its sections were run, two of them by two threads, who wait for each other. */
+static void check_in_child(struct pool *p)
+{
+    static struct record r;
+    atomic_int here = 0;
+    alarm(60);
+    pool_run(p, 2, meet_task, &here);
+    for (int i = 0; i < 1000; i++) {
+        memset(&r, 0, sizeof r);
+        pool_run(p, 64, record_task, &r);
+        for (size_t k = 0; k < 64; k++)
+            if (r.runs[k] != 1)
+                _exit(1);
+    }
+    atomic_store(&here, 0);
+    pool_run(p, 2, meet_task, &here);
+    pool_free(p);
+    _exit(0);
+}
+
+static void expect_child(struct pool *p)
+{
+    int how;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        check_in_child(p);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_int_equal(how, 0);
+}
+
+static void test_child_of_a_fork(void **state)
+{
+    (void)state;
+#if SANITIZED
+    skip(); /* a thread sanitizer refuses threads in the child of a process with threads */
+#else
+    struct endless e = {.pool = NULL};
+    pthread_t other;
+    uint64_t sums[64] = {0};
+    assert_int_equal(pool_new(&alloc_default, 3, &e.pool), ANF_OK);
+    expect_child(e.pool); /* workers spin */
+    pool_run(e.pool, 64, add_task, sums);
+    nap(20000000);
+    expect_child(e.pool); /* workers sleep */
+    assert_int_equal(pthread_create(&other, NULL, spin_section, &e), 0);
+    while (!atomic_load(&e.begun))
+        nap(100000);
+    expect_child(e.pool); /* workers are busy with another thread's section */
+    atomic_store(&e.stop, true);
+    pthread_join(other, NULL);
+    pid_t child = fork(); /* never used there, only freed */
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(60);
+        pool_free(e.pool);
+        _exit(0);
+    }
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_int_equal(how, 0);
+    pool_run(e.pool, 64, add_task, sums);
+    pool_free(e.pool);
+#endif
+}
+
 static void test_bad_counts(void **state)
 {
     (void)state;
@@ -390,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_many_pools),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_threads),
+        cmocka_unit_test(test_child_of_a_fork),
         cmocka_unit_test(test_bad_counts),
         cmocka_unit_test(test_clock),
     };

@@ -2,10 +2,9 @@
  *
  * Both work on a `patch`: a padded copy of the part of one input plane that a block of output
  * pixels reads, in a buffer on the stack that stays in L1.  Element e of a patch row (counted in
- * columns of the padded, upsampled input from column x0) lies in phase e % stride at index e /
- * stride, so that every tap reads the pixels of an output row contiguously, whatever the stride;
- * padding, edges and the zeros of an upsampled input are in the buffer and cost nothing
- * afterwards:
+ * columns of the padded input from column x0) lies in phase e % stride at index e / stride, so that
+ * every tap reads the pixels of an output row contiguously, whatever the stride; padding and edges
+ * are in the buffer and cost nothing afterwards:
  *
  *     tap (u, v) of pixel (oy, ox)  =  patch_tap(u, v) + (oy - oy0)*patch.down + (ox - ox0)
  *
@@ -46,16 +45,15 @@ static bool ISA(patch_plan)(const struct conv_geom *g, size_t oy0, size_t n_oy, 
     if (p->n_rows > PATCH_CAP || p->pitch > PATCH_CAP || p->size > PATCH_CAP)
         return false;
 
-    const ptrdiff_t up = (ptrdiff_t)g->up_w, x0 = (ptrdiff_t)(ox0 * g->stride_w) - g->pad_w;
-    const ptrdiff_t x1 = x0 + (ptrdiff_t)span, first = x0 > 0 ? (x0 + up - 1) / up : 0;
-    ptrdiff_t end = x1 > 0 ? (x1 - 1) / up + 1 : 0;
+    const ptrdiff_t x0 = (ptrdiff_t)(ox0 * g->stride_w) - g->pad_w, first = x0 > 0 ? x0 : 0;
+    ptrdiff_t end = x0 + (ptrdiff_t)span;
     if (end > (ptrdiff_t)g->in_w)
         end = (ptrdiff_t)g->in_w;
     p->n = 0;
     if (first < end) {
         p->in_x = (size_t)first;
         p->n = (size_t)(end - first);
-        p->e0 = (size_t)(first * up - x0);
+        p->e0 = (size_t)(first - x0);
     }
     return true;
 }
@@ -112,39 +110,35 @@ VFN void ISA(patch_row)(const struct conv_geom *g, const struct patch *p, const 
 {
     const size_t sw = g->stride_w, n = p->n, e0 = p->e0;
     x += p->in_x;
-    if (g->up_w == 1 && sw == 1) {
+    if (sw == 1) {
         ISA(copy_run)(y + e0, x, n);
-    } else if (g->up_w == 1 && sw == 2 && p->phases == 2) {
+    } else if (sw == 2 && p->phases == 2) {
         f16 *even = y + e0 / 2 + (e0 % 2 ? p->phase_len : 0);
         f16 *odd = y + (e0 + 1) / 2 + (e0 % 2 ? 0 : p->phase_len);
         ISA(split_run)(even, odd, x, n, true);
-    } else if (g->up_w == 1 && sw == 2) {
+    } else if (sw == 2) {
         ISA(split_run)(y + (e0 + 1) / 2, NULL, x + e0 % 2, n - e0 % 2, false);
     } else {
         size_t phase = e0 % sw, at = e0 / sw;
         for (size_t i = 0; i < n; i++) {
             if (phase < p->phases)
                 y[phase * p->phase_len + at] = x[i];
-            for (phase += g->up_w; phase >= sw; phase -= sw)
+            if (++phase == sw) {
+                phase = 0;
                 at++;
+            }
         }
     }
 }
 
 static void ISA(patch_load)(const struct conv_geom *g, const struct patch *p, const f16 *x, f16 *y)
 {
-    const ptrdiff_t up = (ptrdiff_t)g->up_h, rows = (ptrdiff_t)g->in_h;
     ptrdiff_t row = p->y0;
     if (!p->n)
         return;
-    for (size_t r = 0; r < p->n_rows; r++, row += (ptrdiff_t)p->row_step, y += p->pitch) {
-        if (row < 0 || (up == 1 && row >= rows))
-            continue;
-        if (up == 1)
+    for (size_t r = 0; r < p->n_rows; r++, row += (ptrdiff_t)p->row_step, y += p->pitch)
+        if (row >= 0 && row < (ptrdiff_t)g->in_h)
             ISA(patch_row)(g, p, x + (size_t)row * g->in_w, y);
-        else if (row % up == 0 && row / up < rows)
-            ISA(patch_row)(g, p, x + (size_t)(row / up) * g->in_w, y);
-    }
 }
 
 /* The next channel lies too far ahead for the hardware to follow. */
@@ -152,8 +146,6 @@ VFN void ISA(patch_prefetch)(const struct conv_geom *g, const struct patch *p, c
 {
     const ptrdiff_t rows = (ptrdiff_t)g->in_h;
     ptrdiff_t row = p->y0;
-    if (g->up_h != 1)
-        return;
     for (size_t r = 0; r < p->n_rows; r++, row += (ptrdiff_t)p->row_step)
         if (row >= 0 && row < rows)
             for (size_t i = 0; i < p->n; i += 32)
@@ -163,14 +155,9 @@ VFN void ISA(patch_prefetch)(const struct conv_geom *g, const struct patch *p, c
 static f16 ISA(one_tap)(const struct conv_geom *g, const f16 *x, size_t u, size_t v, size_t oy,
                         size_t ox)
 {
-    const ptrdiff_t up_h = (ptrdiff_t)g->up_h, up_w = (ptrdiff_t)g->up_w;
-    ptrdiff_t row = (ptrdiff_t)(oy * g->stride_h + u * g->dil_h) - g->pad_h;
-    ptrdiff_t col = (ptrdiff_t)(ox * g->stride_w + v * g->dil_w) - g->pad_w;
-    if (row < 0 || col < 0 || row % up_h || col % up_w)
-        return 0;
-    row /= up_h;
-    col /= up_w;
-    if (row >= (ptrdiff_t)g->in_h || col >= (ptrdiff_t)g->in_w)
+    const ptrdiff_t row = (ptrdiff_t)(oy * g->stride_h + u * g->dil_h) - g->pad_h;
+    const ptrdiff_t col = (ptrdiff_t)(ox * g->stride_w + v * g->dil_w) - g->pad_w;
+    if (row < 0 || col < 0 || row >= (ptrdiff_t)g->in_h || col >= (ptrdiff_t)g->in_w)
         return 0;
     return x[(size_t)row * g->in_w + (size_t)col];
 }
@@ -304,7 +291,7 @@ static void ISA(conv_gather)(const struct conv_geom *g, const f16 *x, size_t k0,
     const size_t plane = g->in_h * g->in_w;
     if (!kc)
         return;
-    if (g->kh * g->kw == 1 && g->stride_h * g->stride_w == 1 && g->up_h * g->up_w == 1 &&
+    if (g->kh * g->kw == 1 && g->stride_h * g->stride_w == 1 &&
         g->pad_h == 0 && g->pad_w == 0 && g->out_h == g->in_h && g->out_w == g->in_w) {
         ISA(pack_panels)(x + k0 * plane + p0, plane, kc, np, b, b_panel);
         return;

@@ -51,14 +51,24 @@ struct tile {
     float *c;
     size_t ldc;
     bool accumulate;
+    float *wide; /* of WIDENING: where B goes in float32, panels kc*16 apart */
+    const struct gemm_ahead *ahead;
 };
 
-VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, bool half)
+/* What a tile does with B: binary16 panels are widened in registers, and kept for the strips that
+ * follow where that pays. */
+enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
+
+VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
 {
+    const bool half = kind == HALVES || kind == WIDENING;
+    const bool ask = kind == FLOATS_AHEAD || kind == WIDENING;
     const size_t nvec = nv * PANEL_VECS, b_panel = t->b_panel, a_k = t->a_k, ldc = t->ldc;
+    const size_t ahead_panel = ask ? t->ahead->panel : 0, ahead_step = ask ? t->ahead->step : 0;
+    const size_t wide_panel = t->kc * ANF_PANEL;
     const float *a = t->a, *b32 = t->b;
-    const f16 *b16 = t->b;
-    float *c = t->c;
+    const f16 *b16 = t->b, *ahead = ask ? t->ahead->at : NULL;
+    float *c = t->c, *wide = t->wide;
     vf acc[TILE_ACC];
 
     if (t->accumulate) {
@@ -74,16 +84,24 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, bool half)
         UNROLL for (size_t v = 0; v < nvec; v++) {
             size_t at = v / PANEL_VECS * b_panel + v % PANEL_VECS * VL;
             b[v] = half ? v_load_f16(b16 + at) : v_load(b32 + at);
+            if (kind == WIDENING)
+                v_store(wide + v / PANEL_VECS * wide_panel + v % PANEL_VECS * VL, b[v]);
             if (mr == 1) /* here, so that a wide row of B need not be held */
                 acc[v] = v_fma(v_set(a[0]), b[v], acc[v]);
         }
-        if (half) {
+        if (kind == HALVES)
             UNROLL for (size_t v = 0; v < nv; v++)
                 __builtin_prefetch(b16 + v * b_panel + TILE_AHEAD);
-            b16 += ANF_PANEL;
-        } else {
-            b32 += ANF_PANEL;
+        if (ask) {
+            UNROLL for (size_t v = 0; v < nv; v++)
+                __builtin_prefetch(ahead + v * ahead_panel, 0, 2);
+            ahead += ahead_step;
         }
+        if (half)
+            b16 += ANF_PANEL;
+        else
+            b32 += ANF_PANEL;
+        wide += kind == WIDENING ? ANF_PANEL : 0;
         UNROLL for (size_t i = 0; i < mr && mr > 1; i++) {
             vf ai = v_set(a[i]);
             UNROLL for (size_t v = 0; v < nvec; v++)
@@ -96,32 +114,32 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, bool half)
             v_store(c + i * ldc + v * VL, acc[i * nvec + v]);
 }
 
-VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, bool half)
+VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
 {
     switch (mr) {
-    case 1: ISA(tile_body)(t, 1, nv, half); break;
-    case 2: ISA(tile_body)(t, 2, nv, half); break;
-    case 3: ISA(tile_body)(t, 3, nv, half); break;
-    case 4: ISA(tile_body)(t, 4, nv, half); break;
+    case 1: ISA(tile_body)(t, 1, nv, kind); break;
+    case 2: ISA(tile_body)(t, 2, nv, kind); break;
+    case 3: ISA(tile_body)(t, 3, nv, kind); break;
+    case 4: ISA(tile_body)(t, 4, nv, kind); break;
 #if TILE_MR > 4
-    case 5: ISA(tile_body)(t, 5, nv, half); break;
-    case 6: ISA(tile_body)(t, 6, nv, half); break;
+    case 5: ISA(tile_body)(t, 5, nv, kind); break;
+    case 6: ISA(tile_body)(t, 6, nv, kind); break;
 #endif
 #if TILE_MR > 6
-    case 7: ISA(tile_body)(t, 7, nv, half); break;
-    case 8: ISA(tile_body)(t, 8, nv, half); break;
+    case 7: ISA(tile_body)(t, 7, nv, kind); break;
+    case 8: ISA(tile_body)(t, 8, nv, kind); break;
 #endif
     default: break;
     }
 }
 
-VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, bool half)
+VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
 {
     switch (nv) {
-    case 1: ISA(tile_rows)(t, mr, 1, half); break;
+    case 1: ISA(tile_rows)(t, mr, 1, kind); break;
 #if TILE_NV > 1
-    case 2: ISA(tile_rows)(t, mr, 2, half); break;
-    case 3: ISA(tile_rows)(t, mr, 3, half); break;
+    case 2: ISA(tile_rows)(t, mr, 2, kind); break;
+    case 3: ISA(tile_rows)(t, mr, 3, kind); break;
 #endif
     default: break;
     }
@@ -131,16 +149,16 @@ VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, bool half)
 VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
 {
     switch (nv) {
-    case 2: ISA(tile_body)(t, 1, 2, true); break;
-    case 3: ISA(tile_body)(t, 1, 3, true); break;
-    case 4: ISA(tile_body)(t, 1, 4, true); break;
+    case 2: ISA(tile_body)(t, 1, 2, HALVES); break;
+    case 3: ISA(tile_body)(t, 1, 3, HALVES); break;
+    case 4: ISA(tile_body)(t, 1, 4, HALVES); break;
 #if TILE_MR > 4
-    case 5: ISA(tile_body)(t, 1, 5, true); break;
-    case 6: ISA(tile_body)(t, 1, 6, true); break;
+    case 5: ISA(tile_body)(t, 1, 5, HALVES); break;
+    case 6: ISA(tile_body)(t, 1, 6, HALVES); break;
 #endif
 #if TILE_MR > 6
-    case 7: ISA(tile_body)(t, 1, 7, true); break;
-    case 8: ISA(tile_body)(t, 1, 8, true); break;
+    case 7: ISA(tile_body)(t, 1, 7, HALVES); break;
+    case 8: ISA(tile_body)(t, 1, 8, HALVES); break;
 #endif
     default: break;
     }
@@ -149,18 +167,34 @@ VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
 static void ISA(gemm_tile)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                            const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate};
-    ISA(tile_any)(&t, mr, nv, false);
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL};
+    ISA(tile_any)(&t, mr, nv, FLOATS);
+}
+
+static void ISA(gemm_tile_ahead)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
+                                 const float *b, size_t b_panel, float *c, size_t ldc,
+                                 bool accumulate, const struct gemm_ahead *ahead)
+{
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, ahead};
+    ISA(tile_any)(&t, mr, nv, FLOATS_AHEAD);
+}
+
+static void ISA(gemm_tile_widen)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
+                                 const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
+                                 bool accumulate, const struct gemm_ahead *ahead)
+{
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead};
+    ISA(tile_any)(&t, mr, nv, WIDENING);
 }
 
 static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL};
     if (mr == 1 && nv > 1)
         ISA(tile_one_row)(&t, nv);
     else
-        ISA(tile_any)(&t, mr, nv, true);
+        ISA(tile_any)(&t, mr, nv, HALVES);
 }
 
 /* ---- packing --------------------------------------------------------------------------------- */

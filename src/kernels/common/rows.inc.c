@@ -160,24 +160,52 @@ static void ISA(reduce_min)(const f16 *x, size_t rows, size_t n, f16 *y)
 
 /* ---- softmax --------------------------------------------------------------------------------- */
 
-/* e = x - m */
-VFN void ISA(row_shift)(const enum row_type type, const void *x, float *e, size_t n, float m)
+/* e = exp(x - m); returns the sum of a block of at most ANF_REDUCE_BLOCK elements. */
+VFN float ISA(row_exp_block)(const enum row_type type, const void *x, size_t from, float *e,
+                             size_t n, vf m)
 {
-    const vf top = v_set(m);
+    vf acc[LANE_VECS];
+    ROW_UNROLL
+    for (size_t v = 0; v < LANE_VECS; v++)
+        acc[v] = v_zero();
     size_t i = 0;
-    for (; n - i >= VL; i += VL)
-        v_store(e + i, v_sub(ISA(row_load)(type, x, i, VL), top));
-    if (i < n)
-        v_store_n(e + i, v_sub(ISA(row_load)(type, x, i, n - i), top), n - i);
+    for (; n - i >= ANF_REDUCE_LANES; i += ANF_REDUCE_LANES) {
+        ROW_UNROLL
+        for (size_t v = 0; v < LANE_VECS; v++) {
+            const size_t at = from + i + v * VL;
+            vf t = m_exp_negative(v_sub(ISA(row_load)(type, x, at, VL), m));
+            v_store(e + at, t);
+            acc[v] = v_add(acc[v], t);
+        }
+    }
+    ROW_UNROLL
+    for (size_t v = 0; v < LANE_VECS; v++) {
+        size_t left = n - i;
+        if (left == 0)
+            break;
+        left = left < VL ? left : VL;
+        vf t = m_exp_negative(v_sub(ISA(row_load)(type, x, from + i, left), m));
+        if (left < VL)
+            v_store_n(e + from + i, t, left);
+        else
+            v_store(e + from + i, t);
+        acc[v] = v_sel_n(left, v_add(acc[v], t), acc[v]);
+        i += left;
+    }
+    return lanes_sum(acc);
 }
 
-VFN void ISA(row_exp)(float *e, size_t n)
+/* e = exp(x - m) of a row; returns 1 / sum. */
+VFN float ISA(row_exp)(const enum row_type type, const void *x, float *e, size_t n, float max)
 {
-    size_t i = 0;
-    for (; n - i >= VL; i += VL)
-        v_store(e + i, m_exp_negative(v_load(e + i)));
-    if (i < n)
-        v_store_n(e + i, m_exp_negative(v_load_n(e + i, n - i)), n - i);
+    const vf m = v_set(max);
+    float sum = 0;
+    for (size_t at = 0, len; at < n; at += len) {
+        len = n - at < ANF_REDUCE_BLOCK ? n - at : ANF_REDUCE_BLOCK;
+        float b = ISA(row_exp_block)(type, x, at, e, len, m);
+        sum = at ? sum + b : b;
+    }
+    return 1.0f / sum;
 }
 
 VFN void ISA(row_scale)(const float *e, f16 *y, size_t n, float by)
@@ -190,25 +218,6 @@ VFN void ISA(row_scale)(const float *e, f16 *y, size_t n, float by)
         v_store_f16_n(y + i, v_mul(v_load_n(e + i, n - i), f), n - i);
 }
 
-/* The exponentials of a group of rows, `ld` apart in e, where the differences from their maxima are;
- * inv: 1 / sum of each. */
-VFN void ISA(row_exponentials)(float *e, size_t ld, size_t rows, size_t n, float *inv)
-{
-    if (ld == n) /* no partial vectors between the rows of a group */
-        ISA(row_exp)(e, rows * n);
-    for (size_t r = 0; r < rows; r++) {
-        float sum = 0;
-        for (size_t at = 0, len; at < n; at += len) {
-            len = n - at < ANF_REDUCE_BLOCK ? n - at : ANF_REDUCE_BLOCK;
-            if (ld != n)
-                ISA(row_exp)(e + r * ld + at, len);
-            float b = ISA(row_block)(ROW_SUM, ROW_F32, e, r * ld + at, len, 0, NULL);
-            sum = at ? sum + b : b;
-        }
-        inv[r] = 1.0f / sum;
-    }
-}
-
 static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch)
 {
     float part[ROW_GROUP]; /* of a row: its maximum, then 1 / sum */
@@ -217,8 +226,7 @@ static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scr
         for (size_t r = 0; r < group; r++)
             part[r] = ISA(row_reduce)(ROW_MAX, x + r * n, n, 0, NULL);
         for (size_t r = 0; r < group; r++)
-            ISA(row_shift)(ROW_F16, x + r * n, scratch + r * n, n, part[r]);
-        ISA(row_exponentials)(scratch, n, group, n, part);
+            part[r] = ISA(row_exp)(ROW_F16, x + r * n, scratch + r * n, n, part[r]);
         for (size_t r = 0; r < group; r++)
             ISA(row_scale)(scratch + r * n, y + r * n, n, part[r]);
     }
@@ -252,21 +260,30 @@ VFN float ISA(score_row)(float *s, size_t n, bool scaled, float scale_by, const 
     return v_hmax(top);
 }
 
+/* y = round(e * by), in place. */
+VFN void ISA(row_share)(float *e, size_t n, float by)
+{
+    const vf f = v_set(by);
+    size_t i = 0;
+    for (; n - i >= VL; i += VL)
+        v_store(e + i, v_round_f16(v_mul(v_load(e + i), f)));
+    if (i < n)
+        v_store_n(e + i, v_round_f16(v_mul(v_load_n(e + i, n - i), f)), n - i);
+}
+
 static void ISA(attention_scores)(float *s, size_t ld, size_t rows, size_t n, bool scaled,
-                                  float scale, const f16 *mask, size_t mask_ld, f16 *p,
-                                  size_t p_ld)
+                                  float scale, const f16 *mask, size_t mask_ld)
 {
     float part[ROW_GROUP];
-    for (size_t at = 0, group; at < rows; at += group, s += group * ld, p += group * p_ld) {
+    for (size_t at = 0, group; at < rows; at += group, s += group * ld) {
         group = ISA(row_group)(rows - at, n, ANF_REDUCE_BLOCK);
         for (size_t r = 0; r < group; r++)
             part[r] = ISA(score_row)(s + r * ld, n, scaled, scale,
                                      mask ? mask + (at + r) * mask_ld : NULL);
         for (size_t r = 0; r < group; r++)
-            ISA(row_shift)(ROW_F32, s + r * ld, s + r * ld, n, part[r]);
-        ISA(row_exponentials)(s, ld, group, n, part);
+            part[r] = ISA(row_exp)(ROW_F32, s + r * ld, s + r * ld, n, part[r]);
         for (size_t r = 0; r < group; r++)
-            ISA(row_scale)(s + r * ld, p + r * p_ld, n, part[r]);
+            ISA(row_share)(s + r * ld, n, part[r]);
     }
 }
 

@@ -144,6 +144,73 @@ static void ISA(winograd_weights)(const f16 *w, size_t n, float *u, size_t u_pos
         }
 }
 
+/* ---- few tiles ------------------------------------------------------------------------------- */
+/* The products of kc channels; `first` begins the sums.  The next weights are asked for meanwhile:
+ * nine of 32 bytes a channel are a cache line for each of the 36 positions of eight channels. */
+VFN void ISA(wino_few_slice)(const float *u, const float *v, size_t n_tiles, size_t kc, bool first,
+                             const f16 *next, float *m, size_t m_pos)
+{
+    for (size_t pos = 0; pos < WINOGRAD_POSITIONS; pos++) {
+        vf acc[TILE_MR * PANEL_VECS];
+        __builtin_prefetch(next + pos * 32);
+        UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
+            acc[i] = first ? v_zero() : v_load(m + i * VL);
+        for (size_t k = 0; k < kc; k++) {
+            vf b[PANEL_VECS];
+            UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
+                b[i] = v_load(u + k * ANF_PANEL + i * VL);
+            UNROLL for (size_t t = 0; t < n_tiles; t++) {
+                const vf a = v_set(v[k * n_tiles + t]);
+                UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
+                    acc[t * PANEL_VECS + i] = v_fma(a, b[i], acc[t * PANEL_VECS + i]);
+            }
+        }
+        UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
+            v_store(m + i * VL, acc[i]);
+        u += ANF_WINOGRAD_SLICE * ANF_PANEL;
+        v += ANF_WINOGRAD_SLICE * n_tiles;
+        m += m_pos;
+    }
+}
+
+VFN void ISA(wino_few_tiles)(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
+                             size_t m_pos)
+{
+    enum { SLICE = ANF_WINOGRAD_SLICE };
+    _Alignas(64) float u[WINOGRAD_POSITIONS * SLICE * ANF_PANEL];
+    for (size_t c = 0; c < n; c += SLICE) {
+        const size_t kc = n - c < SLICE ? n - c : SLICE;
+        const f16 *at = w + c * 9 * ANF_PANEL;
+        const f16 *next = n - c < 2 * SLICE ? w : at + SLICE * 9 * ANF_PANEL;
+        ISA(winograd_weights)(at, kc, u, SLICE * ANF_PANEL);
+        if (kc == SLICE)
+            ISA(wino_few_slice)(u, v, n_tiles, SLICE, c == 0, next, m, m_pos);
+        else
+            ISA(wino_few_slice)(u, v, n_tiles, kc, c == 0, next, m, m_pos);
+        v += WINOGRAD_POSITIONS * SLICE * n_tiles;
+    }
+}
+
+static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
+                              size_t m_pos)
+{
+    switch (n_tiles) {
+    case 1: ISA(wino_few_tiles)(w, n, v, 1, m, m_pos); break;
+    case 2: ISA(wino_few_tiles)(w, n, v, 2, m, m_pos); break;
+    case 3: ISA(wino_few_tiles)(w, n, v, 3, m, m_pos); break;
+    case 4: ISA(wino_few_tiles)(w, n, v, 4, m, m_pos); break;
+#if TILE_MR > 4
+    case 5: ISA(wino_few_tiles)(w, n, v, 5, m, m_pos); break;
+    case 6: ISA(wino_few_tiles)(w, n, v, 6, m, m_pos); break;
+#endif
+#if TILE_MR > 6
+    case 7: ISA(wino_few_tiles)(w, n, v, 7, m, m_pos); break;
+    case 8: ISA(wino_few_tiles)(w, n, v, 8, m, m_pos); break;
+#endif
+    default: break;
+    }
+}
+
 /* One tile of sixteen channels, rounded: [channel][pixel]. */
 VFN void ISA(wino_tile)(const float *m, size_t m_pos, const float *bias, f16 turned[16 * 16])
 {

@@ -26,6 +26,7 @@
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/weights.inc.c"
+#include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
@@ -53,6 +54,8 @@ const struct kern kern_avx2 = {
     .available = cpu_has_avx2,
     .mr = TILE_MR,
     .nv = TILE_NV,
+    .rows_mr = ROWS_MR,
+    .rows_nv = ROWS_NV,
     .kc = 256,
     .mc = 240,
     .nc = 192,

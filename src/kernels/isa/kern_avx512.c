@@ -28,6 +28,7 @@
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/weights.inc.c"
+#include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
@@ -46,7 +47,9 @@
 #pragma clang attribute pop
 #endif
 
-#define BLOCKS .mr = TILE_MR, .nv = TILE_NV, .kc = 128, .mc = 256, .nc = 384
+#define BLOCKS                                                                                     \
+    .mr = TILE_MR, .nv = TILE_NV, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV, .kc = 128, .mc = 256,    \
+    .nc = 384
 
 extern const struct kern kern_avx512;
 const struct kern kern_avx512 = {

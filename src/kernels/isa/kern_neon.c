@@ -18,6 +18,7 @@
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/weights.inc.c"
+#include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
@@ -39,6 +40,8 @@ const struct kern kern_neon = {
     .available = cpu_has_neon,
     .mr = TILE_MR,
     .nv = TILE_NV,
+    .rows_mr = ROWS_MR,
+    .rows_nv = ROWS_NV,
     .kc = 256,
     .mc = 240,
     .nc = 192,

@@ -22,6 +22,7 @@
 #include "kernels/common/uops_float.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/weights.inc.c"
+#include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/rows.inc.c"
@@ -35,6 +36,8 @@ const struct kern kern_ref = {
     .available = cpu_has_any,
     .mr = TILE_MR,
     .nv = TILE_NV,
+    .rows_mr = ROWS_MR,
+    .rows_nv = ROWS_NV,
     .kc = 256,
     .mc = 96,
     .nc = 192,

@@ -28,12 +28,14 @@ VFN void v_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 VFN vf v_load_n(const float *p, size_t n) { return _mm512_maskz_loadu_ps(vm_first_n(n), p); }
 VFN void v_store_n(float *p, vf a, size_t n) { _mm512_mask_storeu_ps(p, vm_first_n(n), a); }
 
-/* Signs and payloads of NaN would survive the conversion. */
+/* Signs and payloads of NaN would survive the conversion.  The table has four bits for each class
+ * of number, from the lowest: quiet NaN, signalling NaN, zero, one, -inf, +inf, negative, positive;
+ * 0 takes the first operand, 1 the second. */
 VFN __m256i f16_round(vf a)
 {
     const __m512 nan = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fc00000));
-    __mmask16 is_nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
-    return _mm512_cvtps_ph(_mm512_mask_mov_ps(a, is_nan, nan), _MM_FROUND_TO_NEAREST_INT);
+    const __m512i table = _mm512_set1_epi32(0x11111100);
+    return _mm512_cvtps_ph(_mm512_fixupimm_ps(nan, a, table, 0), _MM_FROUND_TO_NEAREST_INT);
 }
 
 /* LLVM narrows a comparison of widened halves to one of halves, which it then does lane by lane;

@@ -1,0 +1,174 @@
+/* Transposed convolution as convolutions of its residues.
+ *
+ * A residue (r, s) is the output pixels (y, x) with y % up = r, x % up = s.  All residues get planes
+ * of one size, ceil(out_h / up) x ceil(out_w / up), of which the last row and column may belong to no
+ * output pixel.  Phase 0 computes them, as convolutions over the input as it is, into
+ *
+ *     shared memory   [residues][images][channels][rows][columns]    binary16, rounded already
+ *
+ * and phase 1 weaves the rows of the residues into rows of the output.  A convolution with more
+ * residues than there are threads to keep busy gives each to one thread. */
+#include "kernels/block_transposed.h"
+
+struct residues {
+    size_t n_h, n_w; /* residues that occur: fewer than `up` in a small output */
+    size_t rows, cols, planes;
+    size_t n_threads;  /* for the convolution of each */
+    size_t most_tasks; /* of the convolution of any */
+};
+
+/* What the pixels with one residue meet along an axis. */
+struct axis_taps {
+    size_t first, n; /* taps first, first + step, ... */
+    ptrdiff_t pad;   /* of the convolution over the input without gaps */
+};
+
+static struct axis_taps axis_taps(size_t residue, size_t kernel, size_t up, size_t dil,
+                                  ptrdiff_t pad)
+{
+    const size_t step = conv_tap_step(up, dil);
+    ptrdiff_t at = (ptrdiff_t)residue - pad;
+    for (size_t v = 0; v < block_least(step, kernel); v++, at += (ptrdiff_t)dil)
+        if (at % (ptrdiff_t)up == 0)
+            return (struct axis_taps){v, (kernel - 1 - v) / step + 1, -(at / (ptrdiff_t)up)};
+    return (struct axis_taps){0, 0, 0};
+}
+
+/* Elements of an axis's kernel before the kernel that begins with tap `first`. */
+static size_t taps_before(size_t kernel, size_t step, size_t first)
+{
+    return kernel / step * first + block_least(kernel % step, first);
+}
+
+/* The convolution of pixels that meet taps n_h x n_w. */
+static struct conv_job one_residue(const struct conv_job *job, const struct residues *r, size_t n_h,
+                                   size_t n_w)
+{
+    const struct conv_geom *g = &job->geom;
+    struct conv_job one = *job;
+    one.up = 1;
+    one.epilogue = NULL;
+    one.n_threads = r->n_threads;
+    one.geom.out_h = r->rows;
+    one.geom.out_w = r->cols;
+    one.geom.kh = n_h;
+    one.geom.kw = n_w;
+    one.geom.dil_h = conv_tap_step(job->up, g->dil_h) * g->dil_h / job->up;
+    one.geom.dil_w = conv_tap_step(job->up, g->dil_w) * g->dil_w / job->up;
+    if (!n_h || !n_w) { /* nothing but the bias */
+        one.geom.cin = 0;
+        one.geom.kh = one.geom.kw = 1;
+    }
+    return one;
+}
+
+/* Kernels of at most four sizes occur: an axis has ceil(kernel / step) taps or one less. */
+static struct conv_job one_of_four(const struct conv_job *job, const struct residues *r, size_t i)
+{
+    const struct conv_geom *g = &job->geom;
+    const size_t step_h = conv_tap_step(job->up, g->dil_h);
+    const size_t step_w = conv_tap_step(job->up, g->dil_w);
+    return one_residue(job, r, (g->kh + step_h - 1) / step_h - i / 2,
+                       (g->kw + step_w - 1) / step_w - i % 2);
+}
+
+static struct residues residues_of(const struct kern *kern, const struct conv_job *job)
+{
+    const struct conv_geom *g = &job->geom;
+    struct residues r = {
+        .n_h = block_least(job->up, g->out_h),
+        .n_w = block_least(job->up, g->out_w),
+        .rows = (g->out_h + job->up - 1) / job->up,
+        .cols = (g->out_w + job->up - 1) / job->up,
+        .planes = job->images * job->groups * job->cout,
+    };
+    r.n_threads = job->n_threads > 1 ? block_threads(r.n_h * r.n_w, job->n_threads) : 1;
+    for (size_t i = 0; i < 4; i++) {
+        const struct conv_job one = one_of_four(job, &r, i);
+        const size_t n = conv_tasks(kern, &one, 1);
+        r.most_tasks = n > r.most_tasks ? n : r.most_tasks;
+    }
+    return r;
+}
+
+static size_t residue_size(const struct residues *r)
+{
+    return r->planes * r->rows * r->cols;
+}
+
+size_t transposed_tasks(const struct kern *kern, const struct conv_job *job, size_t phase)
+{
+    const struct residues r = residues_of(kern, job);
+    const size_t n_threads = job->n_threads ? job->n_threads : 1;
+    if (phase)
+        return n_threads > 1 ? block_least(r.planes, 4 * n_threads) : r.planes ? 1 : 0;
+    return r.n_h * r.n_w * r.most_tasks;
+}
+
+size_t transposed_thread_bytes(const struct kern *kern, const struct conv_job *job)
+{
+    const struct residues r = residues_of(kern, job);
+    size_t most = 0;
+    for (size_t i = 0; i < 4; i++) {
+        const struct conv_job one = one_of_four(job, &r, i);
+        const size_t n = conv_thread_bytes(kern, &one);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+size_t transposed_shared_bytes(const struct kern *kern, const struct conv_job *job)
+{
+    const struct residues r = residues_of(kern, job);
+    return r.n_h * r.n_w * residue_size(&r) * sizeof(f16);
+}
+
+static void convolve(const struct kern *kern, const struct conv_job *job, const struct residues *r,
+                     size_t task, f16 *residues, void *own)
+{
+    const struct conv_geom *g = &job->geom;
+    const size_t i = task / r->most_tasks, step_h = conv_tap_step(job->up, g->dil_h);
+    const size_t step_w = conv_tap_step(job->up, g->dil_w);
+    const struct axis_taps h = axis_taps(i / r->n_w, g->kh, job->up, g->dil_h, g->pad_h);
+    const struct axis_taps w = axis_taps(i % r->n_w, g->kw, job->up, g->dil_w, g->pad_w);
+    struct conv_job one = one_residue(job, r, h.n, w.n);
+    one.geom.pad_h = h.pad;
+    one.geom.pad_w = w.pad;
+    one.y = residues + i * residue_size(r);
+    one.weights += (taps_before(g->kh, step_h, h.first) * g->kw +
+                    h.n * taps_before(g->kw, step_w, w.first)) *
+                   (conv_packed_size(g, job->groups, job->cout) / (g->kh * g->kw));
+    if (task % r->most_tasks < conv_tasks(kern, &one, 1))
+        conv_task(kern, &one, 1, task % r->most_tasks, NULL, own);
+}
+
+static void weave(const struct kern *kern, const struct conv_job *job, const struct residues *r,
+                  const f16 *residues, size_t plane)
+{
+    const struct conv_geom *g = &job->geom;
+    const size_t size = residue_size(r), whole = g->out_w / job->up;
+    f16 *y = job->y + plane * g->out_h * g->out_w;
+    for (size_t i = 0; i < g->out_h; i++, y += g->out_w) {
+        const f16 *row = residues + i % job->up * r->n_w * size +
+                         (plane * r->rows + i / job->up) * r->cols;
+        if (whole)
+            kern->transpose(row, size, y, job->up, job->up, whole);
+        for (size_t s = 0; s < g->out_w % job->up; s++)
+            y[whole * job->up + s] = row[s * size + whole];
+    }
+    if (job->epilogue)
+        job->epilogue(job->epilogue_arg, plane * g->out_h * g->out_w, g->out_h * g->out_w);
+}
+
+void transposed_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
+                     void *shared, void *own)
+{
+    const struct residues r = residues_of(kern, job);
+    if (!phase) {
+        convolve(kern, job, &r, task, shared, own);
+        return;
+    }
+    const size_t n = transposed_tasks(kern, job, 1), end = block_start(r.planes, n, task + 1);
+    for (size_t p = block_start(r.planes, n, task); p < end; p++)
+        weave(kern, job, &r, shared, p);
+}

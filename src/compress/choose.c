@@ -27,28 +27,33 @@ static const anf_encoding candidates[][MAX_CANDIDATES + 1] = {
 };
 enum { N_MODES = sizeof candidates / sizeof *candidates };
 
+static anf_status read_target(const anf_compile_opts *o, struct compress_opts *out)
+{
+    char names[256];
+    if (o->compress == ANF_COMPRESS_NONE)
+        FAIL(ARG, "compile: target '%.40s' is given without compress, which alone depends on it",
+             o->target);
+    out->family = chip_family(o->target);
+    out->target = chip_find(o->target);
+    if (!out->family)
+        FAIL(ARG, "compile: unknown target '%.40s'; known: %s", o->target,
+             chip_names(names, sizeof names));
+    return ANF_OK;
+}
+
 anf_status compress_opts_read(const anf_compile_opts *o, struct compress_opts *out)
 {
     *out = (struct compress_opts){.mode = o->compress};
     if ((unsigned)o->compress >= N_MODES)
         FAIL(ARG, "compile: unknown compress mode %d", (int)o->compress);
+    if (o->target)
+        TRY(read_target(o, out));
     if (!(o->compress_atol >= 0) || isinf(o->compress_atol))
         FAIL(ARG, "compile: compress_atol is %g, needs a finite number of at least 0",
              o->compress_atol);
     if (o->block_size < 0)
         FAIL(ARG, "compile: block_size is %d, needs at least 1 (or 0 for the default)",
              o->block_size);
-    if (o->target) {
-        char names[256];
-        if (o->compress == ANF_COMPRESS_NONE)
-            FAIL(ARG, "compile: target '%.40s' is given without compress, which alone depends on it",
-                 o->target);
-        out->family = chip_family(o->target);
-        out->target = chip_find(o->target);
-        if (!out->family)
-            FAIL(ARG, "compile: unknown target '%.40s'; known: %s", o->target,
-                 chip_names(names, sizeof names));
-    }
     out->encode.atol = o->compress_atol > 0 ? o->compress_atol : DEFAULT_ATOL;
     out->encode.block = o->block_size ? (size_t)o->block_size : DEFAULT_BLOCK;
     return ANF_OK;

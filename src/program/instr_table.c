@@ -6,12 +6,14 @@
  * else may lie in it.  After program_check nothing the executor does can leave a buffer, and every
  * result is defined by the program and its inputs as long as no buffer is read before it is
  * written. */
+#include "base/encoding.h"
 #include "kernels/block_conv.h"
 #include "kernels/winograd.h"
 #include "program/exec_table.h"
 #include "program/pack.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #define LIMIT ((int64_t)1 << 40)
 
@@ -573,6 +575,19 @@ static anf_status check_instr(const struct program *p, size_t at)
     return info->check(p, i);
 }
 
+static anf_status check_records(const struct program *p)
+{
+    for (size_t i = 0; i < p->n_weights; i++) {
+        const struct weight_record *w = &p->weights[i];
+        bool shape_ok = w->dims[0] >= 1 && w->dims[0] <= (uint64_t)LIMIT && w->dims[1] >= 1 &&
+                        w->dims[1] <= (uint64_t)LIMIT;
+        if (w->name >= p->n_names || w->why >= p->n_names || w->encoding >= ENCODING_COUNT ||
+            w->streams > 1 || !shape_ok || !(w->error >= 0 && w->error < INFINITY))
+            FAIL(FORMAT, "program: the record of weight %zu is impossible", i);
+    }
+    return ANF_OK;
+}
+
 anf_status program_check(const struct program *p)
 {
     if (p->n_names && p->names[p->n_names - 1] != 0)
@@ -584,5 +599,5 @@ anf_status program_check(const struct program *p)
     TRY(check_ports(p, p->outputs, p->n_outputs, BUF_OUTPUT));
     for (size_t i = 0; i < p->n_instrs; i++)
         TRY(check_instr(p, i));
-    return ANF_OK;
+    return check_records(p);
 }

@@ -8,6 +8,7 @@
 #include "api.h"
 #include "compile.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,7 @@ static int setup(void **state)
     anf_compile_opts opts = {0};
     if (anf_ctx_new(&(anf_ctx_desc){.isa = "ref", .threads = 1}, &ctx) != ANF_OK ||
         anf_graph_parse(ctx, source, sizeof source - 1, NULL, &g) != ANF_OK ||
-        compile_graph(&g->g, ctx->kern, &opts, &p) != ANF_OK) {
+        compile_graph(&g->g, ctx->kern, ctx->pool, &opts, &p) != ANF_OK) {
         fprintf(stderr, "%s\n", anf_last_error());
         return -1;
     }
@@ -447,6 +448,35 @@ static void test_program(void **state)
     accepted();
 }
 
+/* ---- records of weights ---------------------------------------------------------------------- */
+static void test_records(void **state)
+{
+    (void)state;
+    const struct weight_record good = {.dims = {8, 4}, .encoding = ANF_ENCODING_INT8, .error = 0.5};
+    assert_int_equal(program_weight(&p, &good, "w", "why"), ANF_OK);
+    accepted();
+    struct weight_record *w = &p.weights[0];
+    const struct weight_record kept = *w;
+    const struct weight_record bad[] = {
+        {.name = (uint32_t)p.n_names, .why = kept.why, .dims = {8, 4}},
+        {.name = kept.name, .why = UINT32_MAX, .dims = {8, 4}},
+        {.encoding = ANF_ENCODING_BLOCKWISE + 1, .dims = {8, 4}},
+        {.streams = 2, .dims = {8, 4}},
+        {.dims = {0, 4}},
+        {.dims = {8, (uint64_t)MUCH}},
+        {.dims = {8, 4}, .error = -1},
+        {.dims = {8, 4}, .error = INFINITY},
+        {.dims = {8, 4}, .error = NAN},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        *w = bad[i];
+        refused("program: the record of weight 0 is impossible");
+    }
+    *w = kept;
+    accepted();
+    p.n_weights = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,7 +484,7 @@ int main(void)
         cmocka_unit_test(test_operands),      cmocka_unit_test(test_tile_programs),
         cmocka_unit_test(test_epilogue_of_spaced_rows),
         cmocka_unit_test(test_buffers),       cmocka_unit_test(test_ports),
-        cmocka_unit_test(test_program),
+        cmocka_unit_test(test_program),       cmocka_unit_test(test_records),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

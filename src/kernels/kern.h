@@ -101,6 +101,21 @@ typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a,
  * takes up to table.mr panels, to hide the latency of the chain. */
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                               const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
+/* One panel of encoded weights; weight_panels.h has the layouts and says what a weight is.  W[k][j]
+ * below is the weight of row k and column j in float32; in int8 panels it is the integer, and
+ * scale_columns ends the sum. */
+struct weight_panel {
+    const void *w, *side;
+    size_t k, block; /* rows of the whole panel; rows that share a scale (blockwise) */
+};
+/* b[16i + j] = W[k0 + i][j] for i < kc. */
+typedef void widen_weights_fn(const struct weight_panel *panel, size_t k0, size_t kc, float *b);
+/* gemm_tile from zero over all k rows of nv panels, expanded in registers: for few rows, where B is
+ * read once.  Panels as for gemm_tile_f16. */
+typedef void gemm_tile_weights_fn(size_t mr, size_t nv, const float *a, size_t a_k,
+                                  const struct weight_panel *panels, float *c, size_t ldc);
+/* x[i] = x[i] * widen(scale[i]), in float32. */
+typedef void scale_columns_fn(float *x, const f16 *scale, size_t n);
 /* The same product with the rows of A as they lie, a[i*lda + k], for attention; 1 <= mr <=
  * table.rows_mr, 1 <= nv <= table.rows_nv. */
 typedef void gemm_tile_rows_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t lda,

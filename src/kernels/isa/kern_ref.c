@@ -5,6 +5,7 @@
  * vector vocabulary chosen above them, or tuned ones in their place. */
 #include "kernels/cpu.h"
 #include "kernels/kern.h"
+#include "kernels/weight_panels.h"
 #include "kernels/winograd.h"
 
 #include <math.h>
@@ -21,6 +22,8 @@
 #include "kernels/common/uops_float.inc.c"
 #include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/gemm.inc.c"
+#include "kernels/common/weights.inc.c"
+#include "kernels/common/sparse.inc.c"
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"

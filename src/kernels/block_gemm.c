@@ -156,49 +156,58 @@ static struct weight_panel encoded_panel(const struct gemm_job *job, size_t q)
                            q);
 }
 
-static void widen_encoded(const struct kern *kern, const struct gemm_job *job, size_t k0, size_t kc,
-                          size_t q, size_t n_panels, float *b)
+/* What an encoding is expanded by, into a tile's sums and to float32; NULL for what is none. */
+static gemm_tile_weights_fn *tile_of(const struct kern *kern, enum gemm_b kind)
+{
+    gemm_tile_weights_fn *const tile[GEMM_B_COUNT] = {
+        [GEMM_B_INT8] = kern->gemm_tile_int8, [GEMM_B_INT4] = kern->gemm_tile_int4,
+        [GEMM_B_SPARSE] = kern->gemm_tile_sparse, [GEMM_B_BLOCKWISE] = kern->gemm_tile_blockwise};
+    return tile[kind];
+}
+
+static widen_weights_fn *widen_of(const struct kern *kern, enum gemm_b kind)
 {
     widen_weights_fn *const widen[GEMM_B_COUNT] = {
         [GEMM_B_INT8] = kern->widen_int8, [GEMM_B_INT4] = kern->widen_int4,
         [GEMM_B_SPARSE] = kern->widen_sparse, [GEMM_B_BLOCKWISE] = kern->widen_blockwise};
-    for (size_t v = 0; v < n_panels; v++) {
-        const struct weight_panel panel = encoded_panel(job, q + v);
-        widen[job->b_kind](&panel, k0, kc, b + v * kc * ANF_PANEL);
-    }
+    return widen[kind];
 }
 
-/* B[k0 .. k0+kc][panels q .. q+n_panels] in float32, of what is no binary16 panel. */
+/* B[k0 .. k0+kc][panels q .. q+n_panels] of a matrix that is not packed in binary16, in float32. */
 static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z, size_t k0,
                    size_t kc, size_t q, size_t n_panels, float *b)
 {
     const size_t j0 = q * ANF_PANEL, n = block_least(n_panels * ANF_PANEL, job->n - j0);
+    widen_weights_fn *const widen = widen_of(kern, job->b_kind);
+    if (widen) {
+        for (size_t v = 0; v < n_panels; v++) {
+            const struct weight_panel panel = encoded_panel(job, q + v);
+            widen(&panel, k0, kc, b + v * kc * ANF_PANEL);
+        }
+        return;
+    }
     const f16 *from = job->b + z * job->b_batch;
     if (job->b_kind == GEMM_B_ROWS)
         kern->pack_panels(from + k0 * job->b_row + j0, job->b_row, kc, n, b, kc * ANF_PANEL);
-    else if (job->b_kind == GEMM_B_COLS)
-        kern->pack_panels_t(from + j0 * job->b_row + k0, job->b_row, kc, n, b, kc * ANF_PANEL);
     else
-        widen_encoded(kern, job, k0, kc, q, n_panels, b);
+        kern->pack_panels_t(from + j0 * job->b_row + k0, job->b_row, kc, n, b, kc * ANF_PANEL);
 }
 
-/* One tile of few rows, over panels q .. q+nv-1. */
+/* A tile of few rows, over panels q .. q+nv-1. */
 static void tile_panels(const struct kern *kern, const struct gemm_job *job, size_t rows, size_t nv,
                         size_t q, const float *a, float *c, size_t ldc)
 {
     enum { MOST_PANELS = 16 };
-    gemm_tile_weights_fn *const tile[GEMM_B_COUNT] = {
-        [GEMM_B_INT8] = kern->gemm_tile_int8, [GEMM_B_INT4] = kern->gemm_tile_int4,
-        [GEMM_B_SPARSE] = kern->gemm_tile_sparse, [GEMM_B_BLOCKWISE] = kern->gemm_tile_blockwise};
-    const size_t panel = job->k * ANF_PANEL;
+    gemm_tile_weights_fn *const tile = tile_of(kern, job->b_kind);
     struct weight_panel panels[MOST_PANELS];
-    if (!tile[job->b_kind]) {
-        kern->gemm_tile_f16(rows, nv, job->k, a, rows, job->b + q * panel, panel, c, ldc, false);
+    if (!tile) {
+        kern->gemm_tile_f16(rows, nv, job->k, a, rows, job->b + q * job->k * ANF_PANEL,
+                            job->k * ANF_PANEL, c, ldc, false);
         return;
     }
     for (size_t v = 0; v < nv; v++)
         panels[v] = encoded_panel(job, q + v);
-    tile[job->b_kind](rows, nv, a, rows, panels, c, ldc);
+    tile(rows, nv, a, rows, panels, c, ldc);
 }
 
 /* Few rows: panels as they are.  A second strip finds them in L2. */

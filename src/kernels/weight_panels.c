@@ -37,11 +37,12 @@ size_t weight_panel_bytes(const struct weight_form *f)
     case WEIGHT_BLOCKWISE:
         return rows * ANF_PANEL;
     case WEIGHT_INT4:
-        return panels_of(f) * ((f->k + 1) / 2) * ANF_PANEL;
+        return panels_of(f) * ((f->k + 7) / WEIGHT_PER_WORD) * ANF_PANEL * sizeof(uint32_t) +
+               WEIGHT_SLACK;
     case WEIGHT_SPARSE:
         for (size_t i = 0; i < f->n * f->k; i++)
             kept += !is_zero(f->w[i]);
-        return (rows + kept + WEIGHT_SLACK) * sizeof(f16);
+        return (rows + kept) * sizeof(f16) + WEIGHT_SLACK;
     case WEIGHT_F16:
     case WEIGHT_ENCODING_COUNT:
         break;
@@ -84,16 +85,17 @@ static void turn_bytes(const int8_t *x, size_t n, size_t m, int8_t *y)
                 *y++ = j < n ? x[j * m + i] : 0;
 }
 
-static void pack_int4(const struct weight_form *f, uint8_t *y)
+static void pack_int4(const struct weight_form *f, uint32_t *y)
 {
     for (size_t j0 = 0; j0 < f->n; j0 += ANF_PANEL)
-        for (size_t i = 0; i < f->k; i += 2)
+        for (size_t r = 0; r < f->k; r += WEIGHT_PER_WORD)
             for (size_t j = j0; j < j0 + ANF_PANEL; j++) {
-                const uint8_t *index = f->index + (j < f->n ? j * f->k + i : 0);
-                const unsigned low = j < f->n ? index[0] : 0;
-                const unsigned high = j < f->n && i + 1 < f->k ? index[1] : 0;
-                *y++ = (uint8_t)(low | high << 4);
+                uint32_t word = 0;
+                for (size_t i = r; j < f->n && i < f->k && i < r + WEIGHT_PER_WORD; i++)
+                    word |= (uint32_t)f->index[j * f->k + i] << 4 * (i - r);
+                *y++ = word;
             }
+    memset(y, 0, WEIGHT_SLACK);
 }
 
 static void pack_sparse(const struct weight_form *f, f16 *y, uint64_t *starts)
@@ -117,7 +119,7 @@ static void pack_sparse(const struct weight_form *f, f16 *y, uint64_t *starts)
                 masks[i] = (f16)mask;
             }
         }
-    memset(y + at, 0, WEIGHT_SLACK * sizeof *y);
+    memset(y + at, 0, WEIGHT_SLACK);
 }
 
 void weight_pack(const struct weight_form *f, void *panels, void *side)
@@ -149,9 +151,9 @@ bool weight_sparse_ok(size_t n, size_t k, const f16 *panels, size_t elements, co
 {
     const size_t groups = groups_of(k), total = (n + ANF_PANEL - 1) / ANF_PANEL * groups;
     size_t at = 0;
-    if (elements < WEIGHT_SLACK)
+    if (elements < WEIGHT_SLACK / sizeof(f16))
         return false;
-    elements -= WEIGHT_SLACK;
+    elements -= WEIGHT_SLACK / sizeof(f16);
     for (size_t g = 0; g < total; g++) {
         const size_t i0 = g % groups * WEIGHT_GROUP;
         const size_t rows = k - i0 < WEIGHT_GROUP ? k - i0 : WEIGHT_GROUP;

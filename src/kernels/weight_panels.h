@@ -6,9 +6,9 @@
  *
  *     int8       panels  int8 [P][k][16]                 side  scale f16 [P][16]
  *                a weight is q; the sum of a column is multiplied by its scale
- *     int4       panels  bytes [P][ceil(k / 2)][16]      side  codebook f16 [16]
- *                byte j of row r holds the indices of rows 2r (low nibble) and 2r + 1 (high
- *                nibble) of column j; a weight is the codebook's entry
+ *     int4       panels  uint32 [P][ceil(k / 8)][16]     side  codebook f16 [16]
+ *                bits 4i .. 4i+3 of word j of row r are the index of row 8r + i of column j;
+ *                a weight is the codebook's entry
  *     sparse     panels  f16, see below                  side  where each group begins,
  *                                                              uint64 [P][ceil(k / 64)]
  *                a weight is one of the values, or zero
@@ -18,8 +18,9 @@
  * The bytes of columns past n are zero.  A sparse panel is cut into groups of 64 rows (the last may be shorter):
  * a mask of sixteen bits for each row, bit j for column j, then the values of all set bits in that
  * order.  Groups follow each other without a gap, in the order of the side array, which counts in
- * elements of two bytes; WEIGHT_SLACK elements come behind the last group, because kernels read
- * sixteen values at a time. */
+ * elements of two bytes.
+ *
+ * WEIGHT_SLACK bytes come behind sparse and int4 panels, because kernels read whole vectors. */
 #ifndef ANF_KERNELS_WEIGHT_PANELS_H
 #define ANF_KERNELS_WEIGHT_PANELS_H
 
@@ -36,8 +37,9 @@ enum weight_encoding {
 
 enum {
     WEIGHT_GROUP = 64, /* rows of a sparse group: one cache line of masks for two */
-    WEIGHT_SLACK = ANF_PANEL,
     WEIGHT_CODES = 16, /* entries of a codebook */
+    WEIGHT_PER_WORD = 8,
+    WEIGHT_SLACK = 64, /* bytes */
 };
 
 /* A weight as an encoder makes it: one row for each of n output columns.  F16 and SPARSE read w
@@ -81,7 +83,7 @@ static inline struct weight_panel weight_panel_at(enum weight_encoding encoding,
         p.side = s + q * ANF_PANEL * sizeof(f16);
         break;
     case WEIGHT_INT4:
-        p.w = w + q * ((k + 1) / 2) * ANF_PANEL;
+        p.w = w + q * ((k + 7) / WEIGHT_PER_WORD) * ANF_PANEL * sizeof(uint32_t);
         break;
     case WEIGHT_SPARSE:
         p.side = s + q * groups * sizeof(uint64_t);

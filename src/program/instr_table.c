@@ -200,11 +200,12 @@ static anf_status check_weights(const struct program *p, const struct instr *i)
         FAIL(FORMAT, "program: instruction %td (%s): blocks of %" PRId64 " in %" PRId64 " rows",
              i - p->instrs, instr_info[i->op].name, g->b_row, g->k);
     if (f.encoding != WEIGHT_SPARSE) {
-        TRY(need(p, i, 2, weight_panel_bytes(&f), 1));
+        const size_t words = f.encoding == WEIGHT_INT4 ? sizeof(uint32_t) : 1;
+        TRY(need(p, i, 2, weight_panel_bytes(&f) / words, words));
         return need(p, i, 3, weight_side_bytes(&f) / sizeof(f16), sizeof(f16));
     }
     /* Where a row lies depends on the masks in front of it. */
-    TRY(need(p, i, 2, WEIGHT_SLACK, sizeof(f16)));
+    TRY(need(p, i, 2, WEIGHT_SLACK / sizeof(f16), sizeof(f16)));
     TRY(need(p, i, 3, weight_side_bytes(&f) / sizeof(uint64_t), sizeof(uint64_t)));
     const struct operand *o = &p->operands[i->operand];
     const struct buffer *b = &p->buffers[o[2].buf], *side = &p->buffers[o[3].buf];

@@ -4,6 +4,10 @@
  * The tile keeps mr x nv panels of sums in registers, as the tile of gemm.inc.c does, and takes its
  * panels row by row side by side: several runs of memory at once, and enough independent chains to
  * hide the latency of the multiply-add.  What differs is how sixteen weights are had. */
+enum {
+    WEIGHTS_AHEAD = 2048, /* bytes */
+    LINE_INT8 = 4, /* rows of a cache line */
+};
 struct weight_tile {
     const float *a;
     size_t a_k;
@@ -12,7 +16,7 @@ struct weight_tile {
     size_t ldc;
 };
 
-VFN void ISA(weight_step)(const float *a, size_t mr, size_t v, size_t nv, const vf *b, vf *acc)
+VFN void weight_step(const float *a, size_t mr, size_t v, size_t nv, const vf *b, vf *acc)
 {
     UNROLL for (size_t i = 0; i < mr; i++)
         UNROLL for (size_t e = 0; e < PANEL_VECS; e++) {
@@ -21,17 +25,35 @@ VFN void ISA(weight_step)(const float *a, size_t mr, size_t v, size_t nv, const 
         }
 }
 
-VFN void ISA(weight_start)(vf *acc, size_t mr, size_t nv)
+VFN void weight_start(vf *acc, size_t mr, size_t nv)
 {
     UNROLL for (size_t i = 0; i < mr * nv * PANEL_VECS; i++)
         acc[i] = v_zero();
 }
 
-VFN void ISA(weight_end)(const struct weight_tile *t, const vf *acc, size_t mr, size_t nv)
+/* Asks for what is read WEIGHTS_AHEAD bytes later: the hardware does not follow a panel over a page
+ * end.  `left` bytes are to come of these nv panels, which lie `panel` bytes apart; behind them come
+ * those of the next tile. */
+VFN void weight_ahead(const void *w, size_t nv, size_t panel, size_t left)
+{
+    const char *next = (const char *)w + WEIGHTS_AHEAD;
+    if (left <= WEIGHTS_AHEAD)
+        next += (nv - 1) * panel;
+    UNROLL for (size_t v = 0; v < nv; v++)
+        __builtin_prefetch(next + v * panel);
+}
+
+VFN void weight_end(const struct weight_tile *t, const vf *acc, size_t mr, size_t nv)
 {
     UNROLL for (size_t i = 0; i < mr; i++)
         UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++)
             v_store(t->c + i * t->ldc + e * VL, acc[i * nv * PANEL_VECS + e]);
+}
+
+VFN void panel_store(float *b, const vf *x)
+{
+    UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+        v_store(b + e * VL, x[e]);
 }
 
 VFN void ISA(tile_int8)(const struct weight_tile *t, size_t mr, size_t nv)
@@ -40,62 +62,51 @@ VFN void ISA(tile_int8)(const struct weight_tile *t, size_t mr, size_t nv)
     const int8_t *w = t->panels[0].w;
     const float *a = t->a;
     vf acc[TILE_ACC], b[PANEL_VECS];
-    ISA(weight_start)(acc, mr, nv);
-    for (size_t r = 0; r < k; r++, a += t->a_k, w += ANF_PANEL)
+    size_t r = 0;
+    weight_start(acc, mr, nv);
+    for (; r + LINE_INT8 <= k; r += LINE_INT8) {
+        weight_ahead(w, nv, panel, (k - r) * ANF_PANEL);
+        UNROLL for (size_t e = 0; e < LINE_INT8; e++, a += t->a_k, w += ANF_PANEL)
+            UNROLL for (size_t v = 0; v < nv; v++) {
+                v_load_i8(w + v * panel, b);
+                weight_step(a, mr, v, nv, b, acc);
+            }
+    }
+    for (; r < k; r++, a += t->a_k, w += ANF_PANEL)
         UNROLL for (size_t v = 0; v < nv; v++) {
             v_load_i8(w + v * panel, b);
-            ISA(weight_step)(a, mr, v, nv, b, acc);
+            weight_step(a, mr, v, nv, b, acc);
         }
-    ISA(weight_end)(t, acc, mr, nv);
+    weight_end(t, acc, mr, nv);
 }
 
 VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
 {
-    const size_t k = t->panels[0].k, panel = (k + 1) / 2 * ANF_PANEL;
-    const uint8_t *w = t->panels[0].w;
+    const size_t k = t->panels[0].k;
+    const size_t panel = (k + 7) / WEIGHT_PER_WORD * ANF_PANEL;
+    const uint32_t *w = t->panels[0].w;
     const vbook book = v_book(t->panels[0].side);
     const float *a = t->a;
-    vf acc[TILE_ACC], low[PANEL_VECS], high[PANEL_VECS];
-    ISA(weight_start)(acc, mr, nv);
-    for (size_t r = 0; r < k / 2; r++, a += 2 * t->a_k, w += ANF_PANEL)
-        UNROLL for (size_t v = 0; v < nv; v++) {
-            v_look(book, w + v * panel, low, high);
-            ISA(weight_step)(a, mr, v, nv, low, acc);
-            ISA(weight_step)(a + t->a_k, mr, v, nv, high, acc);
-        }
-    if (k % 2)
-        UNROLL for (size_t v = 0; v < nv; v++) {
-            v_look(book, w + v * panel, low, high);
-            ISA(weight_step)(a, mr, v, nv, low, acc);
-        }
-    ISA(weight_end)(t, acc, mr, nv);
-}
-
-VFN void ISA(tile_sparse)(const struct weight_tile *t, size_t mr, size_t nv)
-{
-    const size_t k = t->panels[0].k;
-    const float *a = t->a;
-    const f16 *values[TILE_ACC];
     vf acc[TILE_ACC], b[PANEL_VECS];
-    ISA(weight_start)(acc, mr, nv);
-    UNROLL for (size_t v = 0; v < nv; v++)
-        values[v] = (const f16 *)t->panels[v].w + *(const uint64_t *)t->panels[v].side;
-    for (size_t k0 = 0; k0 < k; k0 += WEIGHT_GROUP) {
-        const size_t rows = k - k0 < WEIGHT_GROUP ? k - k0 : WEIGHT_GROUP;
-        const f16 *masks[TILE_ACC];
-        UNROLL for (size_t v = 0; v < nv; v++) {
-            masks[v] = values[v];
-            values[v] += rows;
+    weight_start(acc, mr, nv);
+    for (size_t left = k; left; w += ANF_PANEL) {
+        weight_ahead(w, nv, panel * sizeof *w, left * (ANF_PANEL / 2));
+        if (left < WEIGHT_PER_WORD) {
+            for (size_t r = 0; r < left; r++, a += t->a_k)
+                UNROLL for (size_t v = 0; v < nv; v++) {
+                    v_look(book, v_codes(w + v * panel), r, b);
+                    weight_step(a, mr, v, nv, b, acc);
+                }
+            break;
         }
-        for (size_t r = 0; r < rows; r++, a += t->a_k)
+        UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r++, a += t->a_k)
             UNROLL for (size_t v = 0; v < nv; v++) {
-                const uint32_t mask = masks[v][r];
-                v_expand(mask, values[v], b);
-                values[v] += __builtin_popcount(mask);
-                ISA(weight_step)(a, mr, v, nv, b, acc);
+                v_look(book, v_codes(w + v * panel), r, b);
+                weight_step(a, mr, v, nv, b, acc);
             }
+        left -= WEIGHT_PER_WORD;
     }
-    ISA(weight_end)(t, acc, mr, nv);
+    weight_end(t, acc, mr, nv);
 }
 
 VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
@@ -106,20 +117,23 @@ VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
     const f16 *scale = t->panels[0].side;
     const float *a = t->a;
     vf acc[TILE_ACC], b[PANEL_VECS];
-    ISA(weight_start)(acc, mr, nv);
+    weight_start(acc, mr, nv);
     for (size_t k0 = 0; k0 < k; k0 += block, scale += ANF_PANEL) {
         vf s[TILE_ACC];
         UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++)
             s[e] = v_load_f16(scale + e / PANEL_VECS * scales + e % PANEL_VECS * VL);
-        for (size_t r = 0; r < block; r++, a += t->a_k, w += ANF_PANEL)
+        for (size_t r = 0; r < block; r++, a += t->a_k, w += ANF_PANEL) {
+            if (r % LINE_INT8 == 0)
+                weight_ahead(w, nv, panel, (k - k0 - r) * ANF_PANEL);
             UNROLL for (size_t v = 0; v < nv; v++) {
                 v_load_i8(w + v * panel, b);
                 UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
                     b[e] = v_mul(b[e], s[v * PANEL_VECS + e]);
-                ISA(weight_step)(a, mr, v, nv, b, acc);
+                weight_step(a, mr, v, nv, b, acc);
             }
+        }
     }
-    ISA(weight_end)(t, acc, mr, nv);
+    weight_end(t, acc, mr, nv);
 }
 
 /* Every shape that a table may be asked for: rows with TILE_NV panels at most, one row with TILE_MR
@@ -164,60 +178,37 @@ VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
     }
 WEIGHT_TILE(int8)
 WEIGHT_TILE(int4)
-WEIGHT_TILE(sparse)
 WEIGHT_TILE(blockwise)
 
 /* ---- widening -------------------------------------------------------------------------------- */
-VFN void ISA(panel_store)(float *b, const vf *x)
-{
-    UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
-        v_store(b + e * VL, x[e]);
-}
-
 static void ISA(widen_int8)(const struct weight_panel *p, size_t k0, size_t kc, float *b)
 {
     const int8_t *w = (const int8_t *)p->w + k0 * ANF_PANEL;
     vf x[PANEL_VECS];
     for (size_t i = 0; i < kc; i++) {
         v_load_i8(w + i * ANF_PANEL, x);
-        ISA(panel_store)(b + i * ANF_PANEL, x);
+        panel_store(b + i * ANF_PANEL, x);
     }
 }
 
 static void ISA(widen_int4)(const struct weight_panel *p, size_t k0, size_t kc, float *b)
 {
-    const uint8_t *w = (const uint8_t *)p->w + k0 / 2 * ANF_PANEL;
+    const uint32_t *w = (const uint32_t *)p->w + k0 / WEIGHT_PER_WORD * ANF_PANEL;
     const vbook book = v_book(p->side);
-    vf low[PANEL_VECS], high[PANEL_VECS];
-    size_t i = 0;
-    if (k0 % 2 && kc) {
-        v_look(book, w, low, high);
-        ISA(panel_store)(b, high);
-        w += ANF_PANEL;
-        i = 1;
-    }
-    for (; i < kc; i += 2, w += ANF_PANEL) {
-        v_look(book, w, low, high);
-        ISA(panel_store)(b + i * ANF_PANEL, low);
-        if (i + 1 < kc)
-            ISA(panel_store)(b + (i + 1) * ANF_PANEL, high);
-    }
-}
-
-static void ISA(widen_sparse)(const struct weight_panel *p, size_t k0, size_t kc, float *b)
-{
-    const uint64_t *starts = (const uint64_t *)p->side + k0 / WEIGHT_GROUP;
     vf x[PANEL_VECS];
-    for (size_t from = k0 % WEIGHT_GROUP; kc; from = 0) {
-        const size_t left = p->k - (k0 - from);
-        const size_t rows = left < WEIGHT_GROUP ? left : WEIGHT_GROUP;
-        const f16 *masks = (const f16 *)p->w + *starts++, *values = masks + rows;
-        for (size_t i = 0; i < from; i++)
-            values += __builtin_popcount(masks[i]);
-        for (; from < rows && kc; from++, k0++, kc--, b += ANF_PANEL) {
-            v_expand(masks[from], values, x);
-            values += __builtin_popcount(masks[from]);
-            ISA(panel_store)(b, x);
+    for (size_t r = k0 % WEIGHT_PER_WORD; kc; r = 0, w += ANF_PANEL) {
+        const vcodes codes = v_codes(w);
+        if (r == 0 && kc >= WEIGHT_PER_WORD) {
+            UNROLL for (size_t i = 0; i < WEIGHT_PER_WORD; i++, b += ANF_PANEL) {
+                v_look(book, codes, i, x);
+                panel_store(b, x);
+            }
+            kc -= WEIGHT_PER_WORD;
+            continue;
+        }
+        for (; r < WEIGHT_PER_WORD && kc; r++, kc--, b += ANF_PANEL) {
+            v_look(book, codes, r, x);
+            panel_store(b, x);
         }
     }
 }
@@ -234,7 +225,7 @@ static void ISA(widen_blockwise)(const struct weight_panel *p, size_t k0, size_t
             v_load_i8(w, x);
             UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
                 x[e] = v_mul(x[e], s[e]);
-            ISA(panel_store)(b, x);
+            panel_store(b, x);
         }
     }
 }

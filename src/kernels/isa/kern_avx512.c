@@ -1,5 +1,5 @@
-/* The AVX-512 tables: x86-64 with F, BW, VL and DQ, and the same with FP16, whose only difference is
- * the micro-ops that binary16 arithmetic computes.
+/* The AVX-512 tables: x86-64 with F, BW, VL and DQ, and the same with VBMI2 and FP16, which differs
+ * in the micro-ops that binary16 arithmetic computes and in how sparse weights are expanded.
  *
  * The target pragma covers exactly the kernels, so the file needs no compiler flags of its own and
  * nothing else in the library may come to depend on these instructions.  System headers come before
@@ -28,6 +28,10 @@
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/weights.inc.c"
+#include "kernels/common/sparse.inc.c"
+#ifdef CPU_KNOWS_AVX512FP16
+#include "kernels/x86/sparse_avx512fp16.inc.c"
+#endif
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
@@ -93,7 +97,7 @@ const struct kern kern_avx512 = {
 extern const struct kern kern_avx512fp16;
 const struct kern kern_avx512fp16 = {
     .name = "avx512fp16",
-    .needs = "AVX-512 F, BW, VL, DQ, FP16",
+    .needs = "AVX-512 F, BW, VL, DQ, VBMI2, FP16",
     .available = cpu_has_avx512fp16,
     BLOCKS,
 #define UOP_SET(x) x##_avx512fp16
@@ -101,6 +105,8 @@ const struct kern kern_avx512fp16 = {
 #undef UOP_SET
 #define UOP_SET(x) x##_avx512
 #include "kernels/common/uops_float.inc.c"
+#define gemm_tile_sparse_avx512 gemm_tile_sparse_avx512fp16
+#define widen_sparse_avx512 widen_sparse_avx512fp16
 #define K(slot, type, doc) .slot = slot##_avx512,
 #include "kernels/kernels.def"
 #undef K

@@ -145,28 +145,24 @@ VFN void v_load_i8(const int8_t *p, vf y[2])
         y[i] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x));
     }
 }
-/* The low and the high bytes of the entries. */
-typedef struct { __m128i low, high; } vbook;
-VFN vbook v_book(const f16 *p)
+typedef struct { vf low, high; } vbook; /* eight entries each */
+VFN vbook v_book(const f16 *p) { return (vbook){v_load_f16(p), v_load_f16(p + 8)}; }
+typedef struct { __m256i v[2]; } vcodes;
+VFN vcodes v_codes(const uint32_t *p)
 {
-    const __m128i byte = _mm_set1_epi16(0xff);
-    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + 8));
-    return (vbook){_mm_packus_epi16(_mm_and_si128(a, byte), _mm_and_si128(b, byte)),
-                   _mm_packus_epi16(_mm_srli_epi16(a, 8), _mm_srli_epi16(b, 8))};
+    return (vcodes){{_mm256_loadu_si256((const __m256i *)(const void *)p),
+                     _mm256_loadu_si256((const __m256i *)(const void *)(p + 8))}};
 }
-VFN void book_read(vbook b, __m128i index, vf y[2])
+/* Three bits of the index choose an entry of either half, the fourth chooses the half. */
+VFN void v_look(vbook b, vcodes x, size_t r, vf y[2])
 {
-    __m128i low = _mm_shuffle_epi8(b.low, index), high = _mm_shuffle_epi8(b.high, index);
-    y[0] = f16_widen(_mm_unpacklo_epi8(low, high));
-    y[1] = f16_widen(_mm_unpackhi_epi8(low, high));
-}
-VFN void v_look(vbook b, const uint8_t *p, vf low[2], vf high[2])
-{
-    const __m128i nibble = _mm_set1_epi8(15);
-    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-    book_read(b, _mm_and_si128(x, nibble), low);
-    book_read(b, _mm_and_si128(_mm_srli_epi16(x, 4), nibble), high);
+    for (int i = 0; i < 2; i++) {
+        __m256i index = _mm256_srli_epi32(x.v[i], (int)(4 * r));
+        __m256i half = _mm256_slli_epi32(x.v[i], (int)(28 - 4 * r));
+        y[i] = _mm256_blendv_ps(_mm256_permutevar8x32_ps(b.low, index),
+                                _mm256_permutevar8x32_ps(b.high, index),
+                                _mm256_castsi256_ps(half));
+    }
 }
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[2])
 {
@@ -176,6 +172,11 @@ VFN void v_expand(uint32_t mask, const f16 *p, vf y[2])
     const uint8_t *to_a = weight_spread[mask & 255], *to_b = weight_spread[mask >> 8];
     y[0] = f16_widen(_mm_shuffle_epi8(a, _mm_loadu_si128((const __m128i *)(const void *)to_a)));
     y[1] = f16_widen(_mm_shuffle_epi8(b, _mm_loadu_si128((const __m128i *)(const void *)to_b)));
+}
+VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[2], vf z[2])
+{
+    v_expand(masks & 0xffff, p, y);
+    v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
 }
 
 VFN vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }

@@ -126,17 +126,15 @@ VFN void widen_bytes(uint8x16_t x, vf y[2])
 /* The low and the high bytes of the entries. */
 typedef uint8x16x2_t vbook;
 VFN vbook v_book(const f16 *p) { return vld2q_u8((const uint8_t *)p); }
-VFN void book_read(vbook b, uint8x16_t index, vf y[4])
+typedef uint8x16x4_t vcodes; /* byte i of every word */
+VFN vcodes v_codes(const uint32_t *p) { return vld4q_u8((const uint8_t *)p); }
+VFN void v_look(vbook b, vcodes x, size_t r, vf y[4])
 {
+    uint8x16_t two = x.val[r / 2];
+    uint8x16_t index = r % 2 ? vshrq_n_u8(two, 4) : vandq_u8(two, vdupq_n_u8(15));
     uint8x16_t low = vqtbl1q_u8(b.val[0], index), high = vqtbl1q_u8(b.val[1], index);
     widen_bytes(vzip1q_u8(low, high), y);
     widen_bytes(vzip2q_u8(low, high), y + 2);
-}
-VFN void v_look(vbook b, const uint8_t *p, vf low[4], vf high[4])
-{
-    uint8x16_t x = vld1q_u8(p);
-    book_read(b, vandq_u8(x, vdupq_n_u8(15)), low);
-    book_read(b, vshrq_n_u8(x, 4), high);
 }
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[4])
 {
@@ -144,6 +142,11 @@ VFN void v_expand(uint32_t mask, const f16 *p, vf y[4])
     uint8x16_t a = vreinterpretq_u8_u16(vld1q_u16(p)), b = vreinterpretq_u8_u16(vld1q_u16(q));
     widen_bytes(vqtbl1q_u8(a, vld1q_u8(weight_spread[mask & 255])), y);
     widen_bytes(vqtbl1q_u8(b, vld1q_u8(weight_spread[mask >> 8])), y + 2);
+}
+VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[4], vf z[4])
+{
+    v_expand(masks & 0xffff, p, y);
+    v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
 }
 
 VFN vf v_add(vf a, vf b) { return vaddq_f32(a, b); }

@@ -88,17 +88,22 @@ VFN vbook v_book(const f16 *p)
         b.v[i] = v_load_f16(p + i);
     return b;
 }
-VFN void v_look(vbook b, const uint8_t *p, vf low[16], vf high[16])
+typedef const uint32_t *vcodes;
+VFN vcodes v_codes(const uint32_t *p) { return p; }
+VFN void v_look(vbook b, vcodes x, size_t r, vf y[16])
 {
-    for (int i = 0; i < 16; i++) {
-        low[i] = b.v[p[i] & 15];
-        high[i] = b.v[p[i] >> 4];
-    }
+    for (int i = 0; i < 16; i++)
+        y[i] = b.v[x[i] >> 4 * r & 15];
 }
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[16])
 {
     for (int i = 0; i < 16; i++)
         y[i] = mask >> i & 1 ? v_load_f16(p++) : 0.0f;
+}
+VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[16], vf z[16])
+{
+    v_expand(masks & 0xffff, p, y);
+    v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
 }
 
 VFN vf v_add(vf a, vf b) { return a + b; }

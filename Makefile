@@ -29,10 +29,17 @@ generate:
 	@cmake -G Ninja -S . -B $(BUILD) $(CMAKE_FLAGS) >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS) --target generate
 
-bench: build
+# Beside other engines: build/bench-results/summary.md and compare.png.
+bench: bench-build
+	python3 bench/compare.py --worker $(BUILD)/bench/bench_worker --out $(BUILD)/bench-results
+
+# How cost grows with size: build/bench-results/scaling.md and plots.
+bench-scaling: bench-build
+	python3 bench/scaling.py --worker $(BUILD)/bench/bench_worker --out $(BUILD)/bench-results
+
+bench-build: build
 	@cmake -G Ninja -S . -B $(BUILD) -DANEFORGE_BENCH=ON $(CMAKE_FLAGS) >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS)
-	python3 bench/compare.py --worker $(BUILD)/bench/bench_worker
 
 # Install the peers that `make bench` compares with.
 bench-peers:
@@ -44,4 +51,4 @@ install: build
 clean:
 	rm -rf build build-*
 
-.PHONY: all build test test-full generate bench bench-peers install clean
+.PHONY: all build test test-full generate bench bench-scaling bench-build bench-peers install clean

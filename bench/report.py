@@ -140,6 +140,26 @@ def versions_text(results):
     return ", ".join(f"{name} {version}" for name, version in seen.items())
 
 
+def losses_text(results):
+    """Where a peer is faster, worst first, and which targets are missed."""
+    slower, missed = [], []
+    for r in results["workloads"]:
+        ours, peers = r["engines"].get(OURS), {n: e["ms"] for n, e in _peers(r).items()}
+        if not ours or not peers:
+            continue
+        best = min(peers, key=peers.get)
+        slower.append((ours["ms"] / peers[best], f"{r['name']} ({best})"))
+        if verdict(r["name"], ours["ms"], peers, best)[1] == "no":
+            missed.append(r["name"])
+    for r in results["footprint"]:
+        theirs = {r["peer"]: r["theirs"]} if r["theirs"] else {}
+        if verdict(r["name"], r["ours"], theirs, r["peer"])[1] == "no":
+            missed.append(r["name"])
+    slower = [f"{ratio:.2f} {name}" for ratio, name in sorted(slower, reverse=True) if ratio > 1]
+    return (f"Slower than the fastest peer: {', '.join(slower) or 'none'}.  "
+            f"Targets missed: {', '.join(missed) or 'none'}.")
+
+
 def summary_markdown(results):
     """One line a workload: ours, the best peer, the ratio (below 1: we are faster), the target."""
     lines = [_line("workload", "aneforge", "GFLOP/s", "of peak", "best peer", "its value",
@@ -156,7 +176,8 @@ def summary_markdown(results):
               f"{peak['fma_two']:.0f} with two; memory read: {peak['read_one']:.0f} and "
               f"{peak['read_two']:.0f} GB/s.  Peers: {versions_text(results)}.  {kept} samples of "
               f"{results['seconds']} s used, {dropped} dropped; {unsure} of {len(engines)} figures "
-              f"have no clean sample (`~`).  The run took {results['minutes']:.0f} minutes.", ""]
+              f"have no clean sample (`~`).  The run took {results['minutes']:.0f} minutes.", "",
+              losses_text(results), ""]
     return "\n".join(lines)
 
 

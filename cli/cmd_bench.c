@@ -31,7 +31,7 @@ static const struct option_desc options[] = {
     {"threads", 0, "LIST", OPT_LIST_THREADS, "thread counts, as in 1,2,4; 0: one per core"},
     {"isa", 0, "LIST", OPT_LIST_ISA, "kernel sets, as in ref,avx2; all: every available one"},
     {"profile", 'p', NULL, OPT_PROFILE, "also the time of every instruction"},
-    {"roofline", 'r', NULL, OPT_ROOFLINE, "also how far every instruction is from the machine's peak"},
+    {"roofline", 'r', NULL, OPT_ROOFLINE, "also how far each instruction is from the machine's peak"},
     {"json", 'j', NULL, OPT_JSON, "print JSON, times in nanoseconds"},
     {"opt", 0, "LEVEL", OPT_LEVEL, "of a graph text: default or none"},
     {0},

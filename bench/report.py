@@ -171,8 +171,8 @@ def summary_markdown(results):
     kept, dropped = (sum(e[key] for e in engines) for key in ("clean", "dropped"))
     unsure = sum(not e["clean"] for e in engines)
     peak = results["peak"]
-    lines += ["", f"{results['machine']}, {results['cpus']} CPUs; {conditions_text(results)}.  Peak "
-              f"of these vectors: {peak['fma_one']:.0f} GFLOP/s with one thread, "
+    lines += ["", f"{results['machine']}, {results['cpus']} CPUs; {conditions_text(results)}.  "
+              f"Peak of these vectors: {peak['fma_one']:.0f} GFLOP/s with one thread, "
               f"{peak['fma_two']:.0f} with two; memory read: {peak['read_one']:.0f} and "
               f"{peak['read_two']:.0f} GB/s.  Peers: {versions_text(results)}.  {kept} samples of "
               f"{results['seconds']} s used, {dropped} dropped; {unsure} of {len(engines)} figures "

@@ -5,14 +5,14 @@ A size is timed several times in rounds that go through all sizes, those above t
 and its least time is kept: what is looked for are cliffs of the program, not of a busy machine.
 
 Through the points goes a line in log-log coordinates whose slope never falls as sizes grow: a fixed
-cost first, a power law then, with at most two bends, fitted by least absolute deviations.  A cliff is
-a point far above that line; the largest excess of every series is printed.
+cost first, a power law then, with at most two bends, fitted by least absolute deviations.  A cliff
+is a point far above that line; the largest excess of every series is printed.
 
     python3 bench/scaling.py --worker build/bench/bench_worker
     python3 bench/scaling.py --only gemm,compile --rounds 5
 
-Results: scaling.json, scaling.md and a plot per group in --out; series that are there from an earlier
-run and not measured again are kept.
+Results: scaling.json, scaling.md and a plot per group in --out; series that are there from an
+earlier run and not measured again are kept.
 """
 import argparse
 import json
@@ -93,8 +93,7 @@ ROWS = tuple(range(1, 20)) + (24, 31, 32, 33, 40, 48, 56, 64, 65, 80, 96, 127, 1
 SEQUENCES = (1, 2, 3, 4, 6, 8, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 127, 128, 129,
              192, 256, 257, 384, 512)
 IMAGES = (32, 48, 56, 64, 80, 96, 97, 112, 128, 129, 160, 192, 193, 224, 225, 256, 288, 320, 384)
-MAPS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 24, 27, 28, 29, 32, 40, 48, 56, 57, 64,
-        80, 96, 112)
+MAPS = tuple(range(4, 18)) + (20, 24, 27, 28, 29, 32, 40, 48, 56, 57, 64, 80, 96, 112)
 BATCHES = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
 DEPTHS = (1, 2, 3, 5, 8, 12, 20, 32, 50, 80, 128, 200, 320, 500, 1000)
 OPERATORS = (12, 30, 60, 120, 300, 600, 1200, 3000, 6000, 9999, 12000, 20001)

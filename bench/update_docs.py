@@ -2,9 +2,10 @@
 
     python3 bench/update_docs.py build/bench-results build/bench-results-avx2
 
-A folder holds results.json of compare.py, scaling.json of scaling.py, or both.  Each goes between the
-two comments that carry its name, `<!-- begin compare -->` and `<!-- end compare -->`: `compare` for the
-best kernel set, `compare-avx2` and its like for others, `scaling`.  Plots are copied into docs/images.
+A folder holds results.json of compare.py, scaling.json of scaling.py, or both.  Each goes between
+the two comments that carry its name, `<!-- begin compare -->` and `<!-- end compare -->`: `compare`
+for the best kernel set, `compare-avx2` and its like for others, `scaling`.  Plots are copied into
+docs/images.
 The text around is written by hand, and is to be read again after a run.
 """
 import json

@@ -216,7 +216,8 @@ def plot(results, folder):
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [r["name"] for r in rows], fontsize=8)
     axes.set_ylim(-0.7, len(rows) - 0.3)
-    axes.set_xlabel("time / time of the fastest peer (log scale; left of 1 aneforge is faster)")
+    axes.set_xlabel("time / time of the fastest peer (left of 1 aneforge is faster; peers past 10 "
+                    "are not shown)", fontsize=8)
     axes.set_title(f"{conditions_text(results)}, {results['machine']}", fontsize=9)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()

@@ -118,10 +118,11 @@ def _workload_line(r, results):
     rate, share = _rate(ours, r["flops"], results)
     unsure = "~" if not ours["clean"] or (best and not peers[best]["clean"]) else ""
     form = f" ({peers[best]['form']})" if best and peers[best].get("form") else ""
+    target, met = verdict(r["name"], ours["ms"], {n: e["ms"] for n, e in peers.items()}, best)
     return _line(r["name"], time_text(ours["ms"]), rate, share, f"{best}{form}" if best else "-",
                  time_text(peers[best]["ms"]) if best else "-",
-                 f"{unsure}{ours['ms'] / peers[best]['ms']:.2f}" if best else "-",
-                 *verdict(r["name"], ours["ms"], {n: e["ms"] for n, e in peers.items()}, best))
+                 f"{unsure}{ours['ms'] / peers[best]['ms']:.2f}" if best else "-", target,
+                 unsure + met if met in ("yes", "no") else met)
 
 
 def _footprint_line(r):
@@ -148,14 +149,16 @@ def losses_text(results):
         if not ours or not peers:
             continue
         best = min(peers, key=peers.get)
-        slower.append((ours["ms"] / peers[best], f"{r['name']} ({best})"))
+        unsure = "" if ours["clean"] and r["engines"][best]["clean"] else "~"
+        slower.append((ours["ms"] / peers[best], unsure, f"{r['name']} ({best})"))
         if verdict(r["name"], ours["ms"], peers, best)[1] == "no":
-            missed.append(r["name"])
+            missed.append(unsure + r["name"])
     for r in results["footprint"]:
         theirs = {r["peer"]: r["theirs"]} if r["theirs"] else {}
         if verdict(r["name"], r["ours"], theirs, r["peer"])[1] == "no":
             missed.append(r["name"])
-    slower = [f"{ratio:.2f} {name}" for ratio, name in sorted(slower, reverse=True) if ratio > 1]
+    slower = [f"{unsure}{ratio:.2f} {name}"
+              for ratio, unsure, name in sorted(slower, reverse=True) if ratio > 1]
     return (f"Slower than the fastest peer: {', '.join(slower) or 'none'}.  "
             f"Targets missed: {', '.join(missed) or 'none'}.")
 

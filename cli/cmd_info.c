@@ -1,8 +1,8 @@
-/* aneforge info: what this build can do on this machine.
+/* aneforge info: what this build can do on this machine, or what is in a saved model.
  *
  * What the library can read is found by asking it to read the smallest file of each kind, so the
  * answer is about the library that is linked, not about how this command was compiled. */
-#include "common.h"
+#include "open_model.h"
 
 #include <string.h>
 #include <sys/utsname.h>
@@ -80,11 +80,41 @@ static void print_machine(void)
     puts("");
 }
 
+static void print_ports(const char *what, const anf_model *m, int n,
+                        const anf_port *(*port)(const anf_model *m, int i))
+{
+    for (int i = 0; i < n; i++)
+        printf("%-11s %s\n", i ? "" : what, port_text(port(m, i)).s);
+}
+
+static anf_status print_model(struct cli *c, const char *path)
+{
+    anf_model *m;
+    anf_model_stats s;
+    TRY(cli_check(c, anf_model_load(c->ctx, path, &m)));
+    anf_model_get_stats(m, &s);
+    print_ports("inputs", m, anf_model_n_inputs(m), anf_model_input);
+    print_ports("outputs", m, anf_model_n_outputs(m), anf_model_output);
+    printf("program     %d instructions from %d operators, %s\n", s.n_instructions,
+           anf_model_n_ops(m), count_text((double)s.flops, "FLOP").s);
+    printf("weights     %s\n", bytes_text((double)s.weight_bytes).s);
+    printf("activations %s\n", bytes_text((double)s.activation_bytes).s);
+    anf_status st = ANF_OK;
+    if (anf_model_n_weights(m) > 0) {
+        puts("\ncompressed weights");
+        st = model_report(c, m, "-");
+    }
+    anf_model_free(m);
+    return st;
+}
+
 static anf_status run(struct cli *c, const void *opts, int n_args, char **args)
 {
-    (void)opts, (void)args;
-    TRY(cli_need_args(c, n_args, 0, 0));
+    (void)opts;
+    TRY(cli_need_args(c, n_args, 0, 1));
     TRY(cli_context(c));
+    if (n_args == 1)
+        return print_model(c, args[0]);
     printf("aneforge  %s, header %d.%d.%d\n", anf_version(), ANF_VERSION_MAJOR, ANF_VERSION_MINOR,
            ANF_VERSION_PATCH);
     print_kernels(c);
@@ -108,13 +138,17 @@ static anf_status take(struct cli *c, void *opts, int id, const char *value)
 
 const struct verb verb_info = {
     .name = "info",
-    .operands = "",
-    .summary = "Show version, kernels, threads, file formats and machine.",
-    .text = "Kernel sets are listed best first; the one in the first line is used, as chosen by\n"
-            "--isa, ANEFORGE_ISA or, without them, the best available.\n\n"
+    .operands = "[MODEL]",
+    .summary = "Show version, kernels, formats and machine, or what is in a saved model.",
+    .text = "With a MODEL, as aneforge compile writes it: its ports, sizes, and what became of each\n"
+            "weight if it was compressed.\n\n"
+            "Without, the build and the machine. Kernel sets are listed best first; the one in\n"
+            "the first line is used, as chosen by --isa, ANEFORGE_ISA or, without them, the best\n"
+            "available.\n\n"
             "Examples:\n"
             "  aneforge info\n"
-            "  aneforge info --isa ref --threads 1\n",
+            "  aneforge info --isa ref --threads 1\n"
+            "  aneforge info net.anf\n",
     .options = options,
     .opts_size = 0,
     .option = take,

@@ -4,8 +4,8 @@
  * stands behind it, and the global options are part of both.  A verb's own option hides the global
  * one of the same name (bench takes lists of threads).
  *
- * The environment (ANEFORGE_THREADS, ANEFORGE_ISA) is read here and nowhere else; an option wins.
- */
+ * The environment (ANEFORGE_THREADS, ANEFORGE_ISA, ANEFORGE_TARGET) is read here and nowhere else;
+ * an option wins. */
 #include "common.h"
 
 #include <getopt.h>
@@ -295,6 +295,39 @@ anf_status cli_opt_level(struct cli *c, const char *value, anf_opt *out)
     return ANF_OK;
 }
 
+/* ORDER anf_compress */
+static const char *const compress_modes[] = {"none",   "int8",      "int4",
+                                             "sparse", "blockwise", "auto"};
+enum { N_MODES = sizeof compress_modes / sizeof *compress_modes };
+
+static const char *mode_name(const void *user, int i)
+{
+    (void)user;
+    return compress_modes[i];
+}
+
+anf_status cli_compress(struct cli *c, const char *value, anf_compress *out)
+{
+    for (int i = 0; i < N_MODES; i++)
+        if (strcmp(value, compress_modes[i]) == 0) {
+            *out = (anf_compress)i;
+            return ANF_OK;
+        }
+    const char *near = cli_nearest(value, N_MODES, mode_name, NULL);
+    return cli_fail(c, ANF_E_ARG, "--compress '%.40s' is unknown%s%s%s", value,
+                    near ? "; did you mean '" : "", near ? near : ", see aneforge compile --help",
+                    near ? "'?" : "");
+}
+
+anf_status cli_number(struct cli *c, const char *what, const char *value, double *out)
+{
+    char *end;
+    *out = strtod(value, &end);
+    if (end == value || *end || !(*out > 0) || *out > 1e30)
+        return cli_fail(c, ANF_E_ARG, "%s '%.40s' must be a number above 0", what, value);
+    return ANF_OK;
+}
+
 /* ---- the context ----------------------------------------------------------------------------- */
 
 /* An empty variable counts as unset. */
@@ -312,6 +345,11 @@ const char *cli_isa(const struct cli *c)
 const char *cli_threads(const struct cli *c)
 {
     return c->threads ? c->threads : variable("ANEFORGE_THREADS");
+}
+
+const char *cli_target(void)
+{
+    return variable("ANEFORGE_TARGET");
 }
 
 anf_status cli_context_new(struct cli *c, const char *isa, const char *threads, anf_ctx **out)

@@ -87,11 +87,14 @@ anf_status cli_context_new(struct cli *c, const char *isa, const char *threads, 
 /* Where an option or a variable chose them; NULL: nowhere. */
 const char *cli_isa(const struct cli *c);
 const char *cli_threads(const struct cli *c);
+const char *cli_target(void); /* of the environment */
 
 /* Zeroed; NULL with a message when there is none. */
 void *cli_alloc(struct cli *c, size_t n, size_t size);
 
 anf_status cli_opt_level(struct cli *c, const char *value, anf_opt *out);
+anf_status cli_compress(struct cli *c, const char *value, anf_compress *out);
+anf_status cli_number(struct cli *c, const char *what, const char *value, double *out);
 anf_status cli_count(struct cli *c, const char *what, const char *value, uint64_t least,
                      uint64_t most, uint64_t *out);
 

@@ -42,7 +42,8 @@ static void print_help(void)
     puts("\nGlobal options, before or after the verb:");
     cli_help_options(cli_global_options);
     puts("\nEnvironment:\n"
-         "  ANEFORGE_ISA, ANEFORGE_THREADS   used when --isa and --threads are not given\n\n"
+         "  ANEFORGE_ISA, ANEFORGE_THREADS   used when --isa and --threads are not given\n"
+         "  ANEFORGE_TARGET                  used when --compress is given and --target is not\n\n"
          "aneforge VERB --help tells about one verb.\n\n"
          "Examples:\n"
          "  aneforge compile net.graph -o net.anf\n"

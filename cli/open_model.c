@@ -122,6 +122,10 @@ static anf_status compile_text(struct cli *c, anf_ctx *ctx, const char *path,
     anf_compile_opts o = {.opt = opts->opt,
                           .stage = opts->stage,
                           .stage_user = opts->stage_user,
+                          .compress = opts->compress,
+                          .compress_atol = opts->compress_atol,
+                          .block_size = opts->block_size,
+                          .target = opts->target,
                           .progress = progress_step,
                           .progress_user = &progress};
     anf_status st = cli_check_at(c, anf_compile_graph(g, &o, &out->model), path);
@@ -160,6 +164,19 @@ anf_status model_open(struct cli *c, anf_ctx *ctx, const char *path, const struc
         return cli_fail(c, ANF_E_ARG, "%s: is a compiled model, %s", path, opts->needs);
     }
     return cli_check(c, anf_model_load(ctx, path, &out->model));
+}
+
+anf_status model_report(struct cli *c, const anf_model *m, const char *path)
+{
+    struct text text = {0};
+    anf_status st =
+        cli_check(c, anf_model_weights_print(m, path_ends_with(path, ".json"), text_sink, &text));
+    if (st == ANF_OK && strcmp(path, "-") == 0)
+        fwrite(text.s, 1, text.n, stdout);
+    else if (st == ANF_OK)
+        st = file_write(c, path, text.s, text.n);
+    text_free(&text);
+    return st;
 }
 
 struct port_text port_text(const anf_port *p)

@@ -10,6 +10,10 @@ struct model_opts {
     const char *needs;  /* since this is wanted: "--stages needs a graph text" */
     anf_stage_fn stage;
     void *stage_user;
+    anf_compress compress; /* this and what follows as in anf_compile_opts */
+    double compress_atol;
+    int32_t block_size;
+    const char *target;
 };
 
 struct open_model {
@@ -20,6 +24,9 @@ struct open_model {
 
 anf_status model_open(struct cli *c, anf_ctx *ctx, const char *path, const struct model_opts *opts,
                       struct open_model *out);
+
+/* What became of each weight: JSON where the path ends in .json; "-" is standard output. */
+anf_status model_report(struct cli *c, const anf_model *m, const char *path);
 
 /* "x float16 [1,3,32,32]" */
 struct port_text {

@@ -22,7 +22,9 @@ int main(int argc, char **argv)
         return fail("context");
     for (int i = 0; i < N_MODEL_GRAPHS; i++)
         for (int none = 0; none < 2; none++) {
-            anf_compile_opts opts = {.opt = none ? ANF_OPT_NONE : ANF_OPT_DEFAULT};
+            anf_compile_opts opts = {.opt = none ? ANF_OPT_NONE : ANF_OPT_DEFAULT,
+                                     .compress = model_graphs[i].compress,
+                                     .compress_atol = model_graphs[i].atol};
             const char *name = model_graphs[i].name;
             char path[512];
             anf_graph *g;

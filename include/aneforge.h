@@ -22,8 +22,8 @@
  *   NULL on
  *     failure.  The library never exits, aborts, prints or reads the environment.
  *   - Structs named `..._desc` and `..._opts`: zero means default, NULL means all defaults.  They
- *   begin
- *     with `size`, which may stay 0 (the size of version 1); they only grow at the end.
+ *     begin with `size`, and only grow at the end.  0 stands for the size in the header of the
+ *     library that is linked; a program that shall also run with newer ones writes the sizeof.
  *   - Threads: anf_ctx may be used from several threads once created; an anf_graph belongs to one
  *   thread
  *     at a time; an anf_model is immutable and may be run from several threads; an anf_run_state
@@ -162,7 +162,8 @@ typedef anf_status (*anf_sink)(void *user, const char *text, size_t n);
 typedef struct anf_ctx anf_ctx;
 
 /* All memory of the library goes through one of these.  `align` is a power of two; `free` gets the
- * size back.  Called from any thread that uses the context. */
+ * size back.  Called from any thread that uses the context, and while weights are compressed from
+ * its own threads. */
 typedef struct anf_allocator {
     void *user;
     void *(*alloc)(void *user, size_t n_bytes, size_t align);
@@ -312,6 +313,30 @@ typedef anf_status (*anf_stage_fn)(void *user, const char *stage, const char *te
  * Return false to stop: the call then fails with ANF_E_CANCELLED. */
 typedef bool (*anf_progress_fn)(void *user, uint64_t done, uint64_t total);
 
+/* How a weight is stored.  Pinned values.  ORDER src/base/encoding.def */
+typedef enum anf_encoding {
+    ANF_ENCODING_F16 = 0,
+    ANF_ENCODING_INT8 = 1,     /* int8 and one float16 scale per output channel */
+    ANF_ENCODING_INT4 = 2,     /* 4-bit indices into 16 float16 values of the weight */
+    ANF_ENCODING_SPARSE = 3,   /* a bit per element, float16 values of those that are not zero */
+    ANF_ENCODING_BLOCKWISE = 4 /* int8 and one float16 scale per output channel and block */
+} anf_encoding;
+
+ANF_API const char *anf_encoding_name(anf_encoding e); /* "float16", "int8"; "?" if unknown */
+
+/* What the constant weights of matmul and linear become, also where mha, cross_attention and geglu
+ * use them.  Weights of convolutions and norms, biases, and other uses of the same constant stay
+ * float16.  A mode that a weight does not suit falls back; anf_model_weight tells for each weight
+ * what was chosen and why.  docs/compression.md has the numerics.  Pinned values. */
+typedef enum anf_compress {
+    ANF_COMPRESS_NONE = 0,      /* float16 */
+    ANF_COMPRESS_INT8 = 1,      /* int8 */
+    ANF_COMPRESS_INT4 = 2,      /* int4 if its error is within compress_atol, else int8 */
+    ANF_COMPRESS_SPARSE = 3,    /* sparse if at least half of the elements are zero */
+    ANF_COMPRESS_BLOCKWISE = 4, /* blockwise if its error is within compress_atol, else int8 */
+    ANF_COMPRESS_AUTO = 5       /* sparse if it suits, else int4 if it does, else int8 */
+} anf_compress;
+
 typedef struct anf_compile_opts {
     uint32_t size;
     anf_opt opt;
@@ -319,6 +344,16 @@ typedef struct anf_compile_opts {
     void *stage_user;
     anf_progress_fn progress;
     void *progress_user;
+    /* Works at both levels of `opt`, which have the same bits here too. */
+    anf_compress compress;
+    /* Largest relative L2 error |decoded - w| / |w| of an int4 or blockwise weight; 0: 0.05. */
+    double compress_atol;
+    /* Elements per scale of a blockwise weight; the largest number up to this that divides the
+     * depth is taken.  0: 32. */
+    int32_t block_size;
+    /* "h13": with ANF_COMPRESS_AUTO, only encodings that this chip streams are candidates, and the
+     * report says of every weight whether it does.  NULL: this machine, where all of them are. */
+    const char *target;
 } anf_compile_opts;
 
 /* Compile the graph that computes `out`, with one output. Only what `out` needs becomes the
@@ -343,6 +378,30 @@ ANF_API int anf_model_n_outputs(const anf_model *m);
 ANF_API const anf_port *anf_model_input(const anf_model *m, int i);
 ANF_API const anf_port *anf_model_output(const anf_model *m, int i);
 ANF_API int anf_model_n_ops(const anf_model *m); /* operators compiled, inputs not counted */
+
+/* ---- Compressed weights ---------------------------------------------------------------------- */
+
+/* One weight of a model that was compiled with `compress`; saved and loaded with it. */
+typedef struct anf_weight_info {
+    const char *name;      /* of its line in the graph text, else "mha_0.wq": operator and operand */
+    anf_dims shape;        /* [K,N] of matmul, [N,K] of linear */
+    anf_encoding encoding; /* what was chosen */
+    const char *why;       /* "int4 has error 0.0981, more than 0.05" */
+    size_t bytes_before, bytes_after; /* as float16 and as encoded, without padding */
+    double error;          /* relative L2 error of the decoded weight */
+    bool streams; /* the target reads this encoding as it is; false: it expands it to float16 */
+} anf_weight_info;
+
+ANF_API int anf_model_n_weights(const anf_model *m); /* 0 without `compress` */
+ANF_API bool anf_model_weight(const anf_model *m, int i, anf_weight_info *out); /* false past the end */
+/* The same as text, a line per weight and one of totals, or as JSON. */
+ANF_API anf_status anf_model_weights_print(const anf_model *m, bool json, anf_sink sink, void *user);
+
+/* The family of a chip by its architecture string, such as "h13" (M1) or "H16S" (M4): 1 to 5; 0 if
+ * unknown. */
+ANF_API int anf_target_family(const char *target);
+/* Whether chips of a family stream weights of this encoding; false for an unknown family. */
+ANF_API bool anf_family_streams(int family, anf_encoding e);
 
 /* ---- Running --------------------------------------------------------------------------------- */
 

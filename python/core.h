@@ -130,6 +130,10 @@ int core_model_init(PyObject *module);
 PyObject *core_compile(PyObject *module, PyObject *args);
 PyObject *core_load(PyObject *module, PyObject *args);
 
+/* core_weights.c */
+int core_weights_init(PyObject *module);
+PyObject *core_weights(const anf_model *m);
+
 int core_state_init(PyObject *module);
 PyObject *core_state_new(struct handle *h);
 PyObject *core_state_view(PyObject *state, PyObject *which, bool output);

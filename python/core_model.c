@@ -122,8 +122,11 @@ PyObject *core_compile(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *outs;
-    int optimise;
-    if (!PyArg_ParseTuple(args, "O!p", &PyTuple_Type, &outs, &optimise))
+    int optimise, compress = ANF_COMPRESS_NONE, block_size = 0;
+    double atol = 0;
+    const char *target = NULL;
+    if (!PyArg_ParseTuple(args, "O!p|idiz", &PyTuple_Type, &outs, &optimise, &compress, &atol,
+                          &block_size, &target))
         return NULL;
     int n = (int)PyTuple_Size(outs);
     struct node **nodes = PyMem_Calloc((size_t)n + 1, sizeof *nodes);
@@ -143,7 +146,9 @@ PyObject *core_compile(PyObject *module, PyObject *args)
         return NULL;
     int64_t start = now_ns();
     anf_compile_opts opts = {.opt = optimise ? ANF_OPT_DEFAULT : ANF_OPT_NONE,
-                             .progress = check_signals, .progress_user = &start};
+                             .progress = check_signals, .progress_user = &start,
+                             .compress = (anf_compress)compress, .compress_atol = atol,
+                             .block_size = block_size, .target = target};
     anf_graph *g;
     anf_tensor out;
     anf_model *program;
@@ -155,6 +160,8 @@ PyObject *core_compile(PyObject *module, PyObject *args)
     anf_graph_free(g);
     Py_END_ALLOW_THREADS
     plan_free(&plan);
+    if (st == ANF_E_ARG && target && !anf_target_family(target))
+        PyErr_SetString(PyExc_KeyError, anf_last_error());
     return st == ANF_OK ? model_new(program) : core_raise(st, anf_last_error());
 }
 
@@ -367,6 +374,12 @@ static PyObject *model_n_ops(PyObject *self, void *unused)
     return alive(self) ? PyLong_FromLong(anf_model_n_ops(of(self)->handle->model)) : NULL;
 }
 
+static PyObject *model_compression(PyObject *self, void *unused)
+{
+    (void)unused;
+    return alive(self) ? core_weights(of(self)->handle->model) : NULL;
+}
+
 /* A tuple of (name, dtype, shape). */
 static PyObject *ports(PyObject *self, int n, const anf_port *(*get)(const anf_model *m, int i))
 {
@@ -459,6 +472,8 @@ static PyMethodDef methods[] = {
 
 static PyGetSetDef getters[] = {
     {"n_ops", model_n_ops, NULL, "The number of operators fused into the program.", NULL},
+    {"compression", model_compression, NULL,
+     "A record for each weight of a compressed model: encoding, bytes, error, and why.", NULL},
     {"inputs", model_inputs, NULL, "(name, dtype, shape) of every input, in call order.", NULL},
     {"outputs", model_outputs, NULL, "(name, dtype, shape) of every output.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

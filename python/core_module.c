@@ -282,7 +282,7 @@ PyMODINIT_FUNC PyInit__core(void)
         return NULL;
     if (PyModule_AddStringConstant(module, "version", anf_version()) < 0 ||
         core_tensor_init(module) < 0 || core_state_init(module) < 0 ||
-        core_model_init(module) < 0)
+        core_model_init(module) < 0 || core_weights_init(module) < 0)
         Py_CLEAR(module);
     return module;
 }

@@ -1,7 +1,9 @@
 /* Introspection: version, statuses, dtypes, the operator table. */
 #include "base/dtype.h"
+#include "base/encoding.h"
 #include "base/fp16.h"
 #include "ops/op.h"
+#include "targets/chips.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -82,4 +84,19 @@ bool anf_op_attr(int op, int i, anf_attr_info *out)
     const struct attr_desc *d = &op_table[op]->attrs[i];
     *out = (anf_attr_info){d->name, d->type, d->required, d->positional, d->number, d->doc};
     return true;
+}
+
+const char *anf_encoding_name(anf_encoding e)
+{
+    return (unsigned)e < ENCODING_COUNT ? encoding_names[e] : "?";
+}
+
+int anf_target_family(const char *target)
+{
+    return chip_family(target);
+}
+
+bool anf_family_streams(int family, anf_encoding e)
+{
+    return family_streams(family, e);
 }

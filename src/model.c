@@ -44,7 +44,7 @@ static anf_status compile_to_model(const struct graph *g, const anf_compile_opts
     TRY(read_opts(opts, &o));
     struct fpenv saved;
     fpenv_enter(&saved); /* constants are folded by the same arithmetic that runs */
-    anf_status st = compile_graph(g, ctx->kern, &o, &p);
+    anf_status st = compile_graph(g, ctx->kern, ctx->pool, &o, &p);
     fpenv_leave(&saved);
     TRY(st);
     st = model_new(ctx, &p, model);
@@ -143,6 +143,38 @@ void anf_model_get_stats(const anf_model *m, anf_model_stats *out)
     for (size_t b = 1; b < p->n_buffers; b++)
         if (p->buffers[b].kind == BUF_CONST)
             out->weight_bytes += p->buffers[b].n_bytes;
+}
+
+int anf_model_n_weights(const anf_model *m)
+{
+    return m ? (int)m->program.n_weights : 0;
+}
+
+bool anf_model_weight(const anf_model *m, int i, anf_weight_info *out)
+{
+    if (!m || !out || i < 0 || (size_t)i >= m->program.n_weights)
+        return false;
+    const struct program *p = &m->program;
+    const struct weight_record *w = &p->weights[i];
+    *out = (anf_weight_info){.name = p->names + w->name,
+                             .shape = {2, {(int64_t)w->dims[0], (int64_t)w->dims[1]}},
+                             .encoding = (anf_encoding)w->encoding,
+                             .why = p->names + w->why,
+                             .bytes_before = w->bytes_before,
+                             .bytes_after = w->bytes_after,
+                             .error = w->error,
+                             .streams = w->streams};
+    return true;
+}
+
+anf_status anf_model_weights_print(const anf_model *m, bool json, anf_sink sink, void *user)
+{
+    if (!m || !sink)
+        FAIL(ARG, "anf_model_weights_print: model or sink is NULL");
+    struct buf text;
+    buf_init(&text, &m->ctx->allocator);
+    (json ? report_json : report_text)(&m->program, &text);
+    return buf_finish(&text, sink, user);
 }
 
 static anf_status put_to_file(void *user, const void *data, size_t n)

@@ -24,10 +24,14 @@ _aneforge()
         COMPREPLY=($(compgen -W "default none" -- "$cur"))
         return
         ;;
-    --threads | --top | -t | --repeat | -n | --seconds)
+    --compress)
+        COMPREPLY=($(compgen -W "none int8 int4 sparse blockwise auto" -- "$cur"))
         return
         ;;
-    --output | -o | --trace)
+    --threads | --compress-atol | --block-size | --target | --top | -t | --repeat | -n | --seconds)
+        return
+        ;;
+    --output | -o | --trace | --report)
         compopt -o filenames 2> /dev/null
         COMPREPLY=($(compgen -f -- "$cur"))
         return
@@ -38,7 +42,10 @@ _aneforge()
     if [[ $cur == -* ]]; then
         case $verb in
         run) global+=" --output --top --text --resize --repeat --profile --trace --opt" ;;
-        compile) global+=" --output --opt" ;;
+        compile)
+            global+=" --output --opt --compress --compress-atol --block-size --target"
+            global+=" --report"
+            ;;
         explain) global+=" --stages --buffers --opt" ;;
         ops) global+=" --names" ;;
         bench) global+=" --seconds --profile --roofline --json --opt" ;;
@@ -50,7 +57,6 @@ _aneforge()
     case $verb in
     "") COMPREPLY=($(compgen -W "run compile explain ops info bench" -- "$cur")) ;;
     ops) COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" ops --names 2> /dev/null)" -- "$cur")) ;;
-    info) ;;
     *)
         compopt -o filenames 2> /dev/null
         COMPREPLY=($(compgen -f -- "$cur"))

@@ -39,7 +39,13 @@ set -l in_ops '__fish_seen_subcommand_from ops'
 complete -c aneforge -f -n $in_ops -s n -l names -d 'names only'
 complete -c aneforge -f -n $in_ops -a '(aneforge ops --names 2> /dev/null)'
 
-complete -c aneforge -f -n '__fish_seen_subcommand_from info'
+set -l in_compile '__fish_seen_subcommand_from compile'
+complete -c aneforge -n $in_compile -l compress -x -a 'none int8 int4 sparse blockwise auto' \
+    -d 'how weights are stored'
+complete -c aneforge -n $in_compile -l compress-atol -x -d 'largest error of int4 and blockwise'
+complete -c aneforge -n $in_compile -l block-size -x -d 'elements per scale of blockwise'
+complete -c aneforge -n $in_compile -l target -x -d 'auto takes what this chip streams'
+complete -c aneforge -n $in_compile -l report -r -d 'what became of each weight'
 
 set -l with_profile '__fish_seen_subcommand_from run bench'
 complete -c aneforge -n $with_profile -s p -l profile -d 'show the time of every instruction'

@@ -13,11 +13,13 @@
 """
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 from aneforge import _core
-from aneforge._core import Model, State
+from aneforge._core import CompressedWeight, Model, State
 from aneforge._ops import (
     Tensor,
     batch_norm,
@@ -43,12 +45,12 @@ if TYPE_CHECKING:
 
 __version__ = _core.version
 __all__ = [
-    "Model", "State", "Tensor", "batch_norm", "compile", "concat", "conv", "conv_transpose",
-    "cross_attention", "geglu", "image_input", "input", "maximum", "mha", "minimum",
-    "pixel_shuffle", "pixel_unshuffle", "select",
+    "CompressedWeight", "Model", "State", "Tensor", "batch_norm", "compile", "concat", "conv",
+    "conv_transpose", "cross_attention", "geglu", "image_input", "input", "maximum", "mha",
+    "minimum", "pixel_shuffle", "pixel_unshuffle", "select",
 ]
 
-_ENCODINGS = (None, "int8", "int4", "sparse", "blockwise", "auto")
+_MODES = (None, "int8", "int4", "sparse", "blockwise", "auto")
 
 
 def input(shape: Ints, dtype: str = "fp16") -> Tensor:
@@ -79,23 +81,19 @@ def _check_options(int8: bool, build_dir: str | PathLike[str] | None, opt: objec
                    compress: str | None, validate: bool, target: object) -> None:
     if opt not in ("routes", 0, 1, 2, "2", "max", None, False):
         raise ValueError(f"compile: opt is {opt!r}, needs 'routes', 0, 1, 2 or 'max'")
-    if compress not in _ENCODINGS:
+    if compress not in _MODES:
         raise ValueError(f"compile: compress is {compress!r}, needs None, 'int8', 'int4', 'sparse', "
                          "'blockwise' or 'auto'")
     if compress is not None and int8 and compress != "int8":
         raise ValueError(f"compile: int8=True contradicts compress={compress!r}")
     if (compress is not None or int8) and opt in (1, 2, "2", "max"):
         raise NotImplementedError(f"compile: compress cannot be combined with opt={opt!r}")
-    if compress is not None:
-        raise _absent(f"compress={compress!r}", "weight compression")
-    if int8:
-        raise _absent("int8=True", "weight compression")
     if opt in (1, 2, "2", "max"):
         raise _absent(f"opt={opt!r}", "the autotuner")
     if validate:
         raise _absent("validate=True", "precision analysis")
-    if target is not None:
-        raise _absent(f"target={target!r}", "chip targets")
+    if target is not None and compress is None and not int8:
+        raise _absent(f"target={target!r} without compress", "chip targets")
     if build_dir is not None:
         raise _absent(f"build_dir={str(build_dir)!r}", "a build folder")
 
@@ -103,11 +101,17 @@ def _check_options(int8: bool, build_dir: str | PathLike[str] | None, opt: objec
 def compile(out: Tensor | Sequence[Tensor], int8: bool = False,
             build_dir: str | PathLike[str] | None = None, opt: object = "routes",
             compress: str | None = None, compress_atol: float = 0.05, block_size: int = 32,
-            validate: bool = False, target: object = None) -> Model:
+            validate: bool = False, target: str | None = None) -> Model:
     """Compile what `out` needs into one program.
 
     out: a Tensor, or a sequence of them for a model with several outputs.
     opt: 'routes' fuses without changing a bit; 0 runs one operator after another, the same bits.
+    compress: how the weights of @, linear, mha, cross_attention and geglu are stored: 'int8' (also
+    int8=True), 'int4', 'sparse', 'blockwise', or 'auto' for the smallest that suits each weight;
+    Model.compression tells what was chosen.  Not together with opt=1 and above.
+    compress_atol: the largest relative L2 error of an int4 or blockwise weight, else it is int8.
+    block_size: how many elements of a row share a scale with 'blockwise'.
+    target: a chip such as 'h13'; 'auto' takes only what it reads as it is.
     The other arguments belong to capabilities that this version does not have: they raise
     NotImplementedError when they are used.
     """
@@ -118,4 +122,16 @@ def compile(out: Tensor | Sequence[Tensor], int8: bool = False,
                         f"given {type(out).__name__}")
     if not outs:
         raise ValueError("compile: needs at least one output")
-    return _core.compile(tuple(outs), opt == "routes")
+    mode = "int8" if int8 else compress
+    if not isinstance(compress_atol, Real):
+        raise TypeError(f"compile: compress_atol: needs a number, given {compress_atol!r}")
+    if not isinstance(block_size, Integral):
+        raise TypeError(f"compile: block_size: needs an integer, given {block_size!r}")
+    if block_size < 1:
+        raise ValueError(f"compile: block_size is {block_size!r}, needs at least 1")
+    if target is not None and not isinstance(target, str):
+        raise TypeError(f"compile: target: needs the name of a chip, given {target!r}")
+    if mode is not None and target is None:
+        target = os.environ.get("ANEFORGE_TARGET") or None
+    # 0 means the default in C; the smallest number there is accepts what is exact, as 0 does here.
+    return _core.compile(tuple(outs), opt == "routes", _MODES.index(mode), float(compress_atol) or 5e-324, int(block_size), target)

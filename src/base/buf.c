@@ -60,6 +60,23 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_end(again);
 }
 
+struct decimal_text decimal_text(double x, int digits)
+{
+    char text[64];
+    struct decimal_text t;
+    size_t n = 0;
+    bool point = false;
+    snprintf(text, sizeof text, "%.*g", digits < 17 ? digits : 17, x);
+    for (const char *s = text; *s && n + 1 < sizeof t.s; s++) {
+        bool own = strchr("0123456789+-einfa", *s) != NULL;
+        if (own || !point) /* the locale's point may have several bytes */
+            t.s[n++] = own ? *s : '.';
+        point = point || !own;
+    }
+    t.s[n] = 0;
+    return t;
+}
+
 void buf_pad(struct buf *b, size_t column)
 {
     size_t start = b->len;

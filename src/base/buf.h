@@ -17,6 +17,12 @@ void buf_put(struct buf *b, const void *data, size_t n);
 void buf_str(struct buf *b, const char *s);
 void buf_printf(struct buf *b, const char *fmt, ...) ANF_PRINTF(2, 3);
 
+/* x with so many significant digits, as "%.*g" has it where the decimal point is a point. */
+struct decimal_text {
+    char s[40];
+};
+struct decimal_text decimal_text(double x, int digits);
+
 /* Append spaces until the current line is `column` characters wide (at least one space). */
 void buf_pad(struct buf *b, size_t column);
 

@@ -362,10 +362,14 @@ node_id graph_copy_node(struct graph *to, const struct graph *from, node_id id,
             to->nodes[c].const_kind = n->const_kind;
             to->nodes[c].seed = n->seed;
             to->nodes[c].std = n->std;
+            to->nodes[c].name = n->name;
         }
         return c;
     }
-    return graph_add(to, (enum op_id)n->op, mapped_in, n->n_in, n->attrs);
+    node_id copy = graph_add(to, (enum op_id)n->op, mapped_in, n->n_in, n->attrs);
+    if (copy)
+        to->nodes[copy].name = n->name;
+    return copy;
 }
 
 anf_status graph_rewrite(struct graph *to, const struct graph *from, graph_visit_fn visit,

@@ -105,7 +105,8 @@ anf_status graph_verify(const struct graph *g);
 /* Rebuild `from` into `to` (initialised, empty).  `visit` is called for each node reachable from
  * the outputs, inputs included, in order, with its operands already mapped, and returns the node
  * of `to` that stands for it (0: failure); graph_copy_node is the identity.  Ports keep their
- * order; inputs that no output reaches are dropped. */
+ * order; inputs that no output reaches are dropped.  Copies lend the names of nodes and the data of
+ * constants, so what holds them has to outlive both graphs. */
 typedef node_id (*graph_visit_fn)(void *user, struct graph *to, const struct graph *from,
                                   node_id id, const node_id *mapped_in);
 anf_status graph_rewrite(struct graph *to, const struct graph *from, graph_visit_fn visit,

@@ -77,7 +77,8 @@ struct gemm_cut {
 
 static bool reads_panels(const struct kern *kern, const struct gemm_job *job)
 {
-    return job->b_kind == GEMM_B_PACKED && (job->m <= kern->mr || job->m <= FEW_ROWS);
+    return job->b_kind != GEMM_B_ROWS && job->b_kind != GEMM_B_COLS &&
+           (job->m <= kern->mr || job->m <= FEW_ROWS);
 }
 
 static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *job)
@@ -134,11 +135,15 @@ static f16 *output(const struct gemm_job *job, size_t z, size_t i, size_t j)
 
 /* The sums of rows i0 .. i0+rows-1 and columns from j0 are final. */
 static void store_sums(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i0,
-                       size_t rows, size_t j0, size_t cols, const float *c, size_t ldc)
+                       size_t rows, size_t j0, size_t cols, float *c, size_t ldc)
 {
+    const f16 *scale = job->b_kind == GEMM_B_INT8 ? (const f16 *)job->b_side + j0 : NULL;
     const f16 *bias = job->bias ? job->bias + j0 : NULL;
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; i++) {
+        if (scale)
+            kern->scale_columns(c + i * ldc, scale, cols);
         block_store_run(kern, c + i * ldc, bias, output(job, z, i0 + i, j0), cols);
+    }
 }
 
 /* Rows i0 .. i0+rows-1 and columns from j0 of the output are complete. */
@@ -156,11 +161,42 @@ static void hand_on(const struct gemm_job *job, size_t z, size_t i0, size_t rows
     }
 }
 
-/* B[k0 .. k0+kc][panels q .. q+n_panels] of a matrix that is not packed, in float32. */
+static struct weight_panel encoded_panel(const struct gemm_job *job, size_t q)
+{
+    return weight_panel_at(gemm_b_encoding(job->b_kind), job->b, job->b_side, job->k, job->b_block,
+                           q);
+}
+
+/* What an encoding is expanded by, into a tile's sums and to float32; NULL for what is none. */
+static gemm_tile_weights_fn *tile_of(const struct kern *kern, enum gemm_b kind)
+{
+    gemm_tile_weights_fn *const tile[GEMM_B_COUNT] = {
+        [GEMM_B_INT8] = kern->gemm_tile_int8, [GEMM_B_INT4] = kern->gemm_tile_int4,
+        [GEMM_B_SPARSE] = kern->gemm_tile_sparse, [GEMM_B_BLOCKWISE] = kern->gemm_tile_blockwise};
+    return tile[kind];
+}
+
+static widen_weights_fn *widen_of(const struct kern *kern, enum gemm_b kind)
+{
+    widen_weights_fn *const widen[GEMM_B_COUNT] = {
+        [GEMM_B_INT8] = kern->widen_int8, [GEMM_B_INT4] = kern->widen_int4,
+        [GEMM_B_SPARSE] = kern->widen_sparse, [GEMM_B_BLOCKWISE] = kern->widen_blockwise};
+    return widen[kind];
+}
+
+/* B[k0 .. k0+kc][panels q .. q+n_panels] of a matrix that is not packed in binary16, in float32. */
 static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z, size_t k0,
                    size_t kc, size_t q, size_t n_panels, float *b)
 {
     const size_t j0 = q * ANF_PANEL, n = block_least(n_panels * ANF_PANEL, job->n - j0);
+    widen_weights_fn *const widen = widen_of(kern, job->b_kind);
+    if (widen) {
+        for (size_t v = 0; v < n_panels; v++) {
+            const struct weight_panel panel = encoded_panel(job, q + v);
+            widen(&panel, k0, kc, b + v * kc * ANF_PANEL);
+        }
+        return;
+    }
     const f16 *from = job->b + z * job->b_batch;
     if (job->b_kind == GEMM_B_ROWS)
         kern->pack_panels(from + k0 * job->b_row + j0, job->b_row, kc, n, b, kc * ANF_PANEL);
@@ -168,12 +204,29 @@ static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z
         kern->pack_panels_t(from + j0 * job->b_row + k0, job->b_row, kc, n, b, kc * ANF_PANEL);
 }
 
+/* A tile of few rows, over panels q .. q+nv-1. */
+static void tile_panels(const struct kern *kern, const struct gemm_job *job, size_t rows, size_t nv,
+                        size_t q, const float *a, float *c, size_t ldc)
+{
+    enum { MOST_PANELS = 16 };
+    gemm_tile_weights_fn *const tile = tile_of(kern, job->b_kind);
+    struct weight_panel panels[MOST_PANELS];
+    if (!tile) {
+        kern->gemm_tile_f16(rows, nv, job->k, a, rows, job->b + q * job->k * ANF_PANEL,
+                            job->k * ANF_PANEL, c, ldc, false);
+        return;
+    }
+    for (size_t v = 0; v < nv; v++)
+        panels[v] = encoded_panel(job, q + v);
+    tile(rows, nv, a, rows, panels, c, ldc);
+}
+
 /* Few rows: panels as they are.  A second strip finds them in L2. */
 static void stream_panels(const struct kern *kern, const struct gemm_job *job,
                           const struct gemm_cut *cut, size_t z, size_t q0, size_t q1, float *a,
                           float *c)
 {
-    const size_t m = job->m, panel = job->k * ANF_PANEL, widest = m == 1 ? kern->mr : kern->nv;
+    const size_t m = job->m, widest = m == 1 ? kern->mr : kern->nv;
     const size_t h = block_even(m, kern->mr);
     for (size_t i = 0; i < m; i += h)
         kern->pack_rows(job->a + z * job->a_batch + i * job->a_row, job->a_row,
@@ -183,9 +236,8 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
         const size_t nv = block_even(n_panels, widest);
         for (size_t v = 0; v < n_panels; v += nv)
             for (size_t i = 0; i < m; i += h)
-                kern->gemm_tile_f16(block_least(h, m - i), block_least(nv, n_panels - v), job->k,
-                                    a + i * job->k, block_least(h, m - i), job->b + (q + v) * panel,
-                                    panel, c + i * cut->ldc + v * ANF_PANEL, cut->ldc, false);
+                tile_panels(kern, job, block_least(h, m - i), block_least(nv, n_panels - v), q + v,
+                            a + i * job->k, c + i * cut->ldc + v * ANF_PANEL, cut->ldc);
         const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
         store_sums(kern, job, z, 0, m, j0, cols, c, cut->ldc);
         hand_on(job, z, 0, m, j0, cols);
@@ -228,7 +280,8 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const f16
     const size_t j0 = (s->q + v) * ANF_PANEL;
     struct gemm_out out = {.ldy = job->c_row, .bias = job->bias ? job->bias + j0 : NULL,
                            .cols = block_least(nv * ANF_PANEL, job->n - j0)};
-    const struct gemm_out *last = k0 + kc >= job->k ? &out : NULL;
+    const struct gemm_out *last =
+        k0 + kc >= job->k && job->b_kind != GEMM_B_INT8 ? &out : NULL; /* int8: to be scaled */
     if (job->b_kind != GEMM_B_PACKED)
         pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
     for (size_t i = 0; i < s->rows; i += s->h) {
@@ -300,8 +353,10 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
             n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
             multiply(&(struct block){kern, job, z, i, rows, h, q, n_panels,
                                      block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc});
-            hand_on(job, z, i, rows, q * ANF_PANEL,
-                    block_least(n_panels * ANF_PANEL, job->n - q * ANF_PANEL));
+            const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
+            if (job->b_kind == GEMM_B_INT8)
+                store_sums(kern, job, z, i, rows, j0, cols, c, cut.ldc);
+            hand_on(job, z, i, rows, j0, cols);
         }
     }
 }

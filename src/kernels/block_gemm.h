@@ -2,6 +2,9 @@
  *
  *     c[z][i][j] = round(chain over k ascending of fma(a[z][i][k], b[z][k][j], s) + bias[j])
  *
+ * where b is the float32 value of an encoded weight, except that int8 weights enter as integers and
+ * the whole chain is multiplied by the scale of the column, before the bias.
+ *
  * How a driver of this family (gemm, conv, attention) is run:
  *
  *     for phase in 0 .. xxx_PHASES-1:
@@ -18,6 +21,7 @@
 #define ANF_KERNELS_BLOCK_GEMM_H
 
 #include "kernels/kern.h"
+#include "kernels/weight_panels.h"
 
 /* Called for finished runs of the output that are still in cache: elements offset .. offset + n
  * - 1 of the dense output tensor, contiguous in memory too.  May be called from several threads
@@ -28,15 +32,31 @@ enum gemm_b {
     GEMM_B_PACKED, /* binary16 panels made by gemm_pack_weights; the same for the whole batch */
     GEMM_B_ROWS,   /* [k][n] */
     GEMM_B_COLS,   /* [n][k]: B transposed */
+    GEMM_B_INT8,   /* encoded panels of weight_panels.h, the same for the whole batch */
+    GEMM_B_INT4,
+    GEMM_B_SPARSE,
+    GEMM_B_BLOCKWISE,
+    GEMM_B_COUNT
 };
+
+/* WEIGHT_F16 for what is no encoded weight. */
+static inline enum weight_encoding gemm_b_encoding(enum gemm_b kind)
+{
+    static const uint8_t encoding[GEMM_B_COUNT] = {
+        [GEMM_B_INT8] = WEIGHT_INT8, [GEMM_B_INT4] = WEIGHT_INT4,
+        [GEMM_B_SPARSE] = WEIGHT_SPARSE, [GEMM_B_BLOCKWISE] = WEIGHT_BLOCKWISE};
+    return (enum weight_encoding)encoding[kind];
+}
 
 struct gemm_job {
     size_t batch, m, n, k;
     const f16 *a;
     size_t a_batch, a_row; /* strides */
     const f16 *b;
-    size_t b_batch, b_row; /* strides; unused by GEMM_B_PACKED */
+    size_t b_batch, b_row; /* strides of GEMM_B_ROWS and GEMM_B_COLS */
     enum gemm_b b_kind;
+    const void *b_side;    /* side array of encoded weights */
+    size_t b_block;        /* of GEMM_B_BLOCKWISE */
     const f16 *bias;       /* [n], or NULL */
     f16 *c;
     size_t c_batch, c_row;

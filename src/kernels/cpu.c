@@ -27,7 +27,7 @@ enum {
     LEAF7_EBX_AVX512BW = 1 << 30,
 };
 #define LEAF7_EBX_AVX512VL (1u << 31)
-enum { LEAF7_EDX_AVX512FP16 = 1 << 23 };
+enum { LEAF7_ECX_AVX512VBMI2 = 1 << 6, LEAF7_EDX_AVX512FP16 = 1 << 23 };
 
 static bool has(uint32_t state, uint32_t leaf1_ecx, uint32_t leaf7_ebx)
 {
@@ -56,7 +56,7 @@ bool cpu_has_avx512fp16(void)
 {
     uint32_t a, b, c, d;
     return cpu_has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
-           (d & LEAF7_EDX_AVX512FP16);
+           (c & LEAF7_ECX_AVX512VBMI2) && (d & LEAF7_EDX_AVX512FP16);
 }
 #else
 bool cpu_has_avx2(void)

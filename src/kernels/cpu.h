@@ -13,7 +13,7 @@
 bool cpu_has_any(void);    /* true */
 bool cpu_has_avx2(void);   /* AVX2, FMA, F16C */
 bool cpu_has_avx512(void); /* AVX-512 F, BW, VL, DQ */
-bool cpu_has_avx512fp16(void); /* and FP16 */
+bool cpu_has_avx512fp16(void); /* and VBMI2, FP16 */
 bool cpu_has_neon(void);   /* arm64 */
 
 #endif

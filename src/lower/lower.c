@@ -368,20 +368,22 @@ static anf_status run_lowering(struct lowering *lw)
     return copy_outputs(lw);
 }
 
-anf_status lower_graph(struct program *p, const struct graph *g, bool fuse)
+anf_status lower_graph(struct program *p, const struct graph *g, struct compression *c, bool fuse)
 {
     struct arena scratch;
     arena_init(&scratch, p->allocator);
     size_t n = g->n_nodes + 1;
-    struct lowering lw = {.g = g, .p = p, .scratch = &scratch, .lazy = fuse};
+    struct lowering lw = {.g = g, .p = p, .scratch = &scratch, .lazy = fuse,
+                          .compression = c};
     lw.uses = graph_use_counts(g, &scratch);
     lw.fusion = lw.uses ? plan_fusion(g, lw.uses, fuse, &scratch) : NULL;
     lw.value = arena_alloc_array(&scratch, n, sizeof *lw.value);
     lw.packed = arena_alloc_array(&scratch, n, sizeof *lw.packed);
     lw.packed_as = arena_alloc_array(&scratch, n, sizeof *lw.packed_as);
     lw.port = arena_alloc_array(&scratch, n, sizeof *lw.port);
+    lw.encoded = arena_alloc_array(&scratch, 2 * c->n, sizeof *lw.encoded);
     anf_status st = ANF_E_NOMEM;
-    if (lw.fusion && lw.value && lw.packed && lw.packed_as && lw.port)
+    if (lw.fusion && lw.value && lw.packed && lw.packed_as && lw.port && lw.encoded)
         st = run_lowering(&lw);
     arena_free(&scratch);
     return st;

@@ -5,6 +5,7 @@
 #ifndef ANF_LOWER_LOWER_H
 #define ANF_LOWER_LOWER_H
 
+#include "compress/compress.h"
 #include "ops/op.h"
 #include "program/program.h"
 
@@ -31,18 +32,25 @@ struct lowering {
     const struct graph *g;
     struct program *p;
     struct arena *scratch;
+    struct compression *compression;
     const uint32_t *uses;        /* by node id */
     const struct fusion *fusion; /* by node id */
     bool lazy;                   /* views stay strides until somebody needs them dense */
     struct operand *value;       /* by node id: dense value; buf 0: not lowered yet */
     uint32_t *packed;            /* by node id: its weight panels; 0: none */
     struct pack_param *packed_as; /* and how they were packed */
+    struct operand *encoded;     /* by weight of the compression: its panels and their side array */
     uint32_t *port;              /* by node id: 1 + the output port it is written to directly */
     node_id epilogue; /* root of the group that the instruction being emitted shall run */
 };
 
-/* The whole graph into `p` (initialised, empty), lifetimes set, memory not planned. */
-anf_status lower_graph(struct program *p, const struct graph *g, bool fuse);
+/* The whole graph into `p` (initialised, no instructions yet), lifetimes set, memory not planned.
+ * `c` may be empty; a weight of it is emptied once it is part of the program. */
+anf_status lower_graph(struct program *p, const struct graph *g, struct compression *c, bool fuse);
+
+/* What was chosen for each weight, into the program. */
+anf_status lower_weight_records(struct program *p, const struct graph *g,
+                                const struct compression *c);
 
 /* A node's value as dense memory (emits a move when it is a view that is not). */
 anf_status lower_dense(struct lowering *lw, node_id id, struct operand *out);
@@ -64,6 +72,11 @@ anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct 
 /* Weight panels of node `id` (a constant: packed now; otherwise a PACK instruction). */
 anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param *pack,
                         struct operand *out);
+
+/* Operands `b` and `side` of a product with the encoded weight `w`, and what gemm_param needs to know
+ * of it. */
+anf_status lower_encoded(struct lowering *lw, struct compressed *w, struct gemm_param *g,
+                         struct operand *b, struct operand *side);
 
 static inline const struct node *lower_node(const struct lowering *lw, node_id id)
 {

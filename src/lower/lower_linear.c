@@ -70,9 +70,15 @@ static anf_status lower_rows_by_weight(struct lowering *lw, node_id id, bool tra
     int64_t k = w->type.shape.dim[transposed ? 1 : 0], cols = w->type.shape.dim[transposed ? 0 : 1];
     struct gemm_param p = {.batch = 1, .m = a.rows, .n = cols, .k = k, .a_row = a.row_stride,
                            .y_row = cols, .has_bias = n->n_in > 2};
-    struct operand operands[4] = {{0}, a.at};
+    struct operand operands[5] = {{0}, a.at};
     int count = 3;
-    if (w->op == OP_const) {
+    enum weight_axes axes = node_op(n)->weight;
+    struct compressed *encoded =
+        axes ? compression_find(lw->compression, n->in[1], axes) : NULL;
+    if (encoded) {
+        TRY(lower_encoded(lw, encoded, &p, &operands[2], &operands[3]));
+        count = 4;
+    } else if (w->op == OP_const) {
         struct pack_param pack = {.kind = transposed ? PACK_GEMM_T : PACK_GEMM, .k = k, .n = cols};
         p.b_kind = GEMM_B_PACKED;
         TRY(lower_packed(lw, n->in[1], &pack, &operands[2]));

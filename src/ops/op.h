@@ -76,6 +76,14 @@ enum op_traits {
     OP_DTYPES = 1 << 6,      /* infer checks the operands' dtypes; without it all are fp16 */
 };
 
+/* Operand 1 is a matrix of weights, which compression may encode where it is a constant. */
+enum weight_axes {
+    OP_WEIGHT_NONE = 0,
+    OP_WEIGHT_KN, /* [depth][outputs] */
+    OP_WEIGHT_NK, /* [outputs][depth] */
+    OP_WEIGHT_AXES
+};
+
 struct op_case {
     /* Operand shapes in order: "[2,3,5,7] w[4,3,3,3] w[4]"; a leading w makes the operand a
      * constant, "-" an absent optional operand, b a bool tensor (0/1), u an uint8 one, p positive
@@ -98,6 +106,7 @@ struct op {
     int n_attrs;
     size_t attrs_size;
     unsigned traits;
+    enum weight_axes weight;
     enum uop uop; /* of OP_ELEMENTWISE operators */
     /* micro-op parameters from the attributes; NULL: none */
     void (*uop_params)(const void *attrs, float p[2]);

@@ -5,29 +5,32 @@
 
 #include "ops/op.h"
 
+/* Which compiles run a pass: those of a level at or above its own. */
+enum pass_level { PASS_ALWAYS, PASS_COMPRESS, PASS_OPTIMISE };
+
 struct pass {
     const char *name;
-    bool always; /* also at ANF_OPT_NONE */
+    enum pass_level level;
     const char *doc;
     anf_status (*run)(struct graph *to, const struct graph *from);
 };
 
 enum {
-#define P(name, always, doc) PASS_##name,
+#define P(name, level, doc) PASS_##name,
 #include "passes/passes.def"
 #undef P
     PASS_COUNT
 };
 extern const struct pass pass_table[PASS_COUNT];
 
-#define P(name, always, doc) anf_status pass_##name(struct graph *to, const struct graph *from);
+#define P(name, level, doc) anf_status pass_##name(struct graph *to, const struct graph *from);
 #include "passes/passes.def"
 #undef P
 
 /* Run every pass of the level over `g`, in place.  Constants keep the data of the graph they came
  * from, or data in `keep`, which must outlive `g`. After each pass `stage`, if any, is called. */
 typedef anf_status (*pass_stage_fn)(void *user, const char *name, const struct graph *g);
-anf_status pass_run(struct graph *g, bool optimise, struct arena *keep, pass_stage_fn stage,
+anf_status pass_run(struct graph *g, enum pass_level level, struct arena *keep, pass_stage_fn stage,
                     void *user);
 
 #endif

@@ -47,9 +47,15 @@ static node_id visit(void *user, struct graph *to, const struct graph *from, nod
     }
     arena_free(&scratch);
     struct value_type type = n->type;
+    /* A constant made from a named one keeps its name, which says in reports where it came from. */
+    const char *name = n->name;
+    for (int i = 0; i < n->n_in && !name; i++)
+        name = n->in[i] ? graph_node(to, n->in[i])->name : NULL;
     node_id folded = graph_add_const(to, &type.shape, e.y);
-    if (folded)
+    if (folded) {
         to->nodes[folded].type = type;
+        to->nodes[folded].name = name;
+    }
     return folded;
 }
 

@@ -1,17 +1,17 @@
 #include "passes/pass.h"
 
 const struct pass pass_table[PASS_COUNT] = {
-#define P(name, always, doc) {#name, always, doc, pass_##name},
+#define P(name, level, doc) {#name, PASS_##level, doc, pass_##name},
 #include "passes/passes.def"
 #undef P
 };
 
-anf_status pass_run(struct graph *g, bool optimise, struct arena *keep, pass_stage_fn stage,
+anf_status pass_run(struct graph *g, enum pass_level level, struct arena *keep, pass_stage_fn stage,
                     void *user)
 {
     for (int i = 0; i < PASS_COUNT; i++) {
         const struct pass *p = &pass_table[i];
-        if (!optimise && !p->always)
+        if (p->level > level)
             continue;
         struct graph next;
         graph_init(&next, g->ctx);

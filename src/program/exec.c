@@ -59,6 +59,7 @@ static void tile_setup(struct exec *x, const struct instr *i, struct tile_run *r
     r->dst = at(x, i, 0);
     for (uint32_t v = 0; v < r->t->n_operands; v++)
         r->base[v] = at(x, i, r->t->operands[v].slot);
+    tile_prepare(r);
 }
 
 static void tile_epilogue(void *arg, size_t offset, size_t n)
@@ -114,7 +115,8 @@ static struct gemm_job gemm_job_of(const struct program *p, const struct instr *
     return (struct gemm_job){.batch = (size_t)g->batch, .m = (size_t)g->m, .n = (size_t)g->n,
                              .k = (size_t)g->k, .a_batch = (size_t)g->a_batch,
                              .a_row = (size_t)g->a_row, .b_batch = (size_t)g->b_batch,
-                             .b_row = (size_t)g->b_row, .b_kind = (enum gemm_b)g->b_kind,
+                             .b_row = (size_t)g->b_row, .b_block = (size_t)g->b_row,
+                             .b_kind = (enum gemm_b)g->b_kind,
                              .c_batch = (size_t)g->y_batch, .c_row = (size_t)g->y_row};
 }
 
@@ -124,7 +126,9 @@ void exec_gemm(struct exec *x, const struct instr *i)
     struct gemm_call c = {.x = x, .job = gemm_job_of(x->p, i)};
     c.job.a = at(x, i, 1);
     c.job.b = at(x, i, 2);
-    c.job.bias = g->has_bias ? at(x, i, 3) : NULL;
+    const bool encoded = gemm_b_encoding(c.job.b_kind) != WEIGHT_F16;
+    c.job.b_side = encoded ? at(x, i, 3) : NULL;
+    c.job.bias = g->has_bias ? at(x, i, encoded ? 4 : 3) : NULL;
     c.job.c = at(x, i, 0);
     c.job.n_threads = threads_for(x, i->flops);
     if (i->tile) {

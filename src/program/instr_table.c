@@ -6,12 +6,14 @@
  * else may lie in it.  After program_check nothing the executor does can leave a buffer, and every
  * result is defined by the program and its inputs as long as no buffer is read before it is
  * written. */
+#include "base/encoding.h"
 #include "kernels/block_conv.h"
 #include "kernels/winograd.h"
 #include "program/exec_table.h"
 #include "program/pack.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #define LIMIT ((int64_t)1 << 40)
 
@@ -188,6 +190,34 @@ static anf_status check_tile_instr(const struct program *p, const struct instr *
 }
 
 /* ---- the instructions ------------------------------------------------------------------------ */
+/* Operands 2 and 3 of a matrix product with encoded weights. */
+static anf_status check_weights(const struct program *p, const struct instr *i)
+{
+    const struct gemm_param *g = PARAM(p, i, gemm_param);
+    const struct weight_form f = {.encoding = gemm_b_encoding((enum gemm_b)g->b_kind),
+                                  .n = (size_t)g->n, .k = (size_t)g->k, .block = (size_t)g->b_row};
+    if (f.encoding == WEIGHT_BLOCKWISE && (g->b_row < 1 || g->k % g->b_row))
+        FAIL(FORMAT, "program: instruction %td (%s): blocks of %" PRId64 " in %" PRId64 " rows",
+             i - p->instrs, instr_info[i->op].name, g->b_row, g->k);
+    if (f.encoding != WEIGHT_SPARSE) {
+        const size_t words = f.encoding == WEIGHT_INT4 ? sizeof(uint32_t) : 1;
+        TRY(need(p, i, 2, weight_panel_bytes(&f) / words, words));
+        return need(p, i, 3, weight_side_bytes(&f) / sizeof(f16), sizeof(f16));
+    }
+    /* Where a row lies depends on the masks in front of it. */
+    TRY(need(p, i, 2, WEIGHT_SLACK / sizeof(f16), sizeof(f16)));
+    TRY(need(p, i, 3, weight_side_bytes(&f) / sizeof(uint64_t), sizeof(uint64_t)));
+    const struct operand *o = &p->operands[i->operand];
+    const struct buffer *b = &p->buffers[o[2].buf], *side = &p->buffers[o[3].buf];
+    if (b->kind != BUF_CONST || side->kind != BUF_CONST)
+        return fail_instr(p, i, "sparse weights are not constant");
+    if (!weight_sparse_ok(f.n, f.k, (const f16 *)b->data + o[2].offset / sizeof(f16),
+                          (b->n_bytes - o[2].offset) / sizeof(f16),
+                          (const uint64_t *)side->data + o[3].offset / sizeof(uint64_t)))
+        return fail_instr(p, i, "sparse weights and where they begin do not agree");
+    return ANF_OK;
+}
+
 static anf_status check_gemm(const struct program *p, const struct instr *i)
 {
     const struct gemm_param *g = PARAM(p, i, gemm_param);
@@ -196,7 +226,7 @@ static anf_status check_gemm(const struct program *p, const struct instr *i)
     uint64_t count = PRODUCT(&bad, g->batch, g->m, g->n);
     (void)PRODUCT(&bad, g->k, g->n, ANF_PANEL);
     (void)PRODUCT(&bad, g->m, g->k);
-    if (bad || !is_flag(g->has_bias) || g->b_kind < GEMM_B_PACKED || g->b_kind > GEMM_B_COLS)
+    if (bad || !is_flag(g->has_bias) || g->b_kind < GEMM_B_PACKED || g->b_kind >= GEMM_B_COUNT)
         return fail_instr(p, i, "sizes out of range");
     if (g->m > 1 && g->y_row < g->n)
         return fail_instr(p, i, "rows of the destination overlap");
@@ -210,7 +240,10 @@ static anf_status check_gemm(const struct program *p, const struct instr *i)
     extent_dim(&a, g->k, 1);
     TRY(need_extent(p, i, 0, &y));
     TRY(need_extent(p, i, 1, &a));
-    if (g->b_kind == GEMM_B_PACKED) {
+    const bool encoded = gemm_b_encoding((enum gemm_b)g->b_kind) != WEIGHT_F16;
+    if (encoded) {
+        TRY(check_weights(p, i));
+    } else if (g->b_kind == GEMM_B_PACKED) {
         TRY(need(p, i, 2, gemm_packed_size((size_t)g->k, (size_t)g->n), sizeof(f16)));
     } else {
         bool rows = g->b_kind == GEMM_B_ROWS;
@@ -220,7 +253,7 @@ static anf_status check_gemm(const struct program *p, const struct instr *i)
         TRY(need_extent(p, i, 2, &b));
     }
     if (g->has_bias)
-        TRY(need(p, i, 3, (uint64_t)g->n, sizeof(f16)));
+        TRY(need(p, i, encoded ? 4 : 3, (uint64_t)g->n, sizeof(f16)));
     if (!i->tile)
         return ANF_OK;
     if ((g->m > 1 && g->y_row != g->n) || (g->batch > 1 && g->y_batch != g->m * g->n))
@@ -439,7 +472,7 @@ static anf_status check_pack(const struct program *p, const struct instr *i)
 #define COUNT(S) (sizeof(struct S) / sizeof(int64_t))
 
 /* Name and synopsis come from instr.def, the rest from the INFO lines. */
-#define INFO_GEMM .param_count = COUNT(gemm_param), .min_operands = 3, .max_operands = 4, \
+#define INFO_GEMM .param_count = COUNT(gemm_param), .min_operands = 3, .max_operands = 5, \
                   .check = check_gemm, .scratch = scratch_gemm, .run = exec_gemm, .text = text_gemm
 #define INFO_CONV .param_count = COUNT(conv_param), .min_operands = 3, .max_operands = 4, \
                   .check = check_conv, .scratch = scratch_conv, .run = exec_conv, .text = text_conv
@@ -542,6 +575,19 @@ static anf_status check_instr(const struct program *p, size_t at)
     return info->check(p, i);
 }
 
+static anf_status check_records(const struct program *p)
+{
+    for (size_t i = 0; i < p->n_weights; i++) {
+        const struct weight_record *w = &p->weights[i];
+        bool shape_ok = w->dims[0] >= 1 && w->dims[0] <= (uint64_t)LIMIT && w->dims[1] >= 1 &&
+                        w->dims[1] <= (uint64_t)LIMIT;
+        if (w->name >= p->n_names || w->why >= p->n_names || w->encoding >= ENCODING_COUNT ||
+            w->streams > 1 || !shape_ok || !(w->error >= 0 && w->error < INFINITY))
+            FAIL(FORMAT, "program: the record of weight %zu is impossible", i);
+    }
+    return ANF_OK;
+}
+
 anf_status program_check(const struct program *p)
 {
     if (p->n_names && p->names[p->n_names - 1] != 0)
@@ -553,5 +599,5 @@ anf_status program_check(const struct program *p)
     TRY(check_ports(p, p->outputs, p->n_outputs, BUF_OUTPUT));
     for (size_t i = 0; i < p->n_instrs; i++)
         TRY(check_instr(p, i));
-    return ANF_OK;
+    return check_records(p);
 }

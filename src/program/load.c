@@ -251,6 +251,14 @@ static anf_status read_instrs(struct program *p, struct reader *r, const struct 
     return ANF_OK;
 }
 
+static void read_weight(struct reader *r, struct weight_record *w)
+{
+    struct weight_record *s = w;
+    MODEL_WEIGHT_FIELDS(F)
+    uint64_t bits = get_64(r);
+    memcpy(&w->error, &bits, sizeof bits);
+}
+
 static anf_status read_tables(struct program *p, const unsigned char *data, size_t n,
                               const struct model_header *h)
 {
@@ -268,6 +276,9 @@ static anf_status read_tables(struct program *p, const unsigned char *data, size
         TRY(read_port(p, r, &p->outputs[i]));
     TRY(read_buffers(p, r, counts.buffers, data, n, MODEL_HEADER_BYTES + h->table_bytes));
     TRY(read_instrs(p, r, &counts));
+    TABLE(p, r, weights, counts.weights, MODEL_BYTES(MODEL_WEIGHT_FIELDS));
+    for (size_t i = 0; i < p->n_weights; i++)
+        read_weight(r, &p->weights[i]);
     if (r->failed)
         FAIL(FORMAT, "tables: they end after %" PRIu64 " bytes, in the middle of an item",
              h->table_bytes);

@@ -19,7 +19,7 @@
 #define MODEL_MAGIC "ANFMODEL"
 #define MODEL_BYTE_ORDER 0x01020304u
 enum {
-    MODEL_VERSION = 2,
+    MODEL_VERSION = 3,
     MODEL_MAGIC_BYTES = 8,
     MODEL_HEADER_BYTES = 64,
     MODEL_HEADER_SUM_AT = 56, /* the header's own checksum: hash_bytes of what is in front of it */
@@ -38,7 +38,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "constants are used in
  * "none", is not stored. */
 #define MODEL_COUNT_FIELDS(F)                                                                      \
     F(32, inputs) F(32, outputs) F(32, buffers) F(32, operands) F(32, instrs) F(32, params)        \
-    F(32, tiles) F(32, names)
+    F(32, tiles) F(32, weights) F(32, names)
 
 /* Followed by `rank` dims of 64 bits, then by the characters of the name. */
 #define MODEL_PORT_FIELDS(F) F(32, dtype) F(32, rank) F(32, buf) F(32, name_bytes)
@@ -60,6 +60,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "constants are used in
     F(8, uop) F(8, n_src) F(8, dst) F(8, src[0]) F(8, src[1]) F(8, src[2]) F(8, unused[0])         \
     F(8, unused[1])
 /* and the bits of p[0] and p[1], 32 each */
+
+/* Followed by the bits of `error`, 64. */
+#define MODEL_WEIGHT_FIELDS(F)                                                                     \
+    F(32, name) F(32, why) F(32, encoding) F(32, streams) F(64, dims[0]) F(64, dims[1])            \
+    F(64, bytes_before) F(64, bytes_after)
 
 #define MODEL_FIELD_BYTES(bits, field) +(bits) / 8
 #define MODEL_BYTES(fields) ((size_t)(0 fields(MODEL_FIELD_BYTES)))

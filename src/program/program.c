@@ -29,6 +29,7 @@ void program_free(struct program *p)
     mem_free(a, p->names, p->cap_names);
     mem_free(a, p->inputs, p->cap_inputs * sizeof *p->inputs);
     mem_free(a, p->outputs, p->cap_outputs * sizeof *p->outputs);
+    mem_free(a, p->weights, p->cap_weights * sizeof *p->weights);
     arena_free(&p->arena);
     memset(p, 0, sizeof *p);
 }
@@ -75,6 +76,17 @@ static anf_status add_name(struct program *p, const char *s, uint32_t *offset)
     memcpy(p->names + p->n_names, s, n);
     *offset = (uint32_t)p->n_names;
     p->n_names += n;
+    return ANF_OK;
+}
+
+anf_status program_weight(struct program *p, const struct weight_record *w, const char *name,
+                          const char *why)
+{
+    struct weight_record record = *w;
+    TRY(GROW(p, weights, 1));
+    TRY(add_name(p, name, &record.name));
+    TRY(add_name(p, why, &record.why));
+    p->weights[p->n_weights++] = record;
     return ANF_OK;
 }
 

@@ -58,10 +58,10 @@ struct instr {
 
 /* ---- parameters, one struct per instruction -------------------------------------------------- */
 /* Strides are in elements. */
-struct gemm_param { /* y, a, b, bias? */
+struct gemm_param { /* y, a, b, side of encoded weights?, bias? */
     int64_t batch, m, n, k;
     int64_t a_batch, a_row;
-    int64_t b_kind, b_batch, b_row; /* enum gemm_b */
+    int64_t b_kind, b_batch, b_row; /* enum gemm_b; of GEMM_B_BLOCKWISE b_row is the block */
     int64_t y_batch, y_row;
     int64_t has_bias;
 };
@@ -148,6 +148,16 @@ struct port {
     uint32_t buf;
 };
 
+/* What became of a weight of a compile with compression; for reports, nothing runs by it. */
+struct weight_record {
+    uint32_t name, why; /* offsets in program.names */
+    uint32_t encoding;  /* anf_encoding */
+    uint32_t streams;   /* the target reads it as it is */
+    uint64_t dims[2];
+    uint64_t bytes_before, bytes_after;
+    double error;
+};
+
 struct program {
     const anf_allocator *allocator;
     struct arena arena; /* names, constants made while compiling */
@@ -158,9 +168,11 @@ struct program {
     struct tile_prog *tiles;
     char *names; /* NUL-terminated strings */
     struct port *inputs, *outputs;
-    size_t n_instrs, n_operands, n_buffers, n_params, n_tiles, n_names, n_inputs, n_outputs;
+    struct weight_record *weights;
+    size_t n_instrs, n_operands, n_buffers, n_params, n_tiles, n_names, n_inputs, n_outputs,
+        n_weights;
     size_t cap_instrs, cap_operands, cap_buffers, cap_params, cap_tiles, cap_names, cap_inputs,
-        cap_outputs;
+        cap_outputs, cap_weights;
     uint64_t arena_bytes;
     uint64_t n_ops; /* operators compiled */
 };
@@ -181,6 +193,10 @@ anf_status program_instr(struct program *p, enum instr_op op, const struct opera
 uint32_t program_tile(struct program *p, const struct tile_prog *t);
 anf_status program_port(struct program *p, bool is_input, const char *name, anf_dtype dtype,
                         const anf_dims *shape, uint32_t *buf);
+
+/* A record with these texts; its offsets are filled in. */
+anf_status program_weight(struct program *p, const struct weight_record *w, const char *name,
+                          const char *why);
 
 /* Every index, size and geometry: what a run may rely on. ANF_E_FORMAT with a message. */
 anf_status program_check(const struct program *p);
@@ -210,16 +226,26 @@ extern const struct instr_info instr_info[INSTR_COUNT];
 anf_status explain_program(const struct program *p, const struct kern *k, struct buf *out);
 void explain_instr(const struct program *p, const struct instr *i, struct buf *out);
 
+/* report.c: the weight records, a line each and one of totals, or as JSON. */
+void report_text(const struct program *p, struct buf *out);
+void report_json(const struct program *p, struct buf *out);
+
 /* plan_memory.c: offsets for ARENA buffers by lifetime; sets arena_bytes. */
 anf_status plan_memory(struct program *p);
 
-/* tile.c: elements [offset, offset + n) of the destination. `base[v]` is operand v's memory. */
+/* tile.c: elements [offset, offset + n) of the destination. `base[v]` is operand v's memory, which
+ * is only read. */
 struct tile_run {
     const struct kern *kern;
     const struct tile_prog *t;
-    const void *base[TILE_MAX_OPERANDS];
+    void *base[TILE_MAX_OPERANDS];
     f16 *dst;
+    /* From here on what tile_prepare finds out. */
+    bool dense[TILE_MAX_OPERANDS], splat[TILE_MAX_OPERANDS];
+    uint8_t chain[TILE_MAX_OPS]; /* micro-ops of the call that begins here */
+    struct uop_step steps[TILE_MAX_OPS];
 };
+void tile_prepare(struct tile_run *r);
 void tile_run(const struct tile_run *r, size_t offset, size_t n);
 
 #endif

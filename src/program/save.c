@@ -9,7 +9,6 @@
 #include "base/sort.h"
 #include "program/model_file.h"
 
-
 /* ---- numbers --------------------------------------------------------------------------------- */
 static void put_8(struct buf *b, uint8_t v)
 {
@@ -138,6 +137,15 @@ static void put_tile(struct buf *b, const struct tile_prog *t)
     }
 }
 
+static void put_weight(struct buf *b, const struct weight_record *w)
+{
+    const struct weight_record *s = w;
+    uint64_t bits;
+    MODEL_WEIGHT_FIELDS(F)
+    memcpy(&bits, &w->error, sizeof bits);
+    put_64(b, bits);
+}
+
 static void put_tables(const struct program *p, const struct placement *at, struct buf *b)
 {
     const struct model_counts counts = {.inputs = (uint32_t)p->n_inputs,
@@ -147,6 +155,7 @@ static void put_tables(const struct program *p, const struct placement *at, stru
                                         .instrs = (uint32_t)p->n_instrs,
                                         .params = (uint32_t)p->n_params,
                                         .tiles = (uint32_t)p->n_tiles,
+                                        .weights = (uint32_t)p->n_weights,
                                         .names = (uint32_t)p->n_names};
     {
         const struct model_counts *s = &counts;
@@ -174,6 +183,8 @@ static void put_tables(const struct program *p, const struct placement *at, stru
     put_dims(b, p->params, p->n_params);
     for (size_t i = 0; i < p->n_tiles; i++)
         put_tile(b, &p->tiles[i]);
+    for (size_t i = 0; i < p->n_weights; i++)
+        put_weight(b, &p->weights[i]);
     buf_put(b, p->names, p->n_names);
 }
 

@@ -23,7 +23,9 @@ static void check(anf_status st)
 
 static anf_model *compile(anf_ctx *ctx, const struct model_graph *graph, anf_opt opt)
 {
-    anf_compile_opts opts = {.opt = opt};
+    anf_compile_opts opts = {.opt = opt,
+                             .compress = graph->compress,
+                             .compress_atol = graph->atol};
     anf_graph *g;
     anf_model *m;
     check(anf_graph_new(ctx, &g));

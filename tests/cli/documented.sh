@@ -5,7 +5,7 @@ for verb in run compile explain ops info bench; do
     for file in aneforge.bash _aneforge aneforge.fish; do
         grep -qw -e "$verb" "$TOP/cli/completion/$file" || echo "$file does not know $verb"
     done
-    "$ANEFORGE" $verb --help | sed -n '/^Options/,/^$/s/.*--\([a-z]*\) .*/\1/p' > options
+    "$ANEFORGE" $verb --help | sed -n '/^Options/,/^$/s/.*--\([a-z-]*\) .*/\1/p' > options
     while read -r option; do
         grep -q -e "--$option" "$TOP/docs/man/aneforge-$verb.1.scd" ||
             echo "aneforge-$verb.1 does not tell about --$option"

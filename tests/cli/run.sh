@@ -30,7 +30,7 @@ esac
 shift
 [ -x "$ANEFORGE" ] || { echo "run.sh: $ANEFORGE is no program" >&2; exit 2; }
 
-unset ANEFORGE_ISA ANEFORGE_THREADS
+unset ANEFORGE_ISA ANEFORGE_THREADS ANEFORGE_TARGET
 LC_ALL=C
 export LC_ALL
 

@@ -4,7 +4,7 @@ t info --version
 t comple
 t nothing-like-it
 t run
-t info extra
+t info extra more
 t --frob
 t run --frobnicate
 t run --pro

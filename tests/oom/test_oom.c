@@ -90,6 +90,8 @@ static anf_status use_model(anf_model *m, float *y)
     if (st == ANF_OK)
         st = anf_model_explain(m, discard, NULL);
     if (st == ANF_OK)
+        st = anf_model_weights_print(m, true, discard, NULL);
+    if (st == ANF_OK)
         st = anf_run_state_new(m, &rs);
     if (st != ANF_OK)
         return st;
@@ -118,10 +120,10 @@ static anf_status save_and_load(anf_ctx *ctx, const anf_model *m, float *y)
     return st;
 }
 
-static anf_status task(const anf_allocator *a, anf_opt opt, float *y)
+static anf_status task(const anf_allocator *a, anf_opt opt, anf_compress compress, float *y)
 {
     anf_ctx_desc d = {.allocator = a, .threads = 2};
-    anf_compile_opts o = {.opt = opt};
+    anf_compile_opts o = {.opt = opt, .compress = compress, .compress_atol = 0.0625};
     anf_ctx *ctx;
     anf_graph *g;
     anf_model *m = NULL;
@@ -147,20 +149,20 @@ static anf_status task(const anf_allocator *a, anf_opt opt, float *y)
     return st;
 }
 
-static void sweep(anf_opt opt)
+static void sweep(anf_opt opt, anf_compress compress)
 {
     struct failing f = {.fail_at = 0};
     float want[4], y[4];
     pthread_mutex_init(&f.lock, NULL);
     anf_allocator a = {&f, failing_alloc, failing_free};
-    if (task(&a, opt, want) != ANF_OK)
+    if (task(&a, opt, compress, want) != ANF_OK)
         fail_msg("the task fails with memory: %s", anf_last_error());
     assert_int_equal(f.live, 0);
     long total = f.n_calls, failed = 0;
     for (long k = 1;; k++) {
         f.fail_at = k;
         f.n_calls = 0;
-        anf_status st = task(&a, opt, y);
+        anf_status st = task(&a, opt, compress, y);
         if (f.live != 0)
             fail_msg("allocation %ld of %ld failing leaks %zu bytes", k, total, f.live);
         if (st == ANF_OK && f.n_calls < k)
@@ -182,13 +184,20 @@ static void sweep(anf_opt opt)
 static void test_every_allocation_fails_once(void **state)
 {
     (void)state;
-    sweep(ANF_OPT_DEFAULT);
+    sweep(ANF_OPT_DEFAULT, ANF_COMPRESS_NONE);
 }
 
 static void test_every_allocation_fails_once_unfused(void **state)
 {
     (void)state;
-    sweep(ANF_OPT_NONE);
+    sweep(ANF_OPT_NONE, ANF_COMPRESS_NONE);
+}
+
+static void test_every_allocation_fails_once_compressed(void **state)
+{
+    (void)state;
+    sweep(ANF_OPT_DEFAULT, ANF_COMPRESS_AUTO);
+    sweep(ANF_OPT_NONE, ANF_COMPRESS_BLOCKWISE);
 }
 
 int main(void)
@@ -196,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_allocation_fails_once),
         cmocka_unit_test(test_every_allocation_fails_once_unfused),
+        cmocka_unit_test(test_every_allocation_fails_once_compressed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

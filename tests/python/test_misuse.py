@@ -121,10 +121,25 @@ BUILDING = [
      "compile: compress cannot be combined with opt=1"),
     *[(lambda x, k=k, v=v: af.compile(x, **{k: v}), NotImplementedError,
        f"compile: {k}={v!r} needs {need}, which this version does not have")
-      for k, v, need in (("int8", True, "weight compression"),
-                         ("compress", "auto", "weight compression"), ("opt", 2, "the autotuner"),
-                         ("opt", "max", "the autotuner"), ("validate", True, "precision analysis"),
-                         ("target", "h13", "chip targets"), ("build_dir", "b", "a build folder"))],
+      for k, v, need in (("opt", 2, "the autotuner"), ("opt", "max", "the autotuner"),
+                         ("validate", True, "precision analysis"),
+                         ("build_dir", "b", "a build folder"))],
+    (lambda x: af.compile(x, target="h13"), NotImplementedError,
+     ("compile: target='h13' without compress needs chip targets, which this version does not "
+      "have")),
+    (lambda x: af.compile(x, int8=True, target=13), TypeError,
+     "compile: target: needs the name of a chip, given 13"),
+    (lambda x: af.compile(x, compress="int4", compress_atol=-0.5), ValueError,
+     "compile: compress_atol is -0.5, needs a finite number of at least 0"),
+    (lambda x: af.compile(x, compress="int4", compress_atol="a"), TypeError,
+     "compile: compress_atol: needs a number, given 'a'"),
+    (lambda x: af.compile(x, compress="blockwise", block_size=8.0), TypeError,
+     "compile: block_size: needs an integer, given 8.0"),
+    (lambda x: af.compile(x, compress="blockwise", block_size=0), ValueError,
+     "compile: block_size is 0, needs at least 1"),
+    (lambda x: af.compile(x, compress="auto", target="m1"), KeyError, repr(
+     "compile: unknown target 'm1'; known: h11, h12, m9, t0, h13, h13g, t1, h14, h14g, h14c, h15, "
+     "h15g, h15c, m11, h16, h16g, h16c, h16s, h17, h17a, h17g, h17s, h17c, h17d, h18")),
 ]
 
 

@@ -36,23 +36,25 @@ def test_the_example():
     C = 8
     W1, W2, Wfc = values(C, 3, 3, 3) / 2, values(C, C, 3, 3) / 4, values(C, 10)
     image = values(1, 3, 32, 32)
-    # As printed, but for int8=True, which this version refuses by name.
     x = af.input((1, 3, 32, 32)) # graph input placeholder
     h = af.conv(x, W1, pad=1).relu() # build the graph
     h = af.conv(h, W2, pad=1).relu()
     y = h.mean((2, 3)).reshape(1, C) @ Wfc # @ streams a weight matrix
-    net = af.compile(y) # one fused program
+    net = af.compile(y, int8=True) # one fused program
     out = net(image) # -> np.float32
     assert net.n_ops > 0
+    weight, = net.compression
+    assert (weight.encoding, weight.shape) == ("int8", (C, 10))
     net.release()
+    full = af.compile(y)(image)
+    assert np.abs(out - full).max() <= 0.02 * np.abs(full).max()
+    out = full
     e = intervals.relu(intervals.conv(intervals.exactly(image), W1, pad=1))
     e = intervals.relu(intervals.conv(e, W2, pad=1))
     e = intervals.reshape(intervals.mean(e, (2, 3)), (1, C))
     assert out.dtype == np.float32
     wrong = difference(out, intervals.matmul_result(e, Wfc))
     assert wrong is None, wrong
-    with pytest.raises(NotImplementedError, match=r"^compile: int8=True needs weight compression"):
-        af.compile(y, int8=True)
 
 
 def test_weights_are_float16_32_and_64_only():

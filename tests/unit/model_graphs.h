@@ -113,20 +113,39 @@ static inline void graph_tied(anf_graph *g)
     anf_output(anf_matmul(h, anf_reshape(W(2, 2, 8, 8), ANF_SHAPE(16, 8))), NULL);
 }
 
+/* Weights of which most are zero, also under the transposed product, and one of odd depth. */
+static inline void graph_pruned(anf_graph *g)
+{
+    anf_tensor x = anf_input(g, "x", ANF_SHAPE(3, 24));
+    anf_tensor few = anf_relu(anf_add(W(1, 18, 24), anf_scalar(g, -0.4)));
+    anf_tensor h = anf_tanh(anf_linear(x, few, .bias = W(2, 18)));
+    anf_output(anf_matmul(h, few), NULL);
+    anf_output(anf_relu(anf_linear(anf_slice(x, ANF_SHAPE(0, 1), ANF_SHAPE(3, 7)), W(3, 5, 7))),
+               NULL);
+}
+
 static const struct model_graph {
     const char *name;
     void (*build)(anf_graph *g);
+    anf_compress compress;
+    double atol;
 } model_graphs[] = {
-    {"mlp", graph_mlp},
-    {"cnn", graph_cnn},
-    {"upscale", graph_upscale},
-    {"encoder", graph_encoder},
-    {"attention", graph_attention},
-    {"products", graph_products},
-    {"reductions", graph_reductions},
-    {"moves", graph_moves},
-    {"elementwise", graph_elementwise},
-    {"tied", graph_tied},
+    {"mlp", graph_mlp, ANF_COMPRESS_NONE, 0},
+    {"cnn", graph_cnn, ANF_COMPRESS_NONE, 0},
+    {"upscale", graph_upscale, ANF_COMPRESS_NONE, 0},
+    {"encoder", graph_encoder, ANF_COMPRESS_NONE, 0},
+    {"attention", graph_attention, ANF_COMPRESS_NONE, 0},
+    {"products", graph_products, ANF_COMPRESS_NONE, 0},
+    {"reductions", graph_reductions, ANF_COMPRESS_NONE, 0},
+    {"moves", graph_moves, ANF_COMPRESS_NONE, 0},
+    {"elementwise", graph_elementwise, ANF_COMPRESS_NONE, 0},
+    {"pruned_int8", graph_pruned, ANF_COMPRESS_INT8, 0},
+    {"pruned_int4", graph_pruned, ANF_COMPRESS_INT4, 0.5},
+    {"pruned_sparse", graph_pruned, ANF_COMPRESS_SPARSE, 0},
+    {"pruned_blockwise", graph_pruned, ANF_COMPRESS_BLOCKWISE, 0},
+    {"encoder_auto", graph_encoder, ANF_COMPRESS_AUTO, 0},
+    {"tied_int8", graph_tied, ANF_COMPRESS_INT8, 0},
+    {"tied", graph_tied, ANF_COMPRESS_NONE, 0},
 };
 enum { N_MODEL_GRAPHS = sizeof model_graphs / sizeof model_graphs[0] };
 

@@ -89,6 +89,8 @@ static void check_plan(const struct program *p)
 
 /* ---- random graphs --------------------------------------------------------------------------- */
 static uint64_t failing_seed; /* 0: a graph written here */
+static anf_compress compress;
+static int n_compressed;
 static const struct graph *failing_graph;
 
 static void report(void)
@@ -130,11 +132,9 @@ static int model_ports(const struct graph *g, const anf_array *all, struct arena
     return n;
 }
 
-static void run_engine(anf_graph *g, anf_ctx *ctx, anf_opt opt, const anf_array *ports,
-                       const f16 *const *want, struct arena *a)
+static anf_model *compile_for(anf_graph *g, anf_ctx *ctx, anf_opt opt)
 {
-    anf_compile_opts opts = {.opt = opt};
-    anf_array out[8];
+    anf_compile_opts opts = {.opt = opt, .compress = compress, .compress_atol = 0.2};
     anf_model *m;
     anf_ctx *mine = g->g.ctx;
     g->g.ctx = ctx;
@@ -142,9 +142,17 @@ static void run_engine(anf_graph *g, anf_ctx *ctx, anf_opt opt, const anf_array 
     g->g.ctx = mine;
     if (st != ANF_OK) {
         report();
-        fail_msg("%s, %d threads, opt %d: %s", anf_ctx_isa(ctx), anf_ctx_threads(ctx), (int)opt,
-                 anf_last_error());
+        fail_msg("%s, %d threads, opt %d, compress %d: %s", anf_ctx_isa(ctx), anf_ctx_threads(ctx),
+                 (int)opt, (int)compress, anf_last_error());
     }
+    return m;
+}
+
+static void run_engine(anf_graph *g, anf_ctx *ctx, anf_opt opt, const anf_array *ports,
+                       const f16 *const *want, struct arena *a)
+{
+    anf_array out[8];
+    anf_model *m = compile_for(g, ctx, opt);
     check_plan(&m->program);
     for (size_t o = 0; o < g->g.n_outputs; o++) {
         const struct node *n = graph_node(&g->g, g->g.outputs[o].node);
@@ -160,13 +168,36 @@ static void run_engine(anf_graph *g, anf_ctx *ctx, anf_opt opt, const anf_array 
             for (size_t i = 0; i < count; i++)
                 if (got[i] != want[o][i]) {
                     report();
-                    fail_msg("seed %llu, %s, %d threads, opt %d, call %d: output %zu, element %zu "
-                             "is %04x, the reference has %04x",
+                    fail_msg("seed %llu, %s, %d threads, opt %d, compress %d, call %d: output %zu, "
+                             "element %zu is %04x, the reference has %04x",
                              (unsigned long long)failing_seed, anf_ctx_isa(ctx),
-                             anf_ctx_threads(ctx), (int)opt, call + 1, o, i, got[i], want[o][i]);
+                             anf_ctx_threads(ctx), (int)opt, (int)compress, call + 1, o, i, got[i],
+                             want[o][i]);
                 }
         }
     }
+    anf_model_free(m);
+}
+
+/* With compressed weights the engines have each other as references; tests/compress has the oracle. */
+static void run_compressed(anf_graph *g, const anf_array *ports, struct arena *a)
+{
+    anf_array out[8];
+    const f16 *want[8];
+    anf_model *m = compile_for(g, engines.ctx[0], ANF_OPT_NONE);
+    for (size_t o = 0; o < g->g.n_outputs; o++) {
+        const struct node *n = graph_node(&g->g, g->g.outputs[o].node);
+        void *y = arena_alloc_array(a, node_count(n), sizeof(f16));
+        assert_non_null(y);
+        out[o] = (anf_array){y, ANF_F16, n->type.shape};
+        want[o] = y;
+    }
+    need(anf_run(m, ports, out));
+    if (anf_model_n_weights(m) > 0)
+        for (int e = 0; e < engines.n; e++)
+            for (anf_opt opt = ANF_OPT_DEFAULT; opt <= ANF_OPT_NONE; opt++)
+                run_engine(g, engines.ctx[e], opt, ports, want, a);
+    n_compressed += anf_model_n_weights(m);
     anf_model_free(m);
 }
 
@@ -196,6 +227,9 @@ static bool try_graph(uint64_t seed)
         for (int e = 0; e < engines.n; e++)
             for (anf_opt opt = ANF_OPT_DEFAULT; opt <= ANF_OPT_NONE; opt++)
                 run_engine(g, engines.ctx[e], opt, ports, want, &a);
+        compress = (anf_compress)(1 + seed % 5);
+        run_compressed(g, ports, &a);
+        compress = ANF_COMPRESS_NONE;
     }
     arena_free(&a);
     anf_graph_free(g);
@@ -214,6 +248,7 @@ static void test_random_graphs(void **state)
     for (int i = 1; i <= n_graphs; i++)
         tried += try_graph((uint64_t)i);
     assert_true(tried > n_graphs * 9 / 10);
+    assert_true(n_compressed > n_graphs / 10);
 }
 
 /* ---- one weight, several layouts ------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "api.h"
 #include "compile.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,7 @@ static int setup(void **state)
     anf_compile_opts opts = {0};
     if (anf_ctx_new(&(anf_ctx_desc){.isa = "ref", .threads = 1}, &ctx) != ANF_OK ||
         anf_graph_parse(ctx, source, sizeof source - 1, NULL, &g) != ANF_OK ||
-        compile_graph(&g->g, ctx->kern, &opts, &p) != ANF_OK) {
+        compile_graph(&g->g, ctx->kern, ctx->pool, &opts, &p) != ANF_OK) {
         fprintf(stderr, "%s\n", anf_last_error());
         return -1;
     }
@@ -124,7 +125,7 @@ static const struct {
     {INSTR_GEMM, AT(gemm_param, m), 0, "sizes out of range"},
     {INSTR_GEMM, AT(gemm_param, n), MUCH, "sizes out of range"},
     {INSTR_GEMM, AT(gemm_param, k), -1, "sizes out of range"},
-    {INSTR_GEMM, AT(gemm_param, b_kind), 3, "sizes out of range"},
+    {INSTR_GEMM, AT(gemm_param, b_kind), GEMM_B_COUNT, "sizes out of range"},
     {INSTR_GEMM, AT(gemm_param, has_bias), 2, "sizes out of range"},
     {INSTR_GEMM, AT(gemm_param, y_row), 7, "rows of the destination overlap"},
     {INSTR_GEMM, AT(gemm_param, y_row), 9,
@@ -447,6 +448,157 @@ static void test_program(void **state)
     accepted();
 }
 
+/* ---- records of weights ---------------------------------------------------------------------- */
+static void test_records(void **state)
+{
+    (void)state;
+    const struct weight_record good = {.dims = {8, 4}, .encoding = ANF_ENCODING_INT8, .error = 0.5};
+    assert_int_equal(program_weight(&p, &good, "w", "why"), ANF_OK);
+    accepted();
+    struct weight_record *w = &p.weights[0];
+    const struct weight_record kept = *w;
+    const struct weight_record bad[] = {
+        {.name = (uint32_t)p.n_names, .why = kept.why, .dims = {8, 4}},
+        {.name = kept.name, .why = UINT32_MAX, .dims = {8, 4}},
+        {.encoding = ANF_ENCODING_BLOCKWISE + 1, .dims = {8, 4}},
+        {.streams = 2, .dims = {8, 4}},
+        {.dims = {0, 4}},
+        {.dims = {8, (uint64_t)MUCH}},
+        {.dims = {8, 4}, .error = -1},
+        {.dims = {8, 4}, .error = INFINITY},
+        {.dims = {8, 4}, .error = NAN},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        *w = bad[i];
+        refused("program: the record of weight 0 is impossible");
+    }
+    *w = kept;
+    accepted();
+    p.n_weights = 0;
+}
+
+/* ---- encoded weights ------------------------------------------------------------------------- */
+static const char encoded_source[] = "aneforge-graph 1\n"
+                                     "x = input f16[1,130]\n"
+                                     "w = const f16[20,130] random(seed=4, std=0.5)\n"
+                                     "few = const f16[] fill(-0.2)\n"
+                                     "p = add(w, few)\n"
+                                     "v = relu(p)\n"
+                                     "b = const f16[20] random(seed=5, std=0.5)\n"
+                                     "y = linear(x, v, bias=b)\n"
+                                     "return y\n";
+
+/* Takes the place of the program of the other tests. */
+static struct instr *compile_encoded(anf_compress compress)
+{
+    anf_graph *g;
+    const anf_compile_opts opts = {.compress = compress, .compress_atol = 1, .block_size = 13};
+    assert_int_equal(
+        anf_graph_parse(ctx, encoded_source, sizeof encoded_source - 1, NULL, &g), ANF_OK);
+    assert_int_equal(compile_graph(&g->g, ctx->kern, ctx->pool, &opts, &p), ANF_OK);
+    anf_graph_free(g);
+    accepted();
+    return find(INSTR_GEMM);
+}
+
+/* Panels and side arrays of the size they need, and a constant in place of each. */
+static void test_encoded_weights(void **state)
+{
+    static const struct {
+        anf_compress compress;
+        const char *panels, *side;
+    } modes[] = {
+        {ANF_COMPRESS_INT8, "operand 2 needs 4160 elements at byte 1, its buffer has 4160 bytes",
+         "operand 3 needs 32 elements at byte 2, its buffer has 64 bytes"},
+        {ANF_COMPRESS_INT4, "operand 2 needs 560 elements at byte 1, its buffer has 2240 bytes",
+         "operand 3 needs 16 elements at byte 2, its buffer has 32 bytes"},
+        {ANF_COMPRESS_BLOCKWISE,
+         "operand 2 needs 4160 elements at byte 1, its buffer has 4160 bytes",
+         "operand 3 needs 320 elements at byte 2, its buffer has 640 bytes"},
+    };
+    const struct program kept = p;
+    (void)state;
+    for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
+        struct instr *i = compile_encoded(modes[m].compress);
+        struct operand *o = &p.operands[i->operand];
+        int64_t *block = p.params + i->param + AT(gemm_param, b_row), block_was = *block;
+        o[2].offset = 1;
+        refused_at(i, modes[m].panels);
+        o[2].offset = 0;
+        o[3].offset = 2;
+        refused_at(i, modes[m].side);
+        o[3].offset = 0;
+        o[4].offset = 2;
+        refused_at(i, "operand 4 needs 20 elements at byte 2, its buffer has 40 bytes");
+        o[4].offset = 0;
+        i->n_operand = 4;
+        refused_at(i, "operand 4 is missing");
+        i->n_operand = 5;
+        if (modes[m].compress == ANF_COMPRESS_BLOCKWISE) {
+            *block = 0;
+            refused_at(i, "blocks of 0 in 130 rows");
+            *block = -13;
+            refused_at(i, "blocks of -13 in 130 rows");
+            *block = 12;
+            refused_at(i, "blocks of 12 in 130 rows");
+            *block = 10; /* more scales than there are */
+            refused_at(i, "operand 3 needs 416 elements at byte 0, its buffer has 640 bytes");
+            *block = block_was;
+        }
+        accepted();
+        program_free(&p);
+    }
+    p = kept;
+}
+
+static void test_sparse_weights(void **state)
+{
+    const struct program kept = p;
+    const char *disagree = "sparse weights and where they begin do not agree";
+    (void)state;
+    struct instr *i = compile_encoded(ANF_COMPRESS_SPARSE);
+    struct operand *o = &p.operands[i->operand];
+    struct buffer *panels = &p.buffers[o[2].buf], *side = &p.buffers[o[3].buf];
+    uint64_t *starts = (uint64_t *)(uintptr_t)side->data;
+    f16 *w = (f16 *)(uintptr_t)panels->data;
+    assert_int_equal(side->n_bytes, 2 * 3 * sizeof *starts);
+
+    starts[1]++; /* a group that begins elsewhere */
+    refused_at(i, disagree);
+    starts[1] = UINT64_MAX / 2;
+    refused_at(i, disagree);
+    starts[1] = 0;
+    refused_at(i, disagree);
+    starts[1] = 64 + starts[0];
+    for (size_t r = 0; r < 64; r++)
+        starts[1] += (uint64_t)__builtin_popcount(w[r]);
+    accepted();
+    w[7] ^= 0x10; /* a mask with one value more or less */
+    refused_at(i, disagree);
+    w[7] ^= 0x10;
+    panels->n_bytes -= sizeof(f16); /* values that end early, and too many */
+    refused_at(i, disagree);
+    panels->n_bytes = 62;
+    refused_at(i, "operand 2 needs 32 elements at byte 0, its buffer has 62 bytes");
+    program_free(&p);
+
+    i = compile_encoded(ANF_COMPRESS_SPARSE);
+    o = &p.operands[i->operand];
+    o[3].offset = 8;
+    refused_at(i, "operand 3 needs 6 elements at byte 8, its buffer has 48 bytes");
+    o[3].offset = 0;
+    o[2].offset = 2;
+    refused_at(i, disagree);
+    o[2].offset = 0;
+    const struct operand was = o[2];
+    o[2] = (struct operand){.buf = p.inputs[0].buf};
+    refused_at(i, "sparse weights are not constant");
+    o[2] = was;
+    accepted();
+    program_free(&p);
+    p = kept;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,7 +606,9 @@ int main(void)
         cmocka_unit_test(test_operands),      cmocka_unit_test(test_tile_programs),
         cmocka_unit_test(test_epilogue_of_spaced_rows),
         cmocka_unit_test(test_buffers),       cmocka_unit_test(test_ports),
-        cmocka_unit_test(test_program),
+        cmocka_unit_test(test_program),       cmocka_unit_test(test_records),
+        cmocka_unit_test(test_encoded_weights),
+        cmocka_unit_test(test_sparse_weights),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -239,13 +239,27 @@ VFN u16x8 ISA(zip_hi)(u16x8 a, u16x8 b)
     return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc rounded up to 8; rows from `rows` on read as zero.
- * Zipping row i with row i + 4 rotates the index bits (i, k) by one; three times transposes. */
+/* Element j of r[i] and element i of r[j] change places.  Zipping row i with row i + 4 rotates the
+ * index bits (i, j) by one; three times transposes. */
+VFN void ISA(turn_8)(u16x8 r[8])
+{
+    u16x8 s[8];
+    UNROLL for (size_t round = 0; round < 3; round++) {
+        UNROLL for (size_t i = 0; i < 4; i++) {
+            s[2 * i] = ISA(zip_lo)(r[i], r[i + 4]);
+            s[2 * i + 1] = ISA(zip_hi)(r[i], r[i + 4]);
+        }
+        UNROLL for (size_t i = 0; i < 8; i++)
+            r[i] = s[i];
+    }
+}
+
+/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc rounded up to 8; rows from `rows` on read as zero. */
 VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t, size_t ld)
 {
     for (size_t k = 0; k < kc; k += 8) {
         const size_t nk = kc - k < 8 ? kc - k : 8;
-        u16x8 r[8], s[8];
+        u16x8 r[8];
         UNROLL for (size_t i = 0; i < 8; i++) {
             r[i] = (u16x8){0};
             if (i < rows && nk == 8) {
@@ -257,20 +271,9 @@ VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t
                 __builtin_memcpy(&r[i], part, sizeof r[i]);
             }
         }
-        UNROLL for (size_t i = 0; i < 4; i++) {
-            s[2 * i] = ISA(zip_lo)(r[i], r[i + 4]);
-            s[2 * i + 1] = ISA(zip_hi)(r[i], r[i + 4]);
-        }
-        UNROLL for (size_t i = 0; i < 4; i++) {
-            r[2 * i] = ISA(zip_lo)(s[i], s[i + 4]);
-            r[2 * i + 1] = ISA(zip_hi)(s[i], s[i + 4]);
-        }
-        UNROLL for (size_t i = 0; i < 4; i++) {
-            s[2 * i] = ISA(zip_lo)(r[i], r[i + 4]);
-            s[2 * i + 1] = ISA(zip_hi)(r[i], r[i + 4]);
-        }
+        ISA(turn_8)(r);
         UNROLL for (size_t i = 0; i < 8; i++)
-            __builtin_memcpy(t + (k + i) * ld, &s[i], sizeof s[i]);
+            __builtin_memcpy(t + (k + i) * ld, &r[i], sizeof r[i]);
     }
 }
 

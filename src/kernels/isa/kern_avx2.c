@@ -6,6 +6,7 @@
 #if defined(__x86_64__)
 #include "kernels/cpu.h"
 #include "kernels/kern.h"
+#include "kernels/weight_panels.h"
 #include "kernels/winograd.h"
 
 #include <immintrin.h>
@@ -24,6 +25,8 @@
 
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
+#include "kernels/common/weights.inc.c"
+#include "kernels/common/sparse.inc.c"
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
@@ -37,6 +40,7 @@
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
 #include "kernels/common/uops_float.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/rows.inc.c"
 
 #if defined(__clang__)
@@ -57,6 +61,7 @@ const struct kern kern_avx2 = {
     .kc = 256,
     .mc = 240,
     .nc = 192,
+    .uop_chain = ISA(uop_chain),
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U

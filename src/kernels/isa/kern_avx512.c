@@ -1,5 +1,5 @@
-/* The AVX-512 tables: x86-64 with F, BW, VL and DQ, and the same with FP16, whose only difference is
- * the micro-ops that binary16 arithmetic computes.
+/* The AVX-512 tables: x86-64 with F, BW, VL and DQ, and the same with VBMI2 and FP16, which differs
+ * in the micro-ops that binary16 arithmetic computes and in how sparse weights are expanded.
  *
  * The target pragma covers exactly the kernels, so the file needs no compiler flags of its own and
  * nothing else in the library may come to depend on these instructions.  System headers come before
@@ -7,16 +7,23 @@
 #if defined(__x86_64__)
 #include "kernels/cpu.h"
 #include "kernels/kern.h"
+#include "kernels/weight_panels.h"
 #include "kernels/winograd.h"
 
 #include <immintrin.h>
 #include <math.h>
 #include <string.h>
 
+/* clang takes the outermost of nested targets, so a part that needs more leaves this one first. */
 #if defined(__clang__)
-#pragma clang attribute push(                                                                      \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma,f16c"))), apply_to = function)
+#define ENTER_AVX512                                                                               \
+    _Pragma("clang attribute push(__attribute__((target(                                          \
+            \"avx512f,avx512bw,avx512vl,avx512dq,fma,f16c\"))), apply_to = function)")
+#define LEAVE_AVX512 _Pragma("clang attribute pop")
+ENTER_AVX512
 #else
+#define ENTER_AVX512
+#define LEAVE_AVX512
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma,f16c")
 #endif
@@ -26,6 +33,13 @@
 
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
+#include "kernels/common/weights.inc.c"
+#include "kernels/common/sparse.inc.c"
+#ifdef CPU_KNOWS_AVX512FP16
+LEAVE_AVX512
+#include "kernels/x86/sparse_avx512fp16.inc.c"
+ENTER_AVX512
+#endif
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
@@ -39,11 +53,10 @@
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
 #include "kernels/common/uops_float.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/rows.inc.c"
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
+LEAVE_AVX512
 
 #define BLOCKS                                                                                     \
     .mr = TILE_MR, .nv = TILE_NV, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV, .kc = 128, .mc = 256,    \
@@ -55,6 +68,7 @@ const struct kern kern_avx512 = {
     .needs = "AVX-512 F, BW, VL, DQ",
     .available = cpu_has_avx512,
     BLOCKS,
+    .uop_chain = ISA(uop_chain),
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U
@@ -73,6 +87,7 @@ const struct kern kern_avx512 = {
 #include "kernels/simd/half_avx512.h"
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
@@ -82,23 +97,30 @@ const struct kern kern_avx512 = {
 #undef UOP1PQ
 #undef UOP2
 #undef UOP3
+#undef UOP1_ROUNDS
+#undef UOP2_ROUNDS
 #define UOP1(op, expr) .uops[UOP_##op] = UOP_SET(uop_##op),
 #define UOP1P UOP1
 #define UOP1PQ UOP1
 #define UOP2 UOP1
 #define UOP3 UOP1
+#define UOP1_ROUNDS UOP1
+#define UOP2_ROUNDS UOP1
 
 extern const struct kern kern_avx512fp16;
 const struct kern kern_avx512fp16 = {
     .name = "avx512fp16",
-    .needs = "AVX-512 F, BW, VL, DQ, FP16",
+    .needs = "AVX-512 F, BW, VL, DQ, VBMI2, FP16",
     .available = cpu_has_avx512fp16,
     BLOCKS,
+    .uop_chain = uop_chain_avx512fp16,
 #define UOP_SET(x) x##_avx512fp16
 #include "kernels/common/uops_exact.inc.c"
 #undef UOP_SET
 #define UOP_SET(x) x##_avx512
 #include "kernels/common/uops_float.inc.c"
+#define gemm_tile_sparse_avx512 gemm_tile_sparse_avx512fp16
+#define widen_sparse_avx512 widen_sparse_avx512fp16
 #define K(slot, type, doc) .slot = slot##_avx512,
 #include "kernels/kernels.def"
 #undef K

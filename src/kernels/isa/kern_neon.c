@@ -5,6 +5,7 @@
 #if defined(__aarch64__)
 #include "kernels/cpu.h"
 #include "kernels/kern.h"
+#include "kernels/weight_panels.h"
 #include "kernels/winograd.h"
 
 #include <arm_neon.h>
@@ -16,6 +17,8 @@
 
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
+#include "kernels/common/weights.inc.c"
+#include "kernels/common/sparse.inc.c"
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
@@ -29,6 +32,7 @@
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
 #include "kernels/common/uops_float.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/rows.inc.c"
 
 extern const struct kern kern_neon;
@@ -43,6 +47,7 @@ const struct kern kern_neon = {
     .kc = 256,
     .mc = 240,
     .nc = 192,
+    .uop_chain = ISA(uop_chain),
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U

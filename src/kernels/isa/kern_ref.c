@@ -5,6 +5,7 @@
  * vector vocabulary chosen above them, or tuned ones in their place. */
 #include "kernels/cpu.h"
 #include "kernels/kern.h"
+#include "kernels/weight_panels.h"
 #include "kernels/winograd.h"
 
 #include <math.h>
@@ -19,7 +20,10 @@
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
 #include "kernels/common/uops_float.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/gemm.inc.c"
+#include "kernels/common/weights.inc.c"
+#include "kernels/common/sparse.inc.c"
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
@@ -39,6 +43,7 @@ const struct kern kern_ref = {
     .kc = 256,
     .mc = 96,
     .nc = 192,
+    .uop_chain = ISA(uop_chain),
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U

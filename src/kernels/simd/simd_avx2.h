@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define VL 8
+#define V_BLOCK 1 /* of wide.h: two blocks of four, and room */
 #define VFN static inline __attribute__((always_inline))
 
 typedef __m256 vf;
@@ -136,6 +137,47 @@ VFN vf v_load_u8_n(const uint8_t *p, size_t n)
     for (size_t i = 0; i < n; i++)
         x |= (uint64_t)p[i] << 8 * i;
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)x)));
+}
+
+VFN void v_load_i8(const int8_t *p, vf y[2])
+{
+    for (int i = 0; i < 2; i++) {
+        __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)(p + 8 * i));
+        y[i] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x));
+    }
+}
+typedef struct { vf low, high; } vbook; /* eight entries each */
+VFN vbook v_book(const f16 *p) { return (vbook){v_load_f16(p), v_load_f16(p + 8)}; }
+typedef struct { __m256i v[2]; } vcodes;
+VFN vcodes v_codes(const uint32_t *p)
+{
+    return (vcodes){{_mm256_loadu_si256((const __m256i *)(const void *)p),
+                     _mm256_loadu_si256((const __m256i *)(const void *)(p + 8))}};
+}
+/* Three bits of the index choose an entry of either half, the fourth chooses the half. */
+VFN void v_look(vbook b, vcodes x, size_t r, vf y[2])
+{
+    for (int i = 0; i < 2; i++) {
+        __m256i index = _mm256_srli_epi32(x.v[i], (int)(4 * r));
+        __m256i half = _mm256_slli_epi32(x.v[i], (int)(28 - 4 * r));
+        y[i] = _mm256_blendv_ps(_mm256_permutevar8x32_ps(b.low, index),
+                                _mm256_permutevar8x32_ps(b.high, index),
+                                _mm256_castsi256_ps(half));
+    }
+}
+VFN void v_expand(uint32_t mask, const f16 *p, vf y[2])
+{
+    const f16 *q = p + __builtin_popcount(mask & 255);
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)q);
+    const uint8_t *to_a = weight_spread[mask & 255], *to_b = weight_spread[mask >> 8];
+    y[0] = f16_widen(_mm_shuffle_epi8(a, _mm_loadu_si128((const __m128i *)(const void *)to_a)));
+    y[1] = f16_widen(_mm_shuffle_epi8(b, _mm_loadu_si128((const __m128i *)(const void *)to_b)));
+}
+VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[2], vf z[2])
+{
+    v_expand(masks & 0xffff, p, y);
+    v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
 }
 
 VFN vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }

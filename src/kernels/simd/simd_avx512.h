@@ -8,6 +8,7 @@
 #include "kernels/kern.h"
 
 #define VL 16
+#define V_BLOCK 2 /* of wide.h */
 #define VFN static inline __attribute__((always_inline))
 
 typedef __m512 vf;
@@ -93,6 +94,32 @@ VFN vf v_load_u8(const uint8_t *p)
 VFN vf v_load_u8_n(const uint8_t *p, size_t n)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vm_first_n(n), p)));
+}
+
+VFN void v_load_i8(const int8_t *p, vf y[1])
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    y[0] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x));
+}
+typedef vf vbook;
+VFN vbook v_book(const f16 *p) { return v_load_f16(p); }
+/* The permutation reads four bits of each index.  Loads that begin a byte later bring the next
+ * eight bits there without a shift, for which there is one port. */
+typedef const uint32_t *vcodes;
+VFN vcodes v_codes(const uint32_t *p) { return p; }
+VFN void v_look(vbook b, vcodes p, size_t r, vf y[1])
+{
+    __m512i x = _mm512_loadu_si512((const char *)p + r / 2);
+    y[0] = _mm512_permutexvar_ps(r % 2 ? _mm512_srli_epi32(x, 4) : x, b);
+}
+VFN void v_expand(uint32_t mask, const f16 *p, vf y[1])
+{
+    y[0] = _mm512_maskz_expand_ps((__mmask16)mask, v_load_f16(p));
+}
+VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[1], vf z[1])
+{
+    v_expand(masks & 0xffff, p, y);
+    v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
 }
 
 VFN vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }

@@ -9,6 +9,7 @@
 #include "kernels/kern.h"
 
 #define VL 4
+#define V_BLOCK 2 /* of wide.h */
 #define VFN static inline __attribute__((always_inline))
 
 typedef float32x4_t vf;
@@ -107,6 +108,47 @@ VFN vf v_load_u8_n(const uint8_t *p, size_t n)
     return vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide)));
 }
 VFN vf v_load_u8(const uint8_t *p) { return v_load_u8_n(p, 4); }
+
+VFN void v_load_i8(const int8_t *p, vf y[4])
+{
+    int8x16_t x = vld1q_s8(p);
+    int16x8_t a = vmovl_s8(vget_low_s8(x)), b = vmovl_s8(vget_high_s8(x));
+    y[0] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(a)));
+    y[1] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(a)));
+    y[2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(b)));
+    y[3] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(b)));
+}
+VFN void widen_bytes(uint8x16_t x, vf y[2])
+{
+    float16x8_t h = vreinterpretq_f16_u8(x);
+    y[0] = vcvt_f32_f16(vget_low_f16(h));
+    y[1] = vcvt_f32_f16(vget_high_f16(h));
+}
+/* The low and the high bytes of the entries. */
+typedef uint8x16x2_t vbook;
+VFN vbook v_book(const f16 *p) { return vld2q_u8((const uint8_t *)p); }
+typedef uint8x16x4_t vcodes; /* byte i of every word */
+VFN vcodes v_codes(const uint32_t *p) { return vld4q_u8((const uint8_t *)p); }
+VFN void v_look(vbook b, vcodes x, size_t r, vf y[4])
+{
+    uint8x16_t two = x.val[r / 2];
+    uint8x16_t index = r % 2 ? vshrq_n_u8(two, 4) : vandq_u8(two, vdupq_n_u8(15));
+    uint8x16_t low = vqtbl1q_u8(b.val[0], index), high = vqtbl1q_u8(b.val[1], index);
+    widen_bytes(vzip1q_u8(low, high), y);
+    widen_bytes(vzip2q_u8(low, high), y + 2);
+}
+VFN void v_expand(uint32_t mask, const f16 *p, vf y[4])
+{
+    const f16 *q = p + __builtin_popcount(mask & 255);
+    uint8x16_t a = vreinterpretq_u8_u16(vld1q_u16(p)), b = vreinterpretq_u8_u16(vld1q_u16(q));
+    widen_bytes(vqtbl1q_u8(a, vld1q_u8(weight_spread[mask & 255])), y);
+    widen_bytes(vqtbl1q_u8(b, vld1q_u8(weight_spread[mask >> 8])), y + 2);
+}
+VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[4], vf z[4])
+{
+    v_expand(masks & 0xffff, p, y);
+    v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
+}
 
 VFN vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
 VFN vf v_sub(vf a, vf b) { return vsubq_f32(a, b); }

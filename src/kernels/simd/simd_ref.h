@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define VL 1
+#define V_BLOCK 8
 #define VFN static inline __attribute__((always_inline))
 
 typedef float vf;
@@ -74,6 +75,37 @@ VFN void v_load_4(const float *p, vf y[4])
 }
 VFN vf v_load_u8(const uint8_t *p) { return (float)*p; }
 VFN vf v_load_u8_n(const uint8_t *p, size_t n) { return n ? (float)*p : 0.0f; }
+
+VFN void v_load_i8(const int8_t *p, vf y[16])
+{
+    for (int i = 0; i < 16; i++)
+        y[i] = (float)p[i];
+}
+typedef struct { float v[16]; } vbook;
+VFN vbook v_book(const f16 *p)
+{
+    vbook b;
+    for (int i = 0; i < 16; i++)
+        b.v[i] = v_load_f16(p + i);
+    return b;
+}
+typedef const uint32_t *vcodes;
+VFN vcodes v_codes(const uint32_t *p) { return p; }
+VFN void v_look(vbook b, vcodes x, size_t r, vf y[16])
+{
+    for (int i = 0; i < 16; i++)
+        y[i] = b.v[x[i] >> 4 * r & 15];
+}
+VFN void v_expand(uint32_t mask, const f16 *p, vf y[16])
+{
+    for (int i = 0; i < 16; i++)
+        y[i] = mask >> i & 1 ? v_load_f16(p++) : 0.0f;
+}
+VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[16], vf z[16])
+{
+    v_expand(masks & 0xffff, p, y);
+    v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
+}
 
 VFN vf v_add(vf a, vf b) { return a + b; }
 VFN vf v_sub(vf a, vf b) { return a - b; }

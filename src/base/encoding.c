@@ -1,0 +1,7 @@
+#include "base/encoding.h"
+
+const char *const encoding_names[ENCODING_COUNT] = {
+#define E(id, name) [ANF_ENCODING_##id] = name,
+#include "base/encoding.def"
+#undef E
+};

@@ -1,0 +1,240 @@
+/* Encoded weights: the register tile that expands them for few rows, and the widening that feeds
+ * the float32 tile for many.  Layouts are in weight_panels.h.
+ *
+ * The tile keeps mr x nv panels of sums in registers, as the tile of gemm.inc.c does, and takes its
+ * panels row by row side by side: several runs of memory at once, and enough independent chains to
+ * hide the latency of the multiply-add.  What differs is how sixteen weights are had. */
+enum {
+    WEIGHTS_AHEAD = 2048, /* bytes */
+    LINE_INT8 = 4, /* rows of a cache line */
+};
+struct weight_tile {
+    const float *a;
+    size_t a_k;
+    const struct weight_panel *panels;
+    float *c;
+    size_t ldc;
+};
+
+VFN void weight_step(const float *a, size_t mr, size_t v, size_t nv, const vf *b, vf *acc)
+{
+    UNROLL for (size_t i = 0; i < mr; i++)
+        UNROLL for (size_t e = 0; e < PANEL_VECS; e++) {
+            vf *s = &acc[(i * nv + v) * PANEL_VECS + e];
+            *s = v_fma(v_set(a[i]), b[e], *s);
+        }
+}
+
+VFN void weight_start(vf *acc, size_t mr, size_t nv)
+{
+    UNROLL for (size_t i = 0; i < mr * nv * PANEL_VECS; i++)
+        acc[i] = v_zero();
+}
+
+/* Asks for what is read WEIGHTS_AHEAD bytes later: the hardware does not follow a panel over a page
+ * end.  `left` bytes are to come of these nv panels, which lie `panel` bytes apart; behind them come
+ * those of the next tile. */
+VFN void weight_ahead(const void *w, size_t nv, size_t panel, size_t left)
+{
+    const char *next = (const char *)w + WEIGHTS_AHEAD;
+    if (left <= WEIGHTS_AHEAD)
+        next += (nv - 1) * panel;
+    UNROLL for (size_t v = 0; v < nv; v++)
+        __builtin_prefetch(next + v * panel);
+}
+
+VFN void weight_end(const struct weight_tile *t, const vf *acc, size_t mr, size_t nv)
+{
+    UNROLL for (size_t i = 0; i < mr; i++)
+        UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++)
+            v_store(t->c + i * t->ldc + e * VL, acc[i * nv * PANEL_VECS + e]);
+}
+
+VFN void panel_store(float *b, const vf *x)
+{
+    UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+        v_store(b + e * VL, x[e]);
+}
+
+VFN void ISA(tile_int8)(const struct weight_tile *t, size_t mr, size_t nv)
+{
+    const size_t k = t->panels[0].k, panel = k * ANF_PANEL;
+    const int8_t *w = t->panels[0].w;
+    const float *a = t->a;
+    vf acc[TILE_ACC], b[PANEL_VECS];
+    size_t r = 0;
+    weight_start(acc, mr, nv);
+    for (; r + LINE_INT8 <= k; r += LINE_INT8) {
+        weight_ahead(w, nv, panel, (k - r) * ANF_PANEL);
+        UNROLL for (size_t e = 0; e < LINE_INT8; e++, a += t->a_k, w += ANF_PANEL)
+            UNROLL for (size_t v = 0; v < nv; v++) {
+                v_load_i8(w + v * panel, b);
+                weight_step(a, mr, v, nv, b, acc);
+            }
+    }
+    for (; r < k; r++, a += t->a_k, w += ANF_PANEL)
+        UNROLL for (size_t v = 0; v < nv; v++) {
+            v_load_i8(w + v * panel, b);
+            weight_step(a, mr, v, nv, b, acc);
+        }
+    weight_end(t, acc, mr, nv);
+}
+
+VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
+{
+    const size_t k = t->panels[0].k;
+    const size_t panel = (k + 7) / WEIGHT_PER_WORD * ANF_PANEL;
+    const uint32_t *w = t->panels[0].w;
+    const vbook book = v_book(t->panels[0].side);
+    const float *a = t->a;
+    vf acc[TILE_ACC], b[PANEL_VECS];
+    weight_start(acc, mr, nv);
+    for (size_t left = k; left; w += ANF_PANEL) {
+        weight_ahead(w, nv, panel * sizeof *w, left * (ANF_PANEL / 2));
+        if (left < WEIGHT_PER_WORD) {
+            for (size_t r = 0; r < left; r++, a += t->a_k)
+                UNROLL for (size_t v = 0; v < nv; v++) {
+                    v_look(book, v_codes(w + v * panel), r, b);
+                    weight_step(a, mr, v, nv, b, acc);
+                }
+            break;
+        }
+        UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r++, a += t->a_k)
+            UNROLL for (size_t v = 0; v < nv; v++) {
+                v_look(book, v_codes(w + v * panel), r, b);
+                weight_step(a, mr, v, nv, b, acc);
+            }
+        left -= WEIGHT_PER_WORD;
+    }
+    weight_end(t, acc, mr, nv);
+}
+
+VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
+{
+    const size_t k = t->panels[0].k, block = t->panels[0].block, panel = k * ANF_PANEL;
+    const size_t scales = k / block * ANF_PANEL;
+    const int8_t *w = t->panels[0].w;
+    const f16 *scale = t->panels[0].side;
+    const float *a = t->a;
+    vf acc[TILE_ACC], b[PANEL_VECS];
+    weight_start(acc, mr, nv);
+    for (size_t k0 = 0; k0 < k; k0 += block, scale += ANF_PANEL) {
+        vf s[TILE_ACC];
+        UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++)
+            s[e] = v_load_f16(scale + e / PANEL_VECS * scales + e % PANEL_VECS * VL);
+        for (size_t r = 0; r < block; r++, a += t->a_k, w += ANF_PANEL) {
+            if (r % LINE_INT8 == 0)
+                weight_ahead(w, nv, panel, (k - k0 - r) * ANF_PANEL);
+            UNROLL for (size_t v = 0; v < nv; v++) {
+                v_load_i8(w + v * panel, b);
+                UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+                    b[e] = v_mul(b[e], s[v * PANEL_VECS + e]);
+                weight_step(a, mr, v, nv, b, acc);
+            }
+        }
+    }
+    weight_end(t, acc, mr, nv);
+}
+
+/* Every shape that a table may be asked for: rows with TILE_NV panels at most, one row with TILE_MR
+ * panels. */
+#if TILE_NV > 1
+#define WEIGHT_WIDER(tile, mr) if (nv == 3) { tile(t, mr, 3); break; } \
+                               if (nv == 2) { tile(t, mr, 2); break; }
+#else
+#define WEIGHT_WIDER(tile, mr)
+#endif
+#define WEIGHT_ROWS(tile, mr) case mr: WEIGHT_WIDER(tile, mr) tile(t, mr, 1); break;
+#define WEIGHT_PANELS(tile, nv) case nv: tile(t, 1, nv); break;
+#if TILE_MR > 6
+#define WEIGHT_UP_TO_MR(X, tile) X(tile, 2) X(tile, 3) X(tile, 4) X(tile, 5) X(tile, 6) \
+                                 X(tile, 7) X(tile, 8)
+#elif TILE_MR > 4
+#define WEIGHT_UP_TO_MR(X, tile) X(tile, 2) X(tile, 3) X(tile, 4) X(tile, 5) X(tile, 6)
+#else
+#define WEIGHT_UP_TO_MR(X, tile) X(tile, 2) X(tile, 3) X(tile, 4)
+#endif
+
+#define WEIGHT_TILE(encoding)                                                                      \
+    VFN void ISA(any_##encoding)(const struct weight_tile *t, size_t mr, size_t nv)                \
+    {                                                                                              \
+        switch (mr) {                                                                              \
+        case 1:                                                                                    \
+            switch (nv) {                                                                          \
+            WEIGHT_PANELS(ISA(tile_##encoding), 1)                                                 \
+            WEIGHT_UP_TO_MR(WEIGHT_PANELS, ISA(tile_##encoding))                                   \
+            default: break;                                                                        \
+            }                                                                                      \
+            break;                                                                                 \
+        WEIGHT_UP_TO_MR(WEIGHT_ROWS, ISA(tile_##encoding))                                         \
+        default: break;                                                                            \
+        }                                                                                          \
+    }                                                                                              \
+    static void ISA(gemm_tile_##encoding)(size_t mr, size_t nv, const float *a, size_t a_k,        \
+                                          const struct weight_panel *panels, float *c, size_t ldc) \
+    {                                                                                              \
+        const struct weight_tile t = {a, a_k, panels, c, ldc};                                     \
+        ISA(any_##encoding)(&t, mr, nv);                                                           \
+    }
+WEIGHT_TILE(int8)
+WEIGHT_TILE(int4)
+WEIGHT_TILE(blockwise)
+
+/* ---- widening -------------------------------------------------------------------------------- */
+static void ISA(widen_int8)(const struct weight_panel *p, size_t k0, size_t kc, float *b)
+{
+    const int8_t *w = (const int8_t *)p->w + k0 * ANF_PANEL;
+    vf x[PANEL_VECS];
+    for (size_t i = 0; i < kc; i++) {
+        v_load_i8(w + i * ANF_PANEL, x);
+        panel_store(b + i * ANF_PANEL, x);
+    }
+}
+
+static void ISA(widen_int4)(const struct weight_panel *p, size_t k0, size_t kc, float *b)
+{
+    const uint32_t *w = (const uint32_t *)p->w + k0 / WEIGHT_PER_WORD * ANF_PANEL;
+    const vbook book = v_book(p->side);
+    vf x[PANEL_VECS];
+    for (size_t r = k0 % WEIGHT_PER_WORD; kc; r = 0, w += ANF_PANEL) {
+        const vcodes codes = v_codes(w);
+        if (r == 0 && kc >= WEIGHT_PER_WORD) {
+            UNROLL for (size_t i = 0; i < WEIGHT_PER_WORD; i++, b += ANF_PANEL) {
+                v_look(book, codes, i, x);
+                panel_store(b, x);
+            }
+            kc -= WEIGHT_PER_WORD;
+            continue;
+        }
+        for (; r < WEIGHT_PER_WORD && kc; r++, kc--, b += ANF_PANEL) {
+            v_look(book, codes, r, x);
+            panel_store(b, x);
+        }
+    }
+}
+
+static void ISA(widen_blockwise)(const struct weight_panel *p, size_t k0, size_t kc, float *b)
+{
+    const int8_t *w = (const int8_t *)p->w + k0 * ANF_PANEL;
+    const f16 *scale = (const f16 *)p->side + k0 / p->block * ANF_PANEL;
+    vf s[PANEL_VECS], x[PANEL_VECS];
+    for (size_t from = k0 % p->block; kc; from = 0, scale += ANF_PANEL) {
+        UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+            s[e] = v_load_f16(scale + e * VL);
+        for (; from < p->block && kc; from++, kc--, w += ANF_PANEL, b += ANF_PANEL) {
+            v_load_i8(w, x);
+            UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+                x[e] = v_mul(x[e], s[e]);
+            panel_store(b, x);
+        }
+    }
+}
+
+static void ISA(scale_columns)(float *x, const f16 *scale, size_t n)
+{
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(x + i, v_mul(v_load(x + i), v_load_f16(scale + i)));
+    if (i < n)
+        v_store_n(x + i, v_mul(v_load_n(x + i, n - i), v_load_f16_n(scale + i, n - i)), n - i);
+}

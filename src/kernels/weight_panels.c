@@ -1,0 +1,171 @@
+#include "kernels/weight_panels.h"
+
+#include <string.h>
+
+#define BYTE(m, i, b)                                                                              \
+    ((m) >> (i)&1 ? 2 * __builtin_popcount((m) & ((1u << (i)) - 1)) + (b) : 0x80)
+#define LANE(m, i) BYTE(m, i, 0), BYTE(m, i, 1)
+#define ROW(m) {LANE(m, 0), LANE(m, 1), LANE(m, 2), LANE(m, 3),                                    \
+                LANE(m, 4), LANE(m, 5), LANE(m, 6), LANE(m, 7)}
+#define ROWS_4(m) ROW(m), ROW((m) + 1), ROW((m) + 2), ROW((m) + 3)
+#define ROWS_16(m) ROWS_4(m), ROWS_4((m) + 4), ROWS_4((m) + 8), ROWS_4((m) + 12)
+#define ROWS_64(m) ROWS_16(m), ROWS_16((m) + 16), ROWS_16((m) + 32), ROWS_16((m) + 48)
+
+const uint8_t weight_spread[256][16] = {ROWS_64(0), ROWS_64(64), ROWS_64(128), ROWS_64(192)};
+
+static size_t panels_of(const struct weight_form *f)
+{
+    return (f->n + ANF_PANEL - 1) / ANF_PANEL;
+}
+
+static size_t groups_of(size_t k)
+{
+    return (k + WEIGHT_GROUP - 1) / WEIGHT_GROUP;
+}
+
+static bool is_zero(f16 w)
+{
+    return (w & 0x7fffu) == 0;
+}
+
+size_t weight_panel_bytes(const struct weight_form *f)
+{
+    const size_t rows = panels_of(f) * f->k;
+    size_t kept = 0;
+    switch (f->encoding) {
+    case WEIGHT_INT8:
+    case WEIGHT_BLOCKWISE:
+        return rows * ANF_PANEL;
+    case WEIGHT_INT4:
+        return panels_of(f) * ((f->k + 7) / WEIGHT_PER_WORD) * ANF_PANEL * sizeof(uint32_t) +
+               WEIGHT_SLACK;
+    case WEIGHT_SPARSE:
+        for (size_t i = 0; i < f->n * f->k; i++)
+            kept += !is_zero(f->w[i]);
+        return (rows + kept) * sizeof(f16) + WEIGHT_SLACK;
+    case WEIGHT_F16:
+    case WEIGHT_ENCODING_COUNT:
+        break;
+    }
+    return rows * ANF_PANEL * sizeof(f16);
+}
+
+size_t weight_side_bytes(const struct weight_form *f)
+{
+    switch (f->encoding) {
+    case WEIGHT_INT8:
+        return panels_of(f) * ANF_PANEL * sizeof(f16);
+    case WEIGHT_INT4:
+        return WEIGHT_CODES * sizeof(f16);
+    case WEIGHT_SPARSE:
+        return panels_of(f) * groups_of(f->k) * sizeof(uint64_t);
+    case WEIGHT_BLOCKWISE:
+        return panels_of(f) * (f->k / f->block) * ANF_PANEL * sizeof(f16);
+    case WEIGHT_F16:
+    case WEIGHT_ENCODING_COUNT:
+        break;
+    }
+    return 0;
+}
+
+/* y[p][i][j] = x[16p + j][i]: rows of m elements to panels, zero past n. */
+static void turn(const f16 *x, size_t n, size_t m, f16 *y)
+{
+    for (size_t j0 = 0; j0 < n; j0 += ANF_PANEL)
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = j0; j < j0 + ANF_PANEL; j++)
+                *y++ = j < n ? x[j * m + i] : 0;
+}
+
+static void turn_bytes(const int8_t *x, size_t n, size_t m, int8_t *y)
+{
+    for (size_t j0 = 0; j0 < n; j0 += ANF_PANEL)
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = j0; j < j0 + ANF_PANEL; j++)
+                *y++ = j < n ? x[j * m + i] : 0;
+}
+
+static void pack_int4(const struct weight_form *f, uint32_t *y)
+{
+    for (size_t j0 = 0; j0 < f->n; j0 += ANF_PANEL)
+        for (size_t r = 0; r < f->k; r += WEIGHT_PER_WORD)
+            for (size_t j = j0; j < j0 + ANF_PANEL; j++) {
+                uint32_t word = 0;
+                for (size_t i = r; j < f->n && i < f->k && i < r + WEIGHT_PER_WORD; i++)
+                    word |= (uint32_t)f->index[j * f->k + i] << 4 * (i - r);
+                *y++ = word;
+            }
+    memset(y, 0, WEIGHT_SLACK);
+}
+
+static void pack_sparse(const struct weight_form *f, f16 *y, uint64_t *starts)
+{
+    size_t at = 0;
+    for (size_t j0 = 0; j0 < f->n; j0 += ANF_PANEL)
+        for (size_t i0 = 0; i0 < f->k; i0 += WEIGHT_GROUP) {
+            const size_t rows = f->k - i0 < WEIGHT_GROUP ? f->k - i0 : WEIGHT_GROUP;
+            f16 *masks = y + at;
+            *starts++ = at;
+            at += rows;
+            for (size_t i = 0; i < rows; i++) {
+                unsigned mask = 0;
+                for (size_t j = 0; j < ANF_PANEL && j0 + j < f->n; j++) {
+                    const f16 w = f->w[(j0 + j) * f->k + i0 + i];
+                    if (is_zero(w))
+                        continue;
+                    mask |= 1u << j;
+                    y[at++] = w;
+                }
+                masks[i] = (f16)mask;
+            }
+        }
+    memset(y + at, 0, WEIGHT_SLACK);
+}
+
+void weight_pack(const struct weight_form *f, void *panels, void *side)
+{
+    switch (f->encoding) {
+    case WEIGHT_INT8:
+        turn_bytes(f->q, f->n, f->k, panels);
+        turn(f->scale, f->n, 1, side);
+        break;
+    case WEIGHT_INT4:
+        pack_int4(f, panels);
+        memcpy(side, f->codebook, WEIGHT_CODES * sizeof(f16));
+        break;
+    case WEIGHT_SPARSE:
+        pack_sparse(f, panels, side);
+        break;
+    case WEIGHT_BLOCKWISE:
+        turn_bytes(f->q, f->n, f->k, panels);
+        turn(f->scale, f->n, f->k / f->block, side);
+        break;
+    case WEIGHT_F16:
+    case WEIGHT_ENCODING_COUNT:
+        turn(f->w, f->n, f->k, panels);
+        break;
+    }
+}
+
+bool weight_sparse_ok(size_t n, size_t k, const f16 *panels, size_t elements, const uint64_t *side)
+{
+    const size_t groups = groups_of(k), total = (n + ANF_PANEL - 1) / ANF_PANEL * groups;
+    size_t at = 0;
+    if (elements < WEIGHT_SLACK / sizeof(f16))
+        return false;
+    elements -= WEIGHT_SLACK / sizeof(f16);
+    for (size_t g = 0; g < total; g++) {
+        const size_t i0 = g % groups * WEIGHT_GROUP;
+        const size_t rows = k - i0 < WEIGHT_GROUP ? k - i0 : WEIGHT_GROUP;
+        size_t kept = 0;
+        if (side[g] != at || rows > elements - at)
+            return false;
+        for (size_t i = 0; i < rows; i++)
+            kept += (size_t)__builtin_popcount(panels[at + i]);
+        at += rows;
+        if (kept > elements - at)
+            return false;
+        at += kept;
+    }
+    return at == elements;
+}

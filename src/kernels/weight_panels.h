@@ -1,0 +1,103 @@
+/* Weights of a matrix product in fewer bits: what the kernels read, and how it is made.
+ *
+ * Every encoding keeps the sixteen columns of a binary16 panel together, so that a panel is one run
+ * of memory and a kernel expands it in registers.  Besides the panels an encoding has a small side
+ * array.  For a weight of k rows and n columns, with P = ceil(n / 16) panels:
+ *
+ *     int8       panels  int8 [P][k][16]                 side  scale f16 [P][16]
+ *                a weight is q; the sum of a column is multiplied by its scale
+ *     int4       panels  uint32 [P][ceil(k / 8)][16]     side  codebook f16 [16]
+ *                bits 4i .. 4i+3 of word j of row r are the index of row 8r + i of column j;
+ *                a weight is the codebook's entry
+ *     sparse     panels  f16, see below                  side  where each group begins,
+ *                                                              uint64 [P][ceil(k / 64)]
+ *                a weight is one of the values, or zero
+ *     blockwise  panels  int8 [P][k][16]                 side  scale f16 [P][k / block][16]
+ *                a weight is q * scale, which float32 holds exactly
+ *
+ * The bytes of columns past n are zero.  A sparse panel is cut into groups of 64 rows (the last may be shorter):
+ * a mask of sixteen bits for each row, bit j for column j, then the values of all set bits in that
+ * order.  Groups follow each other without a gap, in the order of the side array, which counts in
+ * elements of two bytes.
+ *
+ * WEIGHT_SLACK bytes come behind sparse and int4 panels, because kernels read whole vectors. */
+#ifndef ANF_KERNELS_WEIGHT_PANELS_H
+#define ANF_KERNELS_WEIGHT_PANELS_H
+
+#include "kernels/kern.h"
+
+#define WEIGHT_ENCODINGS(X)                                                                        \
+    X(F16, "fp16") X(INT8, "int8") X(INT4, "int4") X(SPARSE, "sparse") X(BLOCKWISE, "blockwise")
+enum weight_encoding {
+#define X(id, text) WEIGHT_##id,
+    WEIGHT_ENCODINGS(X)
+#undef X
+    WEIGHT_ENCODING_COUNT
+};
+
+enum {
+    WEIGHT_GROUP = 64, /* rows of a sparse group: one cache line of masks for two */
+    WEIGHT_CODES = 16, /* entries of a codebook */
+    WEIGHT_PER_WORD = 8,
+    WEIGHT_SLACK = 64, /* bytes */
+};
+
+/* A weight as an encoder makes it: one row for each of n output columns.  F16 and SPARSE read w
+ * (a zero of either sign is not kept by SPARSE), INT8 and BLOCKWISE q and scale, INT4 index
+ * (0 .. 15) and codebook. */
+struct weight_form {
+    enum weight_encoding encoding;
+    size_t n, k;
+    size_t block;          /* of BLOCKWISE, divides k */
+    const f16 *w;          /* [n][k] */
+    const int8_t *q;       /* [n][k] */
+    const f16 *scale;      /* INT8 [n], BLOCKWISE [n][k / block] */
+    const uint8_t *index;  /* [n][k] */
+    const f16 *codebook;   /* [16] */
+};
+
+/* Bytes of the panels and of the side array; the latter is 0 for F16, which has none. */
+size_t weight_panel_bytes(const struct weight_form *f);
+size_t weight_side_bytes(const struct weight_form *f);
+void weight_pack(const struct weight_form *f, void *panels, void *side);
+
+/* Whether `side` leads through sparse panels of `elements` elements without leaving them.  Reads
+ * nothing outside the panels, whatever they hold; `side` has its full size. */
+bool weight_sparse_ok(size_t n, size_t k, const f16 *panels, size_t elements, const uint64_t *side);
+
+/* For each mask of eight lanes, the bytes of a table look-up that moves consecutive binary16 values
+ * to the lanes that are set: 0x80 and above give zero. */
+extern const uint8_t weight_spread[256][16];
+
+/* Panel q of a weight. */
+static inline struct weight_panel weight_panel_at(enum weight_encoding encoding, const void *panels,
+                                                  const void *side, size_t k, size_t block,
+                                                  size_t q)
+{
+    const size_t groups = (k + WEIGHT_GROUP - 1) / WEIGHT_GROUP;
+    const char *w = panels, *s = side;
+    struct weight_panel p = {.w = w, .side = s, .k = k, .block = block};
+    switch (encoding) {
+    case WEIGHT_INT8:
+        p.w = w + q * k * ANF_PANEL;
+        p.side = s + q * ANF_PANEL * sizeof(f16);
+        break;
+    case WEIGHT_INT4:
+        p.w = w + q * ((k + 7) / WEIGHT_PER_WORD) * ANF_PANEL * sizeof(uint32_t);
+        break;
+    case WEIGHT_SPARSE:
+        p.side = s + q * groups * sizeof(uint64_t);
+        break;
+    case WEIGHT_BLOCKWISE:
+        p.w = w + q * k * ANF_PANEL;
+        p.side = s + q * (k / block) * ANF_PANEL * sizeof(f16);
+        break;
+    case WEIGHT_F16:
+    case WEIGHT_ENCODING_COUNT:
+        p.w = w + q * k * ANF_PANEL * sizeof(f16);
+        break;
+    }
+    return p;
+}
+
+#endif

@@ -4,7 +4,9 @@
  * disturbs the machine disturbs all of them.  Commands come on stdin, each is answered by one line
  * of JSON:
  *
- *     load FILE THREADS ISA   compile a graph text; ISA `-`: the best one, THREADS 0: one per core
+ *     load FILE THREADS ISA [COMPRESS]
+ *                             compile a graph text; ISA `-`: the best one, THREADS 0: one per core,
+ *                             COMPRESS a number of anf_compress, whatever the error
  *     save FILE               the compiled model
  *     start FILE THREADS ISA  a saved model: the time to load it, and the time to the first result
  *     memory                  the most memory this process ever had resident
@@ -101,8 +103,9 @@ static char *read_file(const char *path, size_t *n)
 }
 
 static anf_status load_graph(struct worker *w, const char *text, size_t n, int threads,
-                             const char *isa, double *parse_ns, double *compile_ns)
+                             const char *isa, int compress, double *parse_ns, double *compile_ns)
 {
+    const anf_compile_opts opts = {.compress = (anf_compress)compress, .compress_atol = 1};
     anf_graph *g = NULL;
     double start = now_ns(), parsed;
     anf_status st = anf_ctx_new(&(anf_ctx_desc){.threads = threads, .isa = isa}, &w->ctx);
@@ -110,7 +113,7 @@ static anf_status load_graph(struct worker *w, const char *text, size_t n, int t
         st = anf_graph_parse(w->ctx, text, n, NULL, &g);
     parsed = now_ns();
     if (st == ANF_OK)
-        st = anf_compile_graph(g, NULL, &w->model);
+        st = anf_compile_graph(g, &opts, &w->model);
     *parse_ns = parsed - start;
     *compile_ns = now_ns() - parsed;
     anf_graph_free(g);
@@ -119,7 +122,7 @@ static anf_status load_graph(struct worker *w, const char *text, size_t n, int t
     return st;
 }
 
-static void load(struct worker *w, const char *path, int threads, const char *isa)
+static void load(struct worker *w, const char *path, int threads, const char *isa, int compress)
 {
     size_t n = 0;
     double parse_ns, compile_ns;
@@ -129,7 +132,7 @@ static void load(struct worker *w, const char *path, int threads, const char *is
         refuse("load: the file cannot be read");
         return;
     }
-    anf_status st = load_graph(w, text, n, threads, isa, &parse_ns, &compile_ns);
+    anf_status st = load_graph(w, text, n, threads, isa, compress, &parse_ns, &compile_ns);
     free(text);
     if (st != ANF_OK) {
         refuse(anf_last_error());
@@ -330,13 +333,15 @@ static bool obey(struct worker *w, char *line)
     char *save = NULL, *command = strtok_r(line, " \n", &save);
     char *first = strtok_r(NULL, " \n", &save);
     char *second = strtok_r(NULL, " \n", &save), *third = strtok_r(NULL, " \n", &save);
+    char *fourth = strtok_r(NULL, " \n", &save);
     double seconds;
     if (!command)
         refuse("an empty line; see the head of bench_worker.c");
     else if (strcmp(command, "quit") == 0)
         return false;
     else if (strcmp(command, "load") == 0 && third)
-        load(w, first, atoi(second), strcmp(third, "-") == 0 ? NULL : third);
+        load(w, first, atoi(second), strcmp(third, "-") == 0 ? NULL : third,
+             fourth ? atoi(fourth) : ANF_COMPRESS_NONE);
     else if (strcmp(command, "start") == 0 && third)
         start_saved(w, first, atoi(second), strcmp(third, "-") == 0 ? NULL : third);
     else if (strcmp(command, "memory") == 0)

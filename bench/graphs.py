@@ -87,14 +87,19 @@ class Node:
     def values(self):
         if self.op == "scalar":
             return np.float16(self.attrs["value"])
-        return random_values(self.attrs["seed"], self.attrs["std"], self.shape)
+        values = random_values(self.attrs["seed"], self.attrs["std"], self.shape)
+        if self.op == "pruned":
+            values = np.maximum(values - np.float16(self.attrs["least"]), np.float16(0))
+        return values
 
 
 class Graph:
-    """Builds nodes in order; every method returns the new node."""
+    """Builds nodes in order; every method returns the new node.  `compress` says how the weights of
+    matrix products are stored: as anf_compress has it, or None."""
 
-    def __init__(self):
+    def __init__(self, compress=None):
         self.nodes, self.inputs, self.output, self.flops = [], [], None, 0
+        self.compress = compress
 
     def _add(self, op, args, shape, **attrs):
         node = Node(f"v{len(self.nodes)}", op, args, attrs, shape)
@@ -140,8 +145,13 @@ class Graph:
         return self._add("linear", [x, weight, bias], x.shape[:-1] + (width,))
 
     def matmul(self, x, width):
-        """x @ weight, no bias."""
-        weight = self.weight(x.shape[-1], width, std=1 / math.sqrt(x.shape[-1]))
+        """x @ weight, no bias; 70 % of a sparse weight are zeros."""
+        std = 1 / math.sqrt(x.shape[-1])
+        if self.compress == "sparse":
+            weight = self._add("pruned", [], (x.shape[-1], width), seed=len(self.nodes) + 1,
+                               std=std, least=0.4 * math.sqrt(3) * std)  # of uniform values
+        else:
+            weight = self.weight(x.shape[-1], width, std=std)
         self.flops += 2 * int(np.prod(x.shape)) * width
         return self._add("matmul", [x, weight], x.shape[:-1] + (width,))
 
@@ -215,6 +225,12 @@ def _statements(node):
     if op == "random":
         return [f"{name} = const f16{_ints(node.shape)} random(seed={attrs['seed']}, "
                 f"std={attrs['std']!r})"]
+    if op == "pruned":
+        return [f"{name}_w = const f16{_ints(node.shape)} random(seed={attrs['seed']}, "
+                f"std={attrs['std']!r})",
+                f"{name}_c = const f16[] fill({attrs['least']!r})",
+                f"{name}_d = sub({name}_w, {name}_c)",
+                f"{name} = relu({name}_d)"]
     if op == "scalar":
         return [f"{name} = const f16[] fill({attrs['value']!r})"]
     if op == "attention":
@@ -272,6 +288,17 @@ def gemv(n, count):
     h = g.input(1, n)
     for _ in range(count):
         h = g.matmul(h, n)
+    return g
+
+
+def products(rows, n, count, compress=None):
+    """The same rows through `count` square matrices side by side.  Sixteen of 4096 x 4096 are read
+    from memory by every call, in a quarter of the bytes too."""
+    g = Graph(compress)
+    x = g.input(rows, n)
+    h = g.matmul(x, n)
+    for _ in range(count - 1):
+        h = g.binary("add", g.matmul(x, n), h)
     return g
 
 
@@ -358,6 +385,14 @@ WORKLOADS = {
     "gemm_2048": partial(gemm, 2048),
     "gemv_4096": partial(gemv, 4096, 1),
     "gemv_4096_x4": partial(gemv, 4096, 4),
+    "gemv_4096_x16": partial(products, 1, 4096, 16),
+    "gemv_4096_x16_int8": partial(products, 1, 4096, 16, "int8"),
+    "gemv_4096_x16_int4": partial(products, 1, 4096, 16, "int4"),
+    "gemv_4096_x16_sparse": partial(products, 1, 4096, 16, "sparse"),
+    "gemm_128_4096": partial(products, 128, 4096, 1),
+    "gemm_128_4096_int8": partial(products, 128, 4096, 1, "int8"),
+    "gemm_128_4096_int4": partial(products, 128, 4096, 1, "int4"),
+    "gemm_128_4096_sparse": partial(products, 128, 4096, 1, "sparse"),
     "conv3_c64_x4": partial(conv3_chain, 64, 56),
     "conv3_c128_x4": partial(conv3_chain, 128, 28),
     "conv3_c256_x4": partial(conv3_chain, 256, 14),

@@ -4,6 +4,9 @@ Composites are written in the operators an exporter would give: a linear layer o
 and Add, attention is MatMul, Mul, Softmax, MatMul with the transposes between them.  Engines are
 free to fuse them again.
 
+Matrix products of a graph that asks for compressed weights are ORT's MatMulNBits, or for int8 also
+the dynamic quantisation that ORT's own tools write (`dynamic`).
+
 With fused=True, encoders are written as ONNX Runtime's own optimiser for transformers leaves them:
 Attention, SkipLayerNormalization and BiasGelu of its operator set.
 """
@@ -18,9 +21,27 @@ PLAIN = {"relu": "Relu", "gelu": "Gelu", "tanh": "Tanh", "abs": "Abs", "add": "A
          "mul": "Mul", "maximum": "Max", "matmul": "MatMul"}
 
 
+BLOCK = 32  # rows that share a scale in MatMulNBits
+
+
+def blocks_of_bits(w, bits):
+    """MatMulNBits' form of w [k][n]: unsigned values about the middle, and a scale for each block of
+    rows; the value that is largest in magnitude takes the end of the range."""
+    k, n = w.shape
+    rows = np.ascontiguousarray(w.T).reshape(n, k // BLOCK, BLOCK)
+    top = np.take_along_axis(rows, np.abs(rows).argmax(axis=2)[..., None], axis=2)
+    middle = 1 << (bits - 1)
+    scale = np.where(top == 0, 1, -top / middle)
+    q = np.clip(np.rint(rows / scale) + middle, 0, 2 * middle - 1).astype(np.uint8)
+    if bits == 4:
+        q = q[..., 0::2] | q[..., 1::2] << 4
+    return q, scale.reshape(n, k // BLOCK).astype(np.float32)
+
+
 class Writer:
-    def __init__(self):
+    def __init__(self, compress=None, dynamic=False):
         self.nodes, self.constants, self.made = [], [], 0
+        self.compress, self.dynamic = compress, dynamic
         self.whole = {}  # with fused=True: values that exist only inside a fused operator
 
     def op(self, kind, inputs, output=None, **attrs):
@@ -46,6 +67,23 @@ class Writer:
             return self.op("Gemm", operands, output, transB=1)
         product = self.op("MatMul", [x, self.constant(weight.T)])
         return self.op("Add", [product, self.constant(bias)], output)
+
+    def compressed_matmul(self, x, weight, output):
+        w = weight.values().astype(np.float32)
+        if self.dynamic:
+            scale = np.abs(w).max(axis=0) / 127
+            q = self.constant(np.rint(w / scale).astype(np.int8))
+            self.made += 1
+            x8, x_scale, x_zero = (f"q{self.made}{part}" for part in ("x", "s", "z"))
+            self.nodes.append(helper.make_node("DynamicQuantizeLinear", [x], [x8, x_scale, x_zero]))
+            y = self.op("Cast", [self.op("MatMulInteger", [x8, q, x_zero])], to=TensorProto.FLOAT)
+            factor = self.op("Mul", [x_scale, self.constant(scale)])
+            return self.op("Mul", [y, factor], output)
+        bits = {"int8": 8, "int4": 4}[self.compress]
+        q, scale = blocks_of_bits(w, bits)
+        return self.op("MatMulNBits", [x, self.constant(q), self.constant(scale)], output,
+                       domain=ORT, K=w.shape[0], N=w.shape[1], bits=bits, block_size=BLOCK,
+                       accuracy_level=4)
 
     def attention(self, q, k_transposed, v, scale, output=None):
         s = self.op("MatMul", [q, k_transposed])
@@ -121,7 +159,11 @@ class Writer:
         args = [a.name for a in node.args]
         if op == "input":
             return
-        if op in ("random", "scalar"):
+        if op == "matmul" and self.compress in ("int8", "int4"):
+            self.compressed_matmul(args[0], node.args[1], name)
+        elif op in ("random", "pruned", "scalar"):
+            if self.compress in ("int8", "int4") and len(node.shape) == 2:
+                return  # a weight of compressed_matmul
             self.constant(np.asarray(node.values(), dtype=np.float32), name)
         elif op in PLAIN:
             self.op(PLAIN[op], args, name)
@@ -152,8 +194,8 @@ class Writer:
             raise NotImplementedError(f"onnx: {op}")
 
 
-def onnx_model(graph, fused=False):
-    writer = Writer()
+def onnx_model(graph, fused=False, dynamic=False):
+    writer = Writer(graph.compress, dynamic)
     if fused:
         writer.fuse(graph)
     for node in graph.nodes:
@@ -163,7 +205,8 @@ def onnx_model(graph, fused=False):
     port = lambda v: helper.make_tensor_value_info(v.name, TensorProto.FLOAT, v.shape)
     body = helper.make_graph(writer.nodes, "workload", [port(x) for x in graph.inputs],
                              [port(graph.output)], constants)
-    sets = [helper.make_opsetid("", OPSET)] + ([helper.make_opsetid(ORT, 1)] if fused else [])
+    own = any(node.domain == ORT for node in writer.nodes)
+    sets = [helper.make_opsetid("", OPSET)] + ([helper.make_opsetid(ORT, 1)] if own else [])
     model = helper.make_model(body, opset_imports=sets)
     model.ir_version = 9
     onnx.checker.check_model(model)

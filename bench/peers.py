@@ -40,7 +40,8 @@ class Peer:
 
 
 class OnnxRuntime(Peer):
-    """Of graphs with parts that its transformer optimiser fuses, the faster of both forms."""
+    """Of graphs with parts that its transformer optimiser fuses, and of weights in 8 bits, the faster
+    of both forms."""
     modules, install = ("onnxruntime", "onnx"), "pip install onnxruntime onnx"
 
     @staticmethod
@@ -67,15 +68,19 @@ class OnnxRuntime(Peer):
     def load(self, graph, threads):
         import onnxruntime as ort
         from onnx_form import onnx_model
-        self.bind(graph, onnx_model(graph), threads)
+        forms = {"": {}}
         if any(node.op == "mha" for node in graph.nodes):
-            plain = self.session, self.binding, self.kept, self.result
-            plain_ns = time_calls(self.run, FORM_SECONDS)["median_ns"]
-            self.bind(graph, onnx_model(graph, fused=True), threads)
-            self.form = "fused"
-            if plain_ns < time_calls(self.run, FORM_SECONDS)["median_ns"]:
-                self.session, self.binding, self.kept, self.result = plain
-                self.form = "plain"
+            forms = {"plain": {}, "fused": {"fused": True}}
+        elif graph.compress == "int8":
+            forms = {"blocks": {}, "dynamic": {"dynamic": True}}
+        fastest, kept = float("inf"), None
+        for form, how in forms.items():
+            self.bind(graph, onnx_model(graph, **how), threads)
+            ns = time_calls(self.run, FORM_SECONDS)["median_ns"] if len(forms) > 1 else 0
+            if ns < fastest:
+                fastest, self.form = ns, form
+                kept = self.session, self.binding, self.kept, self.result
+        self.session, self.binding, self.kept, self.result = kept
         return ort.__version__
 
     def run(self):
@@ -114,7 +119,12 @@ def torch_function(graph):
     import torch
     from torch.nn import functional as F
     constants = {node.name: torch.from_numpy(np.asarray(node.values(), dtype=np.float32).copy())
-                 for node in graph.nodes if node.op in ("random", "scalar")}
+                 for node in graph.nodes if node.op in ("random", "pruned", "scalar")}
+
+    packed = {}  # weights in 8 bits; the activations are quantised in every call
+
+    def torch_int8(a, attrs):
+        return torch.ops.quantized.linear_dynamic(a[0], a[1], reduce_range=False)
 
     def mha(a, attrs):
         n, s, d = a[0].shape
@@ -128,7 +138,7 @@ def torch_function(graph):
         "conv": lambda a, t: F.conv2d(a[0], a[1], a[2], t["stride"], t["pad"], 1, t["groups"]),
         "conv_transpose": lambda a, t: F.conv_transpose2d(a[0], a[1], a[2], t["stride"], t["pad"]),
         "linear": lambda a, t: F.linear(*a),
-        "matmul": lambda a, t: torch.matmul(*a),
+        "matmul": torch_int8 if graph.compress == "int8" else lambda a, t: torch.matmul(*a),
         "attention": lambda a, t: F.scaled_dot_product_attention(*a, scale=t["scale"]),
         "mha": mha,
         "layer_norm": lambda a, t: F.layer_norm(a[0], a[0].shape[-1:], a[1], a[2], 1e-5),
@@ -140,6 +150,15 @@ def torch_function(graph):
         "add": lambda a, t: a[0] + a[1], "sub": lambda a, t: a[0] - a[1],
         "mul": lambda a, t: a[0] * a[1], "maximum": lambda a, t: torch.maximum(*a),
     }
+    if graph.compress == "int8":
+        for node in graph.nodes:
+            if node.op == "matmul":
+                w = constants[node.args[1].name].t().contiguous()
+                scales = w.abs().amax(1).double() / 127
+                q = torch.quantize_per_channel(w, scales, torch.zeros(len(w), dtype=torch.int64),
+                                               0, torch.qint8)
+                packed[node.args[1].name] = torch.ops.quantized.linear_prepack(q, None)
+                del constants[node.args[1].name]
     steps = [(node.name, rules[node.op], [x.name for x in node.args], node.attrs)
              for node in graph.nodes if node.op in rules]
 
@@ -150,7 +169,7 @@ def torch_function(graph):
                 self.register_buffer(name, value)
 
         def forward(self, *inputs):
-            values = dict(self.named_buffers())
+            values = {**dict(self.named_buffers()), **packed}
             values.update(zip((x.name for x in graph.inputs), inputs))
             for name, rule, args, attrs in steps:
                 values[name] = rule([values[a] for a in args], attrs)
@@ -160,7 +179,7 @@ def torch_function(graph):
 
 
 class Torch(Peer):
-    """Eager mode; images and their weights in channels-last order."""
+    """Eager mode; images and their weights in channels-last order; of compressed weights int8."""
     modules, install = ("torch",), "pip install torch"
     traced = False
 
@@ -170,6 +189,8 @@ class Torch(Peer):
         torch.set_grad_enabled(False)
         self.x = [torch.from_numpy(x) for x in self.inputs(graph)]
         self.call = torch_function(graph)
+        if self.traced and graph.compress == "int8":
+            raise NotImplementedError("packed weights cannot be traced")
         if self.traced:
             self.call = torch.jit.freeze(torch.jit.trace(self.call, self.x))
             self.call = torch.jit.optimize_for_inference(self.call)
@@ -250,8 +271,9 @@ class OpenBlas(Peer):
     modules, install = ("numpy",), "pip install numpy"
 
     def load(self, graph, threads):
-        if any(node.op not in ("input", "random", "matmul") for node in graph.nodes):
-            raise NotImplementedError("matrix products only")
+        if graph.compress or any(node.op not in ("input", "random", "matmul")
+                                 for node in graph.nodes):
+            raise NotImplementedError("matrix products of plain weights only")
         self.x = self.inputs(graph)[0]
         self.weights, self.y = [], []
         for node in graph.nodes:

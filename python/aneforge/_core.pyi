@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, final
+from typing import Any, Final, NoReturn, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +33,11 @@ class State:
 
 @final
 class CompressedWeight(tuple[Any, ...]):
+    n_fields: Final = 8
+    n_sequence_fields: Final = 8
+    n_unnamed_fields: Final = 0
+    __match_args__: Final = ("name", "shape", "encoding", "bytes_before", "bytes_after", "error",
+                             "streams", "why")
     @property
     def name(self) -> str: ...
     @property

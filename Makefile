@@ -29,10 +29,23 @@ generate:
 	@cmake -G Ninja -S . -B $(BUILD) $(CMAKE_FLAGS) >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS) --target generate
 
-bench: build
+# Beside other engines: build/bench-results/summary.md and compare.png.
+bench: bench-build
+	python3 bench/compare.py --worker $(BUILD)/bench/bench_worker --out $(BUILD)/bench-results
+
+# How cost grows with size: build/bench-results/scaling.md and plots.
+bench-scaling: bench-build
+	python3 bench/scaling.py --worker $(BUILD)/bench/bench_worker --out $(BUILD)/bench-results
+
+# The figures of docs/performance.md, from one session of about half an hour.
+bench-docs: bench bench-scaling
+	python3 bench/compare.py --worker $(BUILD)/bench/bench_worker --out $(BUILD)/bench-results-avx2 \
+	  --isa avx2 --minutes 8
+	python3 bench/update_docs.py $(BUILD)/bench-results $(BUILD)/bench-results-avx2
+
+bench-build: build
 	@cmake -G Ninja -S . -B $(BUILD) -DANEFORGE_BENCH=ON $(CMAKE_FLAGS) >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS)
-	python3 bench/compare.py --worker $(BUILD)/bench/bench_worker
 
 # Install the peers that `make bench` compares with.
 bench-peers:
@@ -44,4 +57,4 @@ install: build
 clean:
 	rm -rf build build-*
 
-.PHONY: all build test test-full generate bench bench-peers install clean
+.PHONY: all build test test-full generate bench bench-scaling bench-docs bench-build bench-peers install clean

@@ -7,10 +7,10 @@
  *     peak SECONDS           the same for the best of many, and the read bandwidth of memory
  *     quit
  *
- * The rate counts float32 multiply-adds on registers only, in the vectors of the kernel set ISA (the
- * widest the CPU has); no float32 program is faster.  Virtual cores may share one physical core, or
- * be taken away: then two threads are not twice as fast as one, and a sample taken at that time says
- * nothing. */
+ * The rate counts float32 multiply-adds on registers only, in the vectors of the kernel set ISA
+ * (the widest the CPU has); no float32 program is faster.  Virtual cores may share one physical
+ * core, or be taken away: then two threads are not twice as fast as one, and a sample taken at that
+ * time says nothing. */
 #include "machine_peak.h"
 
 #include <math.h>

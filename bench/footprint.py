@@ -2,7 +2,8 @@
 
 Rows beside the workloads of graphs.py, for ResNet-18 and with ONNX Runtime as the peer:
 
-    compile_resnet18    from the graph in memory to a model; the peer: from an .onnx file to a session
+    compile_resnet18    from the graph in memory to a model; the peer: from an .onnx file to a
+                        session
     load_resnet18       from a saved file in the page cache to a model that can run; of the peer the
                         faster of .onnx and its own optimised .ort format
     first_resnet18      the same, and the first result: threads, pages of weights, memory, one run

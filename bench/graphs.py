@@ -249,10 +249,10 @@ def _statements(node):
 
 # ---- the workloads -------------------------------------------------------------------------------
 
-def resnet18(batch):
-    """ResNet-18 at 224 x 224 with batch norm folded into the convolutions."""
+def resnet18(batch, size=224):
+    """ResNet-18 with batch norm folded into the convolutions."""
     g = Graph()
-    h = g.unary("relu", g.conv(g.input(batch, 3, 224, 224), 64, 7, stride=2, pad=3))
+    h = g.unary("relu", g.conv(g.input(batch, 3, size, size), 64, 7, stride=2, pad=3))
     h = g.max_pool(h, 3, 2, 1)
     for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
         for s in (stride, 1):

@@ -5,9 +5,9 @@
  *
  * Linux can make the CPUID instruction fault (arch_prctl, ARCH_SET_CPUID; threads inherit it).  The
  * handler runs the instruction with the fault switched off and answers without the bits of AVX-512,
- * AMX and the later forms of AVX: whatever asks the processor takes its AVX2 code.  Only the dynamic
- * loader has asked before, which chooses memcpy and its like.  Where the processor or a virtual
- * machine cannot fault, the process ends with 3. */
+ * AMX and the later forms of AVX: whatever asks the processor takes its AVX2 code.  Only the
+ * dynamic loader has asked before, which chooses memcpy and its like.  Where the processor or a
+ * virtual machine cannot fault, the process ends with 3. */
 #define _GNU_SOURCE
 #include <cpuid.h>
 #include <signal.h>

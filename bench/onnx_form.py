@@ -113,7 +113,7 @@ class Writer:
         return self.op("MatMul", [y, self.constant(w[3].T)], output)
 
     def fuse(self, graph):
-        """The values that disappear into SkipLayerNormalization and BiasGelu, with what they are."""
+        """Find the values that disappear into SkipLayerNormalization and BiasGelu."""
         uses = {}
         for node in graph.nodes:
             for a in node.args:

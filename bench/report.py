@@ -118,10 +118,11 @@ def _workload_line(r, results):
     rate, share = _rate(ours, r["flops"], results)
     unsure = "~" if not ours["clean"] or (best and not peers[best]["clean"]) else ""
     form = f" ({peers[best]['form']})" if best and peers[best].get("form") else ""
+    target, met = verdict(r["name"], ours["ms"], {n: e["ms"] for n, e in peers.items()}, best)
     return _line(r["name"], time_text(ours["ms"]), rate, share, f"{best}{form}" if best else "-",
                  time_text(peers[best]["ms"]) if best else "-",
-                 f"{unsure}{ours['ms'] / peers[best]['ms']:.2f}" if best else "-",
-                 *verdict(r["name"], ours["ms"], {n: e["ms"] for n, e in peers.items()}, best))
+                 f"{unsure}{ours['ms'] / peers[best]['ms']:.2f}" if best else "-", target,
+                 unsure + met if met in ("yes", "no") else met)
 
 
 def _footprint_line(r):
@@ -140,6 +141,28 @@ def versions_text(results):
     return ", ".join(f"{name} {version}" for name, version in seen.items())
 
 
+def losses_text(results):
+    """Where a peer is faster, worst first, and which targets are missed."""
+    slower, missed = [], []
+    for r in results["workloads"]:
+        ours, peers = r["engines"].get(OURS), {n: e["ms"] for n, e in _peers(r).items()}
+        if not ours or not peers:
+            continue
+        best = min(peers, key=peers.get)
+        unsure = "" if ours["clean"] and r["engines"][best]["clean"] else "~"
+        slower.append((ours["ms"] / peers[best], unsure, f"{r['name']} ({best})"))
+        if verdict(r["name"], ours["ms"], peers, best)[1] == "no":
+            missed.append(unsure + r["name"])
+    for r in results["footprint"]:
+        theirs = {r["peer"]: r["theirs"]} if r["theirs"] else {}
+        if verdict(r["name"], r["ours"], theirs, r["peer"])[1] == "no":
+            missed.append(r["name"])
+    slower = [f"{unsure}{ratio:.2f} {name}"
+              for ratio, unsure, name in sorted(slower, reverse=True) if ratio > 1]
+    return (f"Slower than the fastest peer: {', '.join(slower) or 'none'}.  "
+            f"Targets missed: {', '.join(missed) or 'none'}.")
+
+
 def summary_markdown(results):
     """One line a workload: ours, the best peer, the ratio (below 1: we are faster), the target."""
     lines = [_line("workload", "aneforge", "GFLOP/s", "of peak", "best peer", "its value",
@@ -151,12 +174,13 @@ def summary_markdown(results):
     kept, dropped = (sum(e[key] for e in engines) for key in ("clean", "dropped"))
     unsure = sum(not e["clean"] for e in engines)
     peak = results["peak"]
-    lines += ["", f"{results['machine']}, {results['cpus']} CPUs; {conditions_text(results)}.  Peak "
-              f"of these vectors: {peak['fma_one']:.0f} GFLOP/s with one thread, "
+    lines += ["", f"{results['machine']}, {results['cpus']} CPUs; {conditions_text(results)}.  "
+              f"Peak of these vectors: {peak['fma_one']:.0f} GFLOP/s with one thread, "
               f"{peak['fma_two']:.0f} with two; memory read: {peak['read_one']:.0f} and "
               f"{peak['read_two']:.0f} GB/s.  Peers: {versions_text(results)}.  {kept} samples of "
               f"{results['seconds']} s used, {dropped} dropped; {unsure} of {len(engines)} figures "
-              f"have no clean sample (`~`).  The run took {results['minutes']:.0f} minutes.", ""]
+              f"have no clean sample (`~`).  The run took {results['minutes']:.0f} minutes.", "",
+              losses_text(results), ""]
     return "\n".join(lines)
 
 
@@ -195,7 +219,8 @@ def plot(results, folder):
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [r["name"] for r in rows], fontsize=8)
     axes.set_ylim(-0.7, len(rows) - 0.3)
-    axes.set_xlabel("time / time of the fastest peer (log scale; left of 1 aneforge is faster)")
+    axes.set_xlabel("time / time of the fastest peer (left of 1 aneforge is faster; peers past 10 "
+                    "are not shown)", fontsize=8)
     axes.set_title(f"{conditions_text(results)}, {results['machine']}", fontsize=9)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()

@@ -1,7 +1,8 @@
 """What the project wants of a workload: a ratio to a peer's time, or a time of its own.
 
-A ratio is ours / theirs; `peer` None means the fastest peer of the run.  A bound is in the row's own
-unit.  Names are those of graphs.WORKLOADS and footprint.NAMES; what has no target has no line.
+A ratio is ours / theirs; `peer` None means the fastest peer of the run.  A bound is in
+milliseconds.  Names are those of graphs.WORKLOADS and of footprint.py's rows; what has no target
+has no line.
 """
 from typing import NamedTuple, Optional
 

@@ -6,8 +6,8 @@
  * that is where weights lie when an instruction comes to them.
  *
  * An instruction can be faster than its bound: operands may lie in a nearer cache, and a Winograd
- * convolution does fewer multiplications than are counted.  It then has no gap, and its best time is
- * the measured one, so that time = best + gap holds for every line and for the sum.
+ * convolution does fewer multiplications than are counted.  It then has no gap, and its best time
+ * is the measured one, so that time = best + gap holds for every line and for the sum.
  *
  * Times are minima over the calls and rates are maxima over the probes: both are what remains of a
  * machine with other work. */
@@ -113,7 +113,7 @@ struct gap {
     double seconds;
 };
 
-/* The text of an instruction is its name, its operands and its geometry, two spaces or more apart. */
+/* The text of an instruction is its name, operands and geometry, two spaces or more apart. */
 static const char *geometry_of(const char *text)
 {
     const char *s = text + strcspn(text, " ");

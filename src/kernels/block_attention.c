@@ -35,9 +35,9 @@ static struct attention_cut attention_cut(const struct kern *kern, const struct 
     const size_t work = job->heads * job->sq * job->skv * (job->d + job->dv);
     if (job->n_threads > 1 && work > SMALL_ATTENTION)
         cut.parts = block_least(block_threads(job->heads, job->n_threads), strips);
-    /* Odd numbers of panels: the rows of a tile would share cache sets. */
+    /* An odd number of panels: the rows of a tile would share cache sets. */
     cut.ld = (cut.key_panels | 1) * ANF_PANEL;
-    cut.ldo = (cut.value_panels | 1) * ANF_PANEL;
+    cut.ldo = cut.value_panels * ANF_PANEL;
     cut.rows = MOST_ROWS;
     while (cut.rows > mr && cut.rows * cut.ld > SCORE_FLOATS)
         cut.rows -= mr;
@@ -96,9 +96,10 @@ static void score_rows(const struct block *b)
     const struct kern *kern = b->kern;
     const size_t panels = b->cut->key_panels, nv = block_even(panels, kern->rows_nv);
     const size_t panel = job->d * ANF_PANEL;
-    for (size_t i = 0; i < b->rows; i++)
-        kern->f32_from_f16(job->q + b->head * job->q_head + (b->r0 + i) * job->q_row,
-                           b->at[QUERIES] + i * job->d, job->d);
+    const f16 *q = job->q + b->head * job->q_head + b->r0 * job->q_row;
+    const size_t runs = job->q_row == job->d ? 1 : b->rows, run = b->rows / runs * job->d;
+    for (size_t i = 0; i < runs; i++)
+        kern->f32_from_f16(q + i * job->q_row, b->at[QUERIES] + i * job->d, run);
     for (size_t v = 0; v < panels; v += nv)
         for (size_t i = 0; i < b->rows; i += b->strip)
             kern->gemm_tile_rows(block_least(b->strip, b->rows - i), block_least(nv, panels - v),
@@ -145,15 +146,14 @@ static void store_rows(const struct block *b)
     const struct attention_job *job = b->job;
     const bool dense = job->out_row == job->dv;
     const size_t first = (b->head * job->sq + b->r0) * job->dv;
-    for (size_t r = 0; r < b->rows; r++) {
-        b->kern->f16_from_f32(b->at[SUMS] + r * b->cut->ldo,
-                              job->out + b->head * job->out_head + (b->r0 + r) * job->out_row,
-                              job->dv);
-        if (job->epilogue && !dense)
-            job->epilogue(job->epilogue_arg, first + r * job->dv, job->dv);
-    }
-    if (job->epilogue && dense)
-        job->epilogue(job->epilogue_arg, first, b->rows * job->dv);
+    f16 *out = job->out + b->head * job->out_head + b->r0 * job->out_row;
+    const size_t runs = dense && b->cut->ldo == job->dv ? 1 : b->rows;
+    for (size_t r = 0; r < runs; r++)
+        b->kern->f16_from_f32(b->at[SUMS] + r * b->cut->ldo, out + r * job->out_row,
+                              b->rows / runs * job->dv);
+    if (job->epilogue)
+        for (size_t r = 0, n = dense ? 1 : b->rows; r < n; r++)
+            job->epilogue(job->epilogue_arg, first + r * job->dv, b->rows / n * job->dv);
 }
 
 void attention_task(const struct kern *kern, const struct attention_job *job, size_t phase,

@@ -22,6 +22,7 @@ enum {
     SMALL_CONV = 1 << 17,  /* multiply-adds not worth a second thread */
     WIDE_PANELS = 4,       /* channel panels widened together */
     MOST_CHANNELS = 32,    /* channel panels of one block of sums */
+    WIDEN_COST = 6,        /* of a panel of weights, see gather_cost */
 };
 
 struct conv_cut {
@@ -62,6 +63,16 @@ static size_t rows_cost(const struct kern *kern, size_t n)
     return n / ANF_PANEL * panel_cost(kern, ANF_PANEL) + panel_cost(kern, n % ANF_PANEL);
 }
 
+/* What gathering a panel of pixels costs, where its multiplication with a panel of channels is 8: a
+ * start for each run of pixels of one row, for each tap, and the patch it is taken from. */
+static size_t gather_cost(const struct conv_geom *g)
+{
+    const size_t taps = g->kh * g->kw, runs = 1 + ANF_PANEL / g->out_w;
+    if (taps == 1 && g->stride_h == 1 && g->stride_w == 1)
+        return 3;
+    return 8 * runs + 8 + 16 / taps;
+}
+
 static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *job)
 {
     const struct conv_geom *g = &job->geom;
@@ -87,7 +98,7 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
                           rows_cost(kern, job->cout) * cut.image_panels * 15;
     if (n_threads > 1 && !small)
         cut.grid = block_grid_fine(cut.pixel_panels, cut.channel_panels,
-                                   block_threads(job->groups, n_threads), 3, 2,
+                                   block_threads(job->groups, n_threads), gather_cost(g), WIDEN_COST,
                                    job->images * cut.pixels * job->cout * cut.k / SMALL_CONV / 4);
 
     const size_t q = (cut.pixel_panels + cut.grid.n_rows - 1) / cut.grid.n_rows;
@@ -226,30 +237,57 @@ static void tiles(const struct kern *kern, size_t kc, const float *panel, size_t
                         across_panel, c + r * ld, ld, accumulate);
 }
 
+/* All pixels against n channel panels from panel c on, which lie along the vector.  The first strip
+ * widens the weights for the others; all of them ask for their share of `next`, the weights that
+ * follow. */
+static void multiply_across(const struct block *b, size_t k0, size_t kc, size_t c, size_t n,
+                            const f16 *next)
+{
+    const struct kern *kern = b->kern;
+    const size_t panel = kc * ANF_PANEL, stride = b->cut->k * ANF_PANEL, ld = b->cut->ld;
+    size_t strips = 0, strip = 0;
+    for (size_t q = 0; q < b->n_pixels; q++) {
+        const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
+        strips += (rows + h - 1) / h;
+    }
+    const size_t step = (ANF_PANEL + strips - 1) / strips;
+    for (size_t q = 0; q < b->n_pixels; q++) {
+        const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
+        for (size_t r = 0; r < rows; r += h, strip++) {
+            const size_t m = block_least(h, rows - r);
+            const float *patches = b->patches + q * b->cut->patch_panel + r;
+            float *sums = b->sums + (q * ANF_PANEL + r) * ld + c * ANF_PANEL;
+            struct gemm_ahead ahead = {next, stride, 0};
+            if (strip * step < ANF_PANEL)
+                ahead = (struct gemm_ahead){next + strip * step * kc, stride, step};
+            if (strip)
+                kern->gemm_tile_ahead(m, n, kc, patches, ANF_PANEL, b->weights, panel, sums, ld,
+                                      k0 > 0, &ahead, NULL);
+            else
+                kern->gemm_tile_widen(m, n, kc, patches, ANF_PANEL, weights(b, k0, c), stride,
+                                      b->weights, sums, ld, k0 > 0, &ahead, NULL);
+        }
+    }
+}
+
 static void multiply(const struct block *b, size_t k0, size_t kc)
 {
     const struct kern *kern = b->kern;
     const size_t panel = kc * ANF_PANEL, patch = b->cut->patch_panel, ld = b->cut->ld;
-    const size_t nv = block_even(b->n_pixels, kern->nv);
-    const size_t wide =
-        b->cut->channels_across ? block_even(b->n_channels, b->cut->wide) : b->cut->wide;
     gather(b, k0, kc);
-    for (size_t c = 0; c < b->n_channels; c += wide) {
-        const size_t n = block_least(wide, b->n_channels - c);
-        widen(b, k0, kc, c, n);
-        if (b->cut->channels_across) {
-            for (size_t q = 0; q < b->n_pixels; q++) {
-                if (c + wide < b->n_channels)
-                    block_prefetch(weights(b, k0, c + wide), b->cut->k * ANF_PANEL,
-                                   block_least(wide, b->n_channels - c - wide), kc, q, b->n_pixels);
-                else if (k0 + kc < b->cut->k)
-                    block_prefetch(weights(b, k0 + kc, 0), b->cut->k * ANF_PANEL, wide,
-                                   block_least(kc, b->cut->k - k0 - kc), q, b->n_pixels);
-                tiles(kern, kc, b->patches + q * patch, panel_pixels(b, q), b->weights, panel, n,
-                      b->sums + q * ANF_PANEL * ld + c * ANF_PANEL, ld, k0 > 0);
-            }
-            continue;
+    if (b->cut->channels_across) {
+        const size_t wide = block_even(b->n_channels, kern->nv);
+        for (size_t c = 0; c < b->n_channels; c += wide) {
+            const bool last = c + wide >= b->n_channels;
+            multiply_across(b, k0, kc, c, block_least(wide, b->n_channels - c),
+                            last ? weights(b, k0 + kc, 0) : weights(b, k0, c + wide));
         }
+        return;
+    }
+    const size_t nv = block_even(b->n_pixels, kern->nv);
+    for (size_t c = 0; c < b->n_channels; c += WIDE_PANELS) {
+        const size_t n = block_least(WIDE_PANELS, b->n_channels - c);
+        widen(b, k0, kc, c, n);
         for (size_t q = 0; q < b->n_pixels; q += nv)
             for (size_t i = 0; i < n; i++)
                 tiles(kern, kc, b->weights + i * panel, panel_channels(b, c + i),

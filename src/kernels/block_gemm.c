@@ -128,25 +128,36 @@ size_t gemm_shared_bytes(const struct kern *kern, const struct gemm_job *job)
 }
 
 /* ---- one block ------------------------------------------------------------------------------- */
-/* Rows i0 .. i0+rows-1 and columns from j0 of matrix z are complete. */
-static void finish(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i0,
-                   size_t rows, size_t j0, size_t cols, float *c, size_t ldc)
+static f16 *output(const struct gemm_job *job, size_t z, size_t i, size_t j)
+{
+    return job->c + z * job->c_batch + i * job->c_row + j;
+}
+
+/* The sums of rows i0 .. i0+rows-1 and columns from j0 are final. */
+static void store_sums(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i0,
+                       size_t rows, size_t j0, size_t cols, float *c, size_t ldc)
 {
     const f16 *scale = job->b_kind == GEMM_B_INT8 ? (const f16 *)job->b_side + j0 : NULL;
     const f16 *bias = job->bias ? job->bias + j0 : NULL;
+    for (size_t i = 0; i < rows; i++) {
+        if (scale)
+            kern->scale_columns(c + i * ldc, scale, cols);
+        block_store_run(kern, c + i * ldc, bias, output(job, z, i0 + i, j0), cols);
+    }
+}
+
+/* Rows i0 .. i0+rows-1 and columns from j0 of the output are complete. */
+static void hand_on(const struct gemm_job *job, size_t z, size_t i0, size_t rows, size_t j0,
+                    size_t cols)
+{
     const bool dense = cols == job->n && job->c_row == job->n;
     const size_t together = dense && cols < EPILOGUE_RUN ? EPILOGUE_RUN / cols : 1;
+    if (!job->epilogue)
+        return;
     for (size_t i = 0; i < rows; i += together) {
         const size_t n = block_least(together, rows - i);
-        for (size_t r = i; r < i + n; r++) {
-            if (scale)
-                kern->scale_columns(c + r * ldc, scale, cols);
-            block_store_run(kern, c + r * ldc, bias,
-                            job->c + z * job->c_batch + (i0 + r) * job->c_row + j0, cols);
-        }
-        if (job->epilogue)
-            job->epilogue(job->epilogue_arg, (z * job->m + i0 + i) * job->n + j0,
-                          dense ? n * cols : cols);
+        job->epilogue(job->epilogue_arg, (z * job->m + i0 + i) * job->n + j0,
+                      dense ? n * cols : cols);
     }
 }
 
@@ -227,8 +238,9 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
             for (size_t i = 0; i < m; i += h)
                 tile_panels(kern, job, block_least(h, m - i), block_least(nv, n_panels - v), q + v,
                             a + i * job->k, c + i * cut->ldc + v * ANF_PANEL, cut->ldc);
-        finish(kern, job, z, 0, m, q * ANF_PANEL,
-               block_least(n_panels * ANF_PANEL, job->n - q * ANF_PANEL), c, cut->ldc);
+        const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
+        store_sums(kern, job, z, 0, m, j0, cols, c, cut->ldc);
+        hand_on(job, z, 0, m, j0, cols);
     }
 }
 
@@ -236,7 +248,7 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
 struct block {
     const struct kern *kern;
     const struct gemm_job *job;
-    size_t z, rows, h;  /* rows in strips of h */
+    size_t z, i0, rows, h; /* rows in strips of h */
     size_t q, n_panels, nv, kc;
     const float *a;     /* [strips][k][strip rows] */
     float *b, *c;
@@ -249,19 +261,27 @@ static struct gemm_ahead ahead_of(const struct gemm_job *job, const f16 *next, s
                                   size_t strip, size_t strips)
 {
     const size_t step = (ANF_PANEL + strips - 1) / strips;
+    if (job->b_kind != GEMM_B_PACKED)
+        return (struct gemm_ahead){job->b, 0, 0};
     if (strip * step >= ANF_PANEL)
         return (struct gemm_ahead){next, 0, 0}; /* all of it was asked for */
     return (struct gemm_ahead){next + strip * step * kc, job->k * ANF_PANEL, step};
 }
 
 /* k0 .. k0+kc-1 of panels v .. v+nv-1 of the block.  The first strip widens packed weights for the
- * others; all of them ask for `next`, the slice that follows. */
+ * others; all of them ask for `next`, the slice that follows.  Sums become results in the tile that
+ * adds the last product. */
 static void multiply_slice(const struct block *s, size_t v, size_t k0, const f16 *next)
 {
     const struct gemm_job *job = s->job;
     const struct kern *kern = s->kern;
     const size_t nv = block_least(s->nv, s->n_panels - v), kc = block_least(s->kc, job->k - k0);
     const size_t panel = kc * ANF_PANEL, ldc = s->ldc, strips = (s->rows + s->h - 1) / s->h;
+    const size_t j0 = (s->q + v) * ANF_PANEL;
+    struct gemm_out out = {.ldy = job->c_row, .bias = job->bias ? job->bias + j0 : NULL,
+                           .cols = block_least(nv * ANF_PANEL, job->n - j0)};
+    const struct gemm_out *last =
+        k0 + kc >= job->k && job->b_kind != GEMM_B_INT8 ? &out : NULL; /* int8: to be scaled */
     if (job->b_kind != GEMM_B_PACKED)
         pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
     for (size_t i = 0; i < s->rows; i += s->h) {
@@ -269,14 +289,12 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const f16
         const float *a = s->a + i * job->k + k0 * m;
         float *c = s->c + i * ldc + v * ANF_PANEL;
         const struct gemm_ahead ahead = ahead_of(job, next, kc, i / s->h, strips);
-        if (job->b_kind != GEMM_B_PACKED)
-            kern->gemm_tile(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0);
-        else if (i > 0)
-            kern->gemm_tile_ahead(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0, &ahead);
+        out.y = output(job, s->z, s->i0 + i, j0);
+        if (i > 0 || job->b_kind != GEMM_B_PACKED)
+            kern->gemm_tile_ahead(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0, &ahead, last);
         else
-            kern->gemm_tile_widen(m, nv, kc, a, m,
-                                  job->b + ((s->q + v) * job->k + k0) * ANF_PANEL,
-                                  job->k * ANF_PANEL, s->b, c, ldc, k0 > 0, &ahead);
+            kern->gemm_tile_widen(m, nv, kc, a, m, job->b + j0 * job->k + k0 * ANF_PANEL,
+                                  job->k * ANF_PANEL, s->b, c, ldc, k0 > 0, &ahead, last);
     }
 }
 
@@ -287,12 +305,14 @@ static void multiply(const struct block *s)
     const size_t slices = s->job->k ? (s->job->k + s->kc - 1) / s->kc : 1;
     const size_t groups = (s->n_panels + s->nv - 1) / s->nv, last = groups * slices - 1;
     const bool k_inside = s->rows * s->job->k <= MOST_L2_FLOATS;
-    const f16 *weights = s->job->b + s->q * s->job->k * ANF_PANEL;
+    const f16 *next = s->job->b;
     for (size_t step = 0, v = 0, k0 = 0; step <= last; step++) {
         const size_t after = step < last ? step + 1 : 0;
         const size_t next_v = (k_inside ? after / slices : after % groups) * s->nv;
         const size_t next_k0 = (k_inside ? after % slices : after / groups) * s->kc;
-        multiply_slice(s, v, k0, weights + (next_v * s->job->k + next_k0) * ANF_PANEL);
+        if (s->job->b_kind == GEMM_B_PACKED)
+            next = s->job->b + ((s->q + next_v) * s->job->k + next_k0) * ANF_PANEL;
+        multiply_slice(s, v, k0, next);
         v = next_v;
         k0 = next_k0;
     }
@@ -331,10 +351,12 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
         }
         for (size_t q = q0, n_panels; q < q1; q += n_panels) {
             n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
-            multiply(&(struct block){kern, job, z, rows, h, q, n_panels,
+            multiply(&(struct block){kern, job, z, i, rows, h, q, n_panels,
                                      block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc});
-            finish(kern, job, z, i, rows, q * ANF_PANEL,
-                   block_least(n_panels * ANF_PANEL, job->n - q * ANF_PANEL), c, cut.ldc);
+            const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
+            if (job->b_kind == GEMM_B_INT8)
+                store_sums(kern, job, z, i, rows, j0, cols, c, cut.ldc);
+            hand_on(job, z, i, rows, j0, cols);
         }
     }
 }

@@ -53,6 +53,26 @@ typedef void store_bias_run_fn(const float *x, const f16 *bias, f16 *y,
  * place). */
 typedef void uop_fn(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, const float *p);
 
+/* A chain of micro-ops of one rounding at most (uop_chains), of which each takes up the value that the
+ * one before left.  For each element, step after step:
+ *     if reads: v = value[a];  v = uop(v, o, value[c]), with the operands v and o as `form` says;
+ *     if keeps: value[y] = v
+ * and y = v behind the last step.  The bits are those of the separate micro-ops, but that NaN may be
+ * any in a kept value.  Operands and y are the same memory or do not overlap. */
+enum uop_form {
+    UOP_ALONE,   /* one operand */
+    UOP_WITH,    /* v, value[b] */
+    UOP_SWAPPED, /* value[b], v */
+    UOP_SELF,    /* v, v */
+};
+struct uop_step {
+    uint8_t uop, form;
+    bool reads, keeps;
+    uint8_t a, b, c, y;
+};
+typedef void uop_chain_fn(const struct uop_step *steps, size_t n_steps, f16 *const *value, f16 *y,
+                          size_t n);
+
 /* ---- matrix multiplication ------------------------------------------------------------------- */
 /* Panels: B [K][N] is stored as [ceil(N / 16)][K][16]; columns past N are zero.
  *
@@ -69,14 +89,24 @@ struct gemm_ahead {
     const f16 *at;
     size_t panel, step;
 };
+/* With `out`, the sums are final and go there instead of to c, for the columns j < out->cols:
+ *     y[i*ldy + j] = round(s + bias[j]), or round(s) without bias. */
+struct gemm_out {
+    f16 *y;
+    size_t ldy;
+    const f16 *bias;
+    size_t cols;
+};
 typedef void gemm_tile_ahead_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                 const float *b, size_t b_panel, float *c, size_t ldc,
-                                bool accumulate, const struct gemm_ahead *ahead);
+                                bool accumulate, const struct gemm_ahead *ahead,
+                                const struct gemm_out *out);
 /* The same with binary16 panels, widened in registers and left in float32 for the strips that
  * follow: wide[v*kc*16 + 16k + j] = widen(b[v*b_panel + 16k + j]). */
 typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                 const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
-                                bool accumulate, const struct gemm_ahead *ahead);
+                                bool accumulate, const struct gemm_ahead *ahead,
+                                const struct gemm_out *out);
 /* The same with binary16 panels, widened in registers: for few rows, where B is read once.  mr = 1
  * takes up to table.mr panels, to hide the latency of the chain. */
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
@@ -222,6 +252,7 @@ struct kern {
     size_t kc;          /* k-block: the B sliver of a tile stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
     uop_fn *uops[UOP_COUNT];
+    uop_chain_fn *uop_chain;
 #define K(slot, type, doc) type *slot;
 #include "kernels/kernels.def"
 #undef K
@@ -239,5 +270,8 @@ struct uop_info {
     const char *doc;
 };
 extern const struct uop_info uop_info[UOP_COUNT];
+
+/* Whether a chain may hold it: the micro-ops of common/uops_exact.inc.c. */
+extern const bool uop_chains[UOP_COUNT];
 
 #endif

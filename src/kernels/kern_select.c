@@ -32,6 +32,15 @@ const struct uop_info uop_info[UOP_COUNT] = {
 #undef U
 };
 
+const bool uop_chains[UOP_COUNT] = {
+#define UOP1(name, expr) [UOP_##name] = true,
+#define UOP2 UOP1
+#define UOP3 UOP1
+#define UOP1_ROUNDS UOP1
+#define UOP2_ROUNDS UOP1
+#include "kernels/common/uops_exact.inc.c"
+};
+
 const struct kern *kern_select(const char *name)
 {
     for (size_t i = 0; kern_tables[i]; i++) {

@@ -59,6 +59,7 @@ static void tile_setup(struct exec *x, const struct instr *i, struct tile_run *r
     r->dst = at(x, i, 0);
     for (uint32_t v = 0; v < r->t->n_operands; v++)
         r->base[v] = at(x, i, r->t->operands[v].slot);
+    tile_prepare(r);
 }
 
 static void tile_epilogue(void *arg, size_t offset, size_t n)

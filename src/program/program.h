@@ -233,13 +233,19 @@ void report_json(const struct program *p, struct buf *out);
 /* plan_memory.c: offsets for ARENA buffers by lifetime; sets arena_bytes. */
 anf_status plan_memory(struct program *p);
 
-/* tile.c: elements [offset, offset + n) of the destination. `base[v]` is operand v's memory. */
+/* tile.c: elements [offset, offset + n) of the destination. `base[v]` is operand v's memory, which
+ * is only read. */
 struct tile_run {
     const struct kern *kern;
     const struct tile_prog *t;
-    const void *base[TILE_MAX_OPERANDS];
+    void *base[TILE_MAX_OPERANDS];
     f16 *dst;
+    /* From here on what tile_prepare finds out. */
+    bool dense[TILE_MAX_OPERANDS], splat[TILE_MAX_OPERANDS];
+    uint8_t chain[TILE_MAX_OPS]; /* micro-ops of the call that begins here */
+    struct uop_step steps[TILE_MAX_OPS];
 };
+void tile_prepare(struct tile_run *r);
 void tile_run(const struct tile_run *r, size_t offset, size_t n);
 
 #endif

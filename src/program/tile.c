@@ -3,12 +3,16 @@
  * A tile is a run of consecutive elements of the dense destination.  An operand that is dense over
  * the destination is read in place; any other one (broadcast, strided, bytes) is gathered into a
  * slot first, so that every micro-op is one call over contiguous binary16 values.  Micro-ops round
- * to binary16 each, which is why a fused chain has the bits of the separate operators. */
+ * to binary16 each, which is why a fused chain has the bits of the separate operators.
+ *
+ * Cheap micro-ops in a row are one call, which keeps the value in registers from one to the next
+ * (uop_chain); only what is needed later, or in another place than the one it was left in, goes
+ * through a slot. */
 #include "program/program.h"
 
 #include <string.h>
 
-enum { MAX_VALUES = TILE_MAX_OPERANDS + TILE_MAX_REGS };
+enum { MAX_VALUES = TILE_MAX_OPERANDS + TILE_MAX_REGS }; /* fewer than the bits of a set */
 
 static bool is_dense(const struct tile_prog *t, const struct tile_operand *o)
 {
@@ -85,39 +89,98 @@ static void gather(const struct tile_run *r, const struct tile_operand *o, const
     }
 }
 
+/* ---- chains ---------------------------------------------------------------------------------- */
+/* Where the operands of a micro-op are, when the one before it left `held` in registers (or nothing,
+ * MAX_VALUES).  A value that is needed from memory is noted in `*from_memory`, as bits. */
+static struct uop_step step_of(const struct tile_op *op, uint32_t held, uint32_t *from_memory)
+{
+    struct uop_step s = {.uop = op->uop, .form = op->n_src > 1 ? UOP_WITH : UOP_ALONE,
+                         .reads = op->src[0] != held, .a = op->src[0], .b = op->src[1],
+                         .c = op->src[2]};
+    if (op->n_src == 2 && op->src[0] == op->src[1]) {
+        s.form = UOP_SELF;
+    } else if (op->n_src == 2 && op->src[1] == held) {
+        s.form = UOP_SWAPPED;
+        s.reads = false;
+        s.b = op->src[0];
+    }
+    if (s.reads)
+        *from_memory |= 1u << s.a;
+    if (s.form == UOP_WITH || s.form == UOP_SWAPPED)
+        *from_memory |= 1u << s.b;
+    if (op->n_src > 2)
+        *from_memory |= 1u << s.c;
+    return s;
+}
+
+/* The last step before `k` that wrote a value somebody reads from memory has to keep it. */
+static void keep_values(struct tile_run *r, uint32_t k, uint32_t from_memory)
+{
+    for (uint32_t j = k; j-- > 0;) {
+        const uint32_t y = 1u << r->steps[j].y;
+        r->steps[j].keeps = r->steps[j].keeps || (from_memory & y);
+        from_memory &= ~y;
+    }
+}
+
+void tile_prepare(struct tile_run *r)
+{
+    const struct tile_prog *t = r->t;
+    for (uint32_t v = 0; v < t->n_operands; v++) {
+        const struct tile_operand *o = &t->operands[v];
+        r->dense[v] = !o->is_u8 && is_dense(t, o);
+        r->splat[v] = !r->dense[v];
+        for (uint32_t d = 0; d < t->rank && r->splat[v]; d++)
+            r->splat[v] = o->stride[d] == 0;
+    }
+    uint32_t first = 0, held = MAX_VALUES; /* of the chain that is open */
+    for (uint32_t k = 0; k < t->n_ops; k++) {
+        const struct tile_op *op = &t->ops[k];
+        const bool chains = uop_chains[op->uop];
+        uint32_t from_memory = 0;
+        if (!chains || !uop_chains[t->ops[first].uop]) {
+            first = k;
+            held = MAX_VALUES;
+        }
+        r->steps[k] = step_of(op, held, &from_memory);
+        if (first == k && k > 0) /* the end of a chain is stored anyway */
+            from_memory &= ~(1u << r->steps[k - 1].y);
+        keep_values(r, k, from_memory);
+        held = t->n_operands + op->dst;
+        r->steps[k].y = (uint8_t)held;
+        r->chain[k] = 0;
+        r->chain[first]++;
+    }
+}
+
 void tile_run(const struct tile_run *r, size_t offset, size_t n)
 {
     const struct tile_prog *t = r->t;
     f16 slots[MAX_VALUES][ANF_TILE];
-    bool dense[TILE_MAX_OPERANDS], splat[TILE_MAX_OPERANDS];
-    for (uint32_t v = 0; v < t->n_operands; v++) {
-        const struct tile_operand *o = &t->operands[v];
-        dense[v] = !o->is_u8 && is_dense(t, o);
-        splat[v] = !dense[v];
-        for (uint32_t d = 0; d < t->rank && splat[v]; d++)
-            splat[v] = o->stride[d] == 0;
-        if (splat[v]) /* one element: the slot is the same for every tile */
-            gather(r, o, r->base[v], 0, slots[v], n < ANF_TILE ? n : ANF_TILE);
-    }
+    f16 *value[MAX_VALUES];
+    for (uint32_t v = 0; v < t->n_operands + t->n_regs; v++)
+        value[v] = slots[v];
+    for (uint32_t v = 0; v < t->n_operands; v++)
+        if (r->splat[v]) /* one element: the slot is the same for every tile */
+            gather(r, &t->operands[v], r->base[v], 0, slots[v], n < ANF_TILE ? n : ANF_TILE);
     for (size_t done = 0; done < n; done += ANF_TILE) {
         size_t run = n - done < ANF_TILE ? n - done : ANF_TILE, at = offset + done;
-        const f16 *value[MAX_VALUES];
         for (uint32_t v = 0; v < t->n_operands; v++) {
-            if (dense[v]) {
-                value[v] = (const f16 *)r->base[v] + at;
-                continue;
-            }
-            if (!splat[v])
+            if (r->dense[v])
+                value[v] = (f16 *)r->base[v] + at;
+            else if (!r->splat[v])
                 gather(r, &t->operands[v], r->base[v], at, slots[v], run);
-            value[v] = slots[v];
         }
-        for (uint32_t g = 0; g < t->n_regs; g++)
-            value[t->n_operands + g] = slots[t->n_operands + g];
-        for (uint32_t k = 0; k < t->n_ops; k++) {
+        for (uint32_t k = 0; k < t->n_ops; k += r->chain[k]) {
+            const uint32_t last = k + r->chain[k] - 1;
             const struct tile_op *op = &t->ops[k];
-            f16 *y = k + 1 == t->n_ops ? r->dst + at : slots[t->n_operands + op->dst];
-            r->kern->uops[op->uop](y, value[op->src[0]], op->n_src > 1 ? value[op->src[1]] : NULL,
-                                   op->n_src > 2 ? value[op->src[2]] : NULL, run, op->p);
+            f16 *y = last + 1 == t->n_ops ? r->dst + at : value[r->steps[last].y];
+            if (last > k)
+                r->kern->uop_chain(r->steps + k, r->chain[k], value, y, run);
+            else
+                r->kern->uops[op->uop](y, value[op->src[0]],
+                                       op->n_src > 1 ? value[op->src[1]] : NULL,
+                                       op->n_src > 2 ? value[op->src[2]] : NULL, run, op->p);
         }
     }
 }

@@ -149,8 +149,9 @@ static const size_t thread_counts[] = {1, 2, 3, 7};
 /* ---- slots ----------------------------------------------------------------------------------- */
 enum tile { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, IN_ROWS };
 
+/* finish: results of a tile whose last columns and bias are missing or not. */
 static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, enum tile kind,
-                      bool accumulate)
+                      bool accumulate, bool finish)
 {
     /* a[k*a_k + i*a_i], dense in i or, for rows, in k. */
     const size_t a_i = kind == IN_ROWS ? kc + next() % 3 : 1;
@@ -174,6 +175,9 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
                 s = fmaf(a[k * a_k + i * a_i], b[j / 16 * b_panel + 16 * k + j % 16], s);
             want[i * ldc + j] = s;
         }
+    const size_t cols = nv * 16 - next() % 16, ldy = cols + next() % 3;
+    f16 *bias = next() % 2 ? values(cols) : NULL, *y = untouched(mr * ldy);
+    const struct gemm_out result = {y, ldy, bias, cols}, *out = finish ? &result : NULL;
     /* What a tile asks for may lie anywhere. */
     const struct gemm_ahead ahead = {b16 + n_b, (size_t)1 << 40, 3};
     float *wide = malloc((nv * kc * 16 + 1) * sizeof *wide);
@@ -181,11 +185,11 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     switch (kind) {
     case FLOATS: kern->gemm_tile(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate); break;
     case FLOATS_AHEAD:
-        kern->gemm_tile_ahead(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, &ahead);
+        kern->gemm_tile_ahead(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, &ahead, out);
         break;
     case HALVES: kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate); break;
     case WIDENING:
-        kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate, &ahead);
+        kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate, &ahead, out);
         for (size_t i = 0; i < nv * kc * 16; i++)
             if (wide[i] != b[i / (kc * 16) * b_panel + i % (kc * 16)])
                 fail_msg("%s: widened panels differ at %zu\n", kern->name, i);
@@ -195,8 +199,16 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
         break;
     }
     assert_true(wide[nv * kc * 16] == -77.0f);
-    assert_memory_equal(c, want, mr * ldc * sizeof *c);
-    free(a), free(b), free(c), free(want), free(b16), free(wide);
+    for (size_t i = 0; i < mr * ldy; i++) {
+        const size_t j = i % ldy;
+        f16 expected = UNTOUCHED;
+        if (finish && j < cols)
+            expected = f32_to_f16(want[i / ldy * ldc + j] + (bias ? f16_to_f32(bias[j]) : 0.0f));
+        assert_int_equal(y[i], expected);
+    }
+    if (!finish)
+        assert_memory_equal(c, want, mr * ldc * sizeof *c);
+    free(a), free(b), free(c), free(want), free(b16), free(wide), free(bias), free(y);
 }
 
 static void test_tiles(void **state)
@@ -209,13 +221,19 @@ static void test_tiles(void **state)
                 for (size_t d = 0; d < 4; d++)
                     for (unsigned flags = 0; flags < 8; flags++)
                         if (nv <= kern[t]->nv || (mr == 1 && flags / 2 == HALVES))
-                            tile_case(kern[t], mr, nv, depths[d], flags / 2, flags & 1);
+                            tile_case(kern[t], mr, nv, depths[d], flags / 2, flags & 1, false);
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->rows_mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->rows_nv; nv++)
                 for (size_t d = 0; d < 4; d++)
                     for (unsigned accumulate = 0; accumulate < 2; accumulate++)
-                        tile_case(kern[t], mr, nv, depths[d], IN_ROWS, accumulate);
+                        tile_case(kern[t], mr, nv, depths[d], IN_ROWS, accumulate, false);
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t mr = 1; mr <= kern[t]->mr; mr++)
+            for (size_t nv = 1; nv <= kern[t]->nv; nv++)
+                for (unsigned flags = 0; flags < 4; flags++)
+                    tile_case(kern[t], mr, nv, 37, flags & 1 ? WIDENING : FLOATS_AHEAD, flags & 2,
+                              true);
     (void)state;
 }
 

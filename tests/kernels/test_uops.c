@@ -472,6 +472,95 @@ static void test_tails(void **state)
         free_guarded(base[j], page);
 }
 
+/* ---- chains -----------------------------------------------------------------------------------*/
+enum { CHAIN_VALUES = 8, CHAIN_OPERANDS = 4, CHAIN_STEPS = 12, CHAIN_MAX = 600 };
+
+static struct uop_step random_step(uint64_t *seed, bool first)
+{
+    const uint32_t r = random_bits(seed);
+    struct uop_step s = {.reads = first || r & 1, .keeps = r & 2, .a = r >> 2 & 7, .b = r >> 5 & 7,
+                         .c = r >> 8 & 7, .y = (uint8_t)(CHAIN_OPERANDS + (r >> 11 & 3))};
+    do
+        s.uop = (uint8_t)(random_bits(seed) % UOP_COUNT);
+    while (!uop_chains[s.uop]);
+    s.form = uop_info[s.uop].n_in > 1 ? (uint8_t)(UOP_WITH + (r >> 13) % 3) : UOP_ALONE;
+    return s;
+}
+
+/* The step by separate micro-ops of the reference: v becomes its value. */
+static void separate_step(const struct uop_step *s, f16 value[][CHAIN_MAX], f16 *v, size_t n)
+{
+    const int n_in = uop_info[s->uop].n_in;
+    f16 y[CHAIN_MAX];
+    if (s->reads)
+        memcpy(v, value[s->a], n * sizeof *v);
+    const f16 *other = s->form == UOP_SELF ? v : value[s->b];
+    ref_table()->uops[s->uop](y, s->form == UOP_SWAPPED ? other : v,
+                              n_in < 2 ? NULL : s->form == UOP_SWAPPED ? v : other,
+                              n_in < 3 ? NULL : value[s->c], n, NULL);
+    memcpy(v, y, n * sizeof *v);
+    if (s->keeps)
+        memcpy(value[s->y], v, n * sizeof *v);
+}
+
+/* Operands end at an inaccessible page; the output is framed, or is the first operand. */
+static void check_chain(const struct kern *k, uint64_t *seed, size_t n, bool in_place,
+                        unsigned char *const page_end[CHAIN_VALUES])
+{
+    f16 want[CHAIN_VALUES][CHAIN_MAX], v[CHAIN_MAX], framed[CHAIN_MAX + 2 * FRAME];
+    f16 *value[CHAIN_VALUES], *y = framed + FRAME;
+    struct uop_step steps[CHAIN_STEPS];
+    const size_t n_steps = 1 + random_bits(seed) % CHAIN_STEPS;
+    for (size_t j = 0; j < CHAIN_VALUES; j++) {
+        value[j] = (f16 *)(void *)(page_end[j] - n * sizeof(f16));
+        for (size_t i = 0; i < n; i++) /* every fourth is special, the rest of middling size */
+            want[j][i] = (f16)(random_bits(seed) & (i % 4 ? 0xbfffu : 0xffffu));
+        memcpy(value[j], want[j], n * sizeof(f16));
+    }
+    for (size_t i = 0; i < CHAIN_MAX + 2 * FRAME; i++)
+        framed[i] = 0xabcd;
+    for (size_t s = 0; s < n_steps; s++) {
+        steps[s] = random_step(seed, s == 0);
+        separate_step(&steps[s], want, v, n);
+    }
+    if (in_place) {
+        y = value[0];
+        memcpy(want[0], v, n * sizeof(f16));
+    }
+    k->uop_chain(steps, n_steps, value, y, n);
+    assert_memory_equal(y, v, n * sizeof(f16));
+    for (size_t j = 0; j < CHAIN_VALUES; j++)
+        for (size_t i = 0; i < n; i++)
+            assert_true(value[j][i] == want[j][i] ||
+                        (half_is_nan(value[j][i]) && half_is_nan(want[j][i])));
+    for (size_t i = 0; i < FRAME; i++) {
+        assert_int_equal(framed[i], 0xabcd);
+        assert_int_equal(framed[FRAME + (in_place ? 0 : n) + i], 0xabcd);
+    }
+}
+
+static void test_chains(void **state)
+{
+    (void)state;
+    unsigned char *base[CHAIN_VALUES], *page_end[CHAIN_VALUES];
+    size_t page = 0, n_chains = 0;
+    for (size_t op = 0; op < UOP_COUNT; op++)
+        n_chains += uop_chains[op];
+    assert_int_equal(n_chains, 19);
+    for (int j = 0; j < CHAIN_VALUES; j++) {
+        base[j] = guarded_page(&page);
+        page_end[j] = base[j] + page;
+    }
+    for (size_t t = 0; kern_tables[t]; t++) {
+        uint64_t seed = 17;
+        for (size_t n = 0; kern_tables[t]->available() && n <= CHAIN_MAX; n++)
+            for (int turn = 0; turn < 4; turn++)
+                check_chain(kern_tables[t], &seed, n, turn & 1, page_end);
+    }
+    for (int j = 0; j < CHAIN_VALUES; j++)
+        free_guarded(base[j], page);
+}
+
 static float from_bits(uint32_t bits)
 {
     float f;
@@ -628,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_select),       cmocka_unit_test(test_tails),
         cmocka_unit_test(test_f16_from_f32), cmocka_unit_test(test_f32_from_f16),
         cmocka_unit_test(test_convert_tails), cmocka_unit_test(test_all_bytes),
+        cmocka_unit_test(test_chains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,11 +53,34 @@ struct tile {
     bool accumulate;
     float *wide; /* of WIDENING: where B goes in float32, panels kc*16 apart */
     const struct gemm_ahead *ahead;
+    const struct gemm_out *out; /* finished results instead of sums, or NULL */
 };
 
 /* What a tile does with B: binary16 panels are widened in registers, and kept for the strips that
  * follow where that pays. */
 enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
+
+VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, const vf *acc)
+{
+    const f16 *bias = out->bias;
+    UNROLL for (size_t v = 0; v < nvec; v++) {
+        const size_t j = v * VL, n = out->cols > j ? out->cols - j : 0;
+        f16 *y = out->y + j;
+        if (n >= VL) {
+            const vf add = bias ? v_load_f16(bias + j) : v_zero();
+            UNROLL for (size_t i = 0; i < mr; i++) {
+                const vf s = acc[i * nvec + v];
+                v_store_f16(y + i * out->ldy, bias ? v_add(s, add) : s);
+            }
+        } else if (n > 0) {
+            const vf add = bias ? v_load_f16_n(bias + j, n) : v_zero();
+            UNROLL for (size_t i = 0; i < mr; i++) {
+                const vf s = acc[i * nvec + v];
+                v_store_f16_n(y + i * out->ldy, bias ? v_add(s, add) : s, n);
+            }
+        }
+    }
+}
 
 VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
 {
@@ -108,6 +131,10 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
                 acc[i * nvec + v] = v_fma(ai, b[v], acc[i * nvec + v]);
         }
         a += a_k;
+    }
+    if (ask && t->out) {
+        ISA(tile_finish)(t->out, mr, nvec, acc);
+        return;
     }
     UNROLL for (size_t i = 0; i < mr; i++)
         UNROLL for (size_t v = 0; v < nvec; v++)
@@ -167,30 +194,32 @@ VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
 static void ISA(gemm_tile)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                            const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL};
     ISA(tile_any)(&t, mr, nv, FLOATS);
 }
 
 static void ISA(gemm_tile_ahead)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                  const float *b, size_t b_panel, float *c, size_t ldc,
-                                 bool accumulate, const struct gemm_ahead *ahead)
+                                 bool accumulate, const struct gemm_ahead *ahead,
+                                 const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, ahead};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, ahead, out};
     ISA(tile_any)(&t, mr, nv, FLOATS_AHEAD);
 }
 
 static void ISA(gemm_tile_widen)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                  const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
-                                 bool accumulate, const struct gemm_ahead *ahead)
+                                 bool accumulate, const struct gemm_ahead *ahead,
+                                 const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead, out};
     ISA(tile_any)(&t, mr, nv, WIDENING);
 }
 
 static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL};
     if (mr == 1 && nv > 1)
         ISA(tile_one_row)(&t, nv);
     else
@@ -210,13 +239,27 @@ VFN u16x8 ISA(zip_hi)(u16x8 a, u16x8 b)
     return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc rounded up to 8; rows from `rows` on read as zero.
- * Zipping row i with row i + 4 rotates the index bits (i, k) by one; three times transposes. */
+/* Element j of r[i] and element i of r[j] change places.  Zipping row i with row i + 4 rotates the
+ * index bits (i, j) by one; three times transposes. */
+VFN void ISA(turn_8)(u16x8 r[8])
+{
+    u16x8 s[8];
+    UNROLL for (size_t round = 0; round < 3; round++) {
+        UNROLL for (size_t i = 0; i < 4; i++) {
+            s[2 * i] = ISA(zip_lo)(r[i], r[i + 4]);
+            s[2 * i + 1] = ISA(zip_hi)(r[i], r[i + 4]);
+        }
+        UNROLL for (size_t i = 0; i < 8; i++)
+            r[i] = s[i];
+    }
+}
+
+/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc rounded up to 8; rows from `rows` on read as zero. */
 VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t, size_t ld)
 {
     for (size_t k = 0; k < kc; k += 8) {
         const size_t nk = kc - k < 8 ? kc - k : 8;
-        u16x8 r[8], s[8];
+        u16x8 r[8];
         UNROLL for (size_t i = 0; i < 8; i++) {
             r[i] = (u16x8){0};
             if (i < rows && nk == 8) {
@@ -228,20 +271,9 @@ VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t
                 __builtin_memcpy(&r[i], part, sizeof r[i]);
             }
         }
-        UNROLL for (size_t i = 0; i < 4; i++) {
-            s[2 * i] = ISA(zip_lo)(r[i], r[i + 4]);
-            s[2 * i + 1] = ISA(zip_hi)(r[i], r[i + 4]);
-        }
-        UNROLL for (size_t i = 0; i < 4; i++) {
-            r[2 * i] = ISA(zip_lo)(s[i], s[i + 4]);
-            r[2 * i + 1] = ISA(zip_hi)(s[i], s[i + 4]);
-        }
-        UNROLL for (size_t i = 0; i < 4; i++) {
-            s[2 * i] = ISA(zip_lo)(r[i], r[i + 4]);
-            s[2 * i + 1] = ISA(zip_hi)(r[i], r[i + 4]);
-        }
+        ISA(turn_8)(r);
         UNROLL for (size_t i = 0; i < 8; i++)
-            __builtin_memcpy(t + (k + i) * ld, &s[i], sizeof s[i]);
+            __builtin_memcpy(t + (k + i) * ld, &r[i], sizeof r[i]);
     }
 }
 

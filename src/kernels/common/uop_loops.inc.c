@@ -58,6 +58,8 @@ VFN vf ISA(uop_truth)(vm m)
 #undef UOP1PQ
 #undef UOP2
 #undef UOP3
+#undef UOP1_ROUNDS
+#undef UOP2_ROUNDS
 #define UOP_EXPR(name, expr)                                                                       \
     VFN vf ISA(expr_##name)(vf a, vf b, vf c, vf p, vf q)                                          \
     {                                                                                              \
@@ -80,3 +82,5 @@ VFN vf ISA(uop_truth)(vm m)
     UOP_FN(name, expr, ISA(uop_map1)(y, a, n, v_set(p[0]), v_set(p[1]), ISA(expr_##name)))
 #define UOP2(name, expr) UOP_FN(name, expr, ISA(uop_map2)(y, a, b, n, ISA(expr_##name)))
 #define UOP3(name, expr) UOP_FN(name, expr, ISA(uop_map3)(y, a, b, c, n, ISA(expr_##name)))
+#define UOP1_ROUNDS UOP1
+#define UOP2_ROUNDS UOP2

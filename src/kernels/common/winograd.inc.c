@@ -211,8 +211,9 @@ static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_t
     }
 }
 
-/* One tile of sixteen channels, rounded: [channel][pixel]. */
-VFN void ISA(wino_tile)(const float *m, size_t m_pos, const float *bias, f16 turned[16 * 16])
+/* Tile t of a run of sixteen channels. */
+VFN void ISA(wino_tile)(const float *m, size_t m_pos, const float *bias, size_t t,
+                        f16 (*run)[WINOGRAD_OUT][WINOGRAD_OUT * WINO_RUN])
 {
     f16 pixels[16 * ANF_PANEL];
     for (size_t l = 0; l < ANF_PANEL; l += VL) {
@@ -233,8 +234,21 @@ VFN void ISA(wino_tile)(const float *m, size_t m_pos, const float *bias, f16 tur
             }
         }
     }
-    ISA(turn_rows)(pixels, ANF_PANEL, 8, ANF_PANEL, turned, 16);
-    ISA(turn_rows)(pixels + 8 * ANF_PANEL, ANF_PANEL, 8, ANF_PANEL, turned + 8, 16);
+    for (size_t c = 0; c < ANF_PANEL; c += 8)
+        UNROLL for (size_t r = 0; r < WINOGRAD_OUT; r += 2) {
+            u16x8 two[8]; /* rows of pixels, of a channel once turned */
+            UNROLL for (size_t p = 0; p < 8; p++)
+                __builtin_memcpy(&two[p], pixels + (WINOGRAD_OUT * r + p) * ANF_PANEL + c,
+                                 sizeof two[p]);
+            ISA(turn_8)(two);
+            UNROLL for (size_t i = 0; i < 8; i++) {
+                typedef uint64_t u64x2 __attribute__((vector_size(16)));
+                const u64x2 rows = (u64x2)two[i];
+                __builtin_memcpy(run[c + i][r] + WINOGRAD_OUT * t, &rows, 8);
+                const uint64_t second = rows[1];
+                __builtin_memcpy(run[c + i][r + 1] + WINOGRAD_OUT * t, &second, 8);
+            }
+        }
 }
 
 static void ISA(winograd_output)(const float *m, size_t m_pos, size_t m_tile, size_t n_tiles,
@@ -242,21 +256,15 @@ static void ISA(winograd_output)(const float *m, size_t m_pos, size_t m_tile, si
                                  size_t y_row, size_t rows, size_t cols)
 {
     float wide[ANF_PANEL] = {0};
-    f16 turned[16 * 16], run[ANF_PANEL][WINOGRAD_OUT][WINOGRAD_OUT * WINO_RUN];
+    f16 run[ANF_PANEL][WINOGRAD_OUT][WINOGRAD_OUT * WINO_RUN];
     for (size_t c = 0; bias && c < n_channels; c++)
         v_store_n(wide + c, v_load_f16_n(bias + c, 1), 1);
     for (size_t t0 = 0; t0 < n_tiles; t0 += WINO_RUN) {
         const size_t n = n_tiles - t0 < WINO_RUN ? n_tiles - t0 : WINO_RUN;
         const size_t left = cols - WINOGRAD_OUT * t0;
         const size_t width = left < WINOGRAD_OUT * n ? left : WINOGRAD_OUT * n;
-        for (size_t t = 0; t < n; t++) {
-            ISA(wino_tile)(m + (t0 + t) * m_tile, m_pos, bias ? wide : NULL, turned);
-            for (size_t c = 0; c < n_channels; c++)
-                UNROLL for (size_t r = 0; r < WINOGRAD_OUT; r++)
-                    __builtin_memcpy(run[c][r] + WINOGRAD_OUT * t,
-                                     turned + 16 * c + WINOGRAD_OUT * r,
-                                     WINOGRAD_OUT * sizeof(f16));
-        }
+        for (size_t t = 0; t < n; t++)
+            ISA(wino_tile)(m + (t0 + t) * m_tile, m_pos, bias ? wide : NULL, t, run);
         for (size_t c = 0; c < n_channels; c++)
             for (size_t r = 0; r < rows; r++)
                 ISA(copy_run)(y + c * y_channel + r * y_row + WINOGRAD_OUT * t0, run[c][r], width);

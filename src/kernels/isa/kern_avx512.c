@@ -14,10 +14,16 @@
 #include <math.h>
 #include <string.h>
 
+/* clang takes the outermost of nested targets, so a part that needs more leaves this one first. */
 #if defined(__clang__)
-#pragma clang attribute push(                                                                      \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma,f16c"))), apply_to = function)
+#define ENTER_AVX512                                                                               \
+    _Pragma("clang attribute push(__attribute__((target(                                          \
+            \"avx512f,avx512bw,avx512vl,avx512dq,fma,f16c\"))), apply_to = function)")
+#define LEAVE_AVX512 _Pragma("clang attribute pop")
+ENTER_AVX512
 #else
+#define ENTER_AVX512
+#define LEAVE_AVX512
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma,f16c")
 #endif
@@ -30,7 +36,9 @@
 #include "kernels/common/weights.inc.c"
 #include "kernels/common/sparse.inc.c"
 #ifdef CPU_KNOWS_AVX512FP16
+LEAVE_AVX512
 #include "kernels/x86/sparse_avx512fp16.inc.c"
+ENTER_AVX512
 #endif
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
@@ -45,11 +53,10 @@
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
 #include "kernels/common/uops_float.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/rows.inc.c"
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
+LEAVE_AVX512
 
 #define BLOCKS                                                                                     \
     .mr = TILE_MR, .nv = TILE_NV, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV, .kc = 128, .mc = 256,    \
@@ -61,6 +68,7 @@ const struct kern kern_avx512 = {
     .needs = "AVX-512 F, BW, VL, DQ",
     .available = cpu_has_avx512,
     BLOCKS,
+    .uop_chain = ISA(uop_chain),
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U
@@ -79,6 +87,7 @@ const struct kern kern_avx512 = {
 #include "kernels/simd/half_avx512.h"
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
@@ -88,11 +97,15 @@ const struct kern kern_avx512 = {
 #undef UOP1PQ
 #undef UOP2
 #undef UOP3
+#undef UOP1_ROUNDS
+#undef UOP2_ROUNDS
 #define UOP1(op, expr) .uops[UOP_##op] = UOP_SET(uop_##op),
 #define UOP1P UOP1
 #define UOP1PQ UOP1
 #define UOP2 UOP1
 #define UOP3 UOP1
+#define UOP1_ROUNDS UOP1
+#define UOP2_ROUNDS UOP1
 
 extern const struct kern kern_avx512fp16;
 const struct kern kern_avx512fp16 = {
@@ -100,6 +113,7 @@ const struct kern kern_avx512fp16 = {
     .needs = "AVX-512 F, BW, VL, DQ, VBMI2, FP16",
     .available = cpu_has_avx512fp16,
     BLOCKS,
+    .uop_chain = uop_chain_avx512fp16,
 #define UOP_SET(x) x##_avx512fp16
 #include "kernels/common/uops_exact.inc.c"
 #undef UOP_SET

@@ -32,6 +32,7 @@
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
 #include "kernels/common/uops_float.inc.c"
+#include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/rows.inc.c"
 
 extern const struct kern kern_neon;
@@ -46,6 +47,7 @@ const struct kern kern_neon = {
     .kc = 256,
     .mc = 240,
     .nc = 192,
+    .uop_chain = ISA(uop_chain),
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U

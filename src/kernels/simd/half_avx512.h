@@ -60,6 +60,7 @@ VFN void half_store_n(f16 *p, half_vf a, size_t n)
     _mm512_mask_storeu_epi16(p, half_first_n(n), half_canonical(a));
 }
 
+#undef V_BLOCK
 #undef VL
 #undef vf
 #undef vm
@@ -82,6 +83,8 @@ VFN void half_store_n(f16 *p, half_vf a, size_t n)
 #undef v_nan
 #undef vm_not
 #undef v_sel
+#undef v_round_f16
+#define V_BLOCK 8
 #define VL 32
 #define vf half_vf
 #define vm half_vm
@@ -104,5 +107,6 @@ VFN void half_store_n(f16 *p, half_vf a, size_t n)
 #define v_nan half_nan
 #define vm_not half_not
 #define v_sel half_sel
+#define v_round_f16(a) (a)
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define VL 8
+#define V_BLOCK 1 /* of wide.h: two blocks of four, and room */
 #define VFN static inline __attribute__((always_inline))
 
 typedef __m256 vf;

@@ -8,6 +8,7 @@
 #include "kernels/kern.h"
 
 #define VL 16
+#define V_BLOCK 2 /* of wide.h */
 #define VFN static inline __attribute__((always_inline))
 
 typedef __m512 vf;

@@ -9,6 +9,7 @@
 #include "kernels/kern.h"
 
 #define VL 4
+#define V_BLOCK 2 /* of wide.h */
 #define VFN static inline __attribute__((always_inline))
 
 typedef float32x4_t vf;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define VL 1
+#define V_BLOCK 8
 #define VFN static inline __attribute__((always_inline))
 
 typedef float vf;

@@ -11,7 +11,8 @@ An engine has enough samples when it has `--rounds` clean ones, or three that ag
 show that it is far from the fastest.  Each workload gets its part of `--minutes`, and takes what it
 has when that is over.
 
-Each peer's output is compared with ours first; below a cosine of 0.999 it does not take part.
+Each peer's output is compared with ours first; below a cosine of 0.999 (0.98 with 4-bit weights) it
+does not take part.
 
     python3 bench/compare.py --only resnet18,gemm --rounds 7
     python3 bench/compare.py --isa avx2         AVX2 kernels beside peers that see no AVX-512

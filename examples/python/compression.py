@@ -5,7 +5,7 @@
 FOLDER (examples/digits) holds the weights of a convolutional network and of a transformer encoder,
 and the images and labels that neither was trained on. Prints one table per network: what the
 weights of matrix products became, their bytes, how many images are still recognised, and the cosine
-between the class scores and those of float16 weights. The tables of docs/compression.md are these.
+between the class scores and those of float16 weights. tools/compression_table.py tells more.
 """
 import json
 import sys

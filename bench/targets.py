@@ -26,6 +26,12 @@ class Bound(NamedTuple):
 TARGETS = {
     "resnet18": Ratio(0.77),
     "resnet18_b8": Ratio(0.80),
+    "encoder_s16": Ratio(0.72),
+    "encoder_s32": Ratio(0.75),
+    "encoder_s128": Ratio(0.85),
+    "gemm_512": Ratio(1.04),
+    "gemm_1024": Ratio(1.02),
+    "gemm_2048": Ratio(1.02),
     "conv3_c64_x4": Ratio(0.85),
     "conv3_c128_x4": Ratio(0.85),
     "conv3_c256_x4": Ratio(0.85),

@@ -134,4 +134,7 @@ def compile(out: Tensor | Sequence[Tensor], int8: bool = False,
     if mode is not None and target is None:
         target = os.environ.get("ANEFORGE_TARGET") or None
     # 0 means the default in C; the smallest number there is accepts what is exact, as 0 does here.
-    return _core.compile(tuple(outs), opt == "routes", _MODES.index(mode), float(compress_atol) or 5e-324, int(block_size), target)
+    atol = float(compress_atol) or 5e-324
+    # No weight is as deep as the largest int of C, so a larger block is the same block.
+    block = min(int(block_size), 2**31 - 1)
+    return _core.compile(tuple(outs), opt == "routes", _MODES.index(mode), atol, block, target)

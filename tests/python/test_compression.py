@@ -57,7 +57,8 @@ def test_int8(m, k, n, form):
     check(net, x, decoded)
 
 
-@pytest.mark.parametrize(("k", "block_size", "block"), [(96, 32, 32), (30, 32, 30), (40, 16, 10)])
+@pytest.mark.parametrize(("k", "block_size", "block"), [(96, 32, 32), (30, 32, 30), (40, 16, 10),
+                                                     (40, 2**80, 40)])
 def test_blockwise(k, block_size, block):
     w, x = weight(24, k), np.random.default_rng(2).normal(size=(5, k))
     net = af.compile(af.input((5, k)).linear(w), compress="blockwise", block_size=block_size)

@@ -1,0 +1,479 @@
+/* Encoded weights: every table against scalar code written from the words of weight_panels.h and
+ * kern.h, with ==, and the drivers against sums in double.
+ *
+ * Panels and side arrays end at an inaccessible page, so that a kernel which reads an element too
+ * many is seen.  An int4 or sparse product must have the bits of the binary16 product of the
+ * weights that it stands for. */
+#include "plain.h"
+
+#include "base/fp16.h"
+#include "kernels/block_gemm.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define UNTOUCHED 0x1234
+#define GUARD 64
+enum { REGION = 1 << 22, REGIONS = 2 };
+
+static uint32_t seed = 1;
+static char *region[REGIONS];
+static size_t page;
+
+static uint32_t next(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return seed >> 8;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; i < REGIONS; i++) {
+        void *p = NULL;
+        if (posix_memalign(&p, page, REGION + page) ||
+            mprotect((char *)p + REGION, page, PROT_NONE))
+            return -1;
+        region[i] = p;
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < REGIONS; i++) {
+        mprotect(region[i] + REGION, page, PROT_READ | PROT_WRITE);
+        free(region[i]);
+    }
+    return 0;
+}
+
+/* n_bytes that end at the inaccessible page. */
+static void *guarded(size_t i, size_t n_bytes)
+{
+    assert_true(n_bytes <= REGION);
+    return region[i] + REGION - n_bytes;
+}
+
+static size_t tables(const struct kern **out)
+{
+    size_t n = 0;
+    for (size_t i = 0; kern_tables[i]; i++)
+        if (kern_tables[i]->available())
+            out[n++] = kern_tables[i];
+    return n;
+}
+
+static f16 any_value(void)
+{
+    float m = (float)(int)(next() % 2001) - 1000.0f;
+    return f32_to_f16(m * (float)(1 << next() % 6) * 0x1p-13f);
+}
+
+static f16 *values(size_t n)
+{
+    f16 *x = malloc((n ? n : 1) * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = any_value();
+    return x;
+}
+
+/* ---- a weight in every form ------------------------------------------------------------------ */
+struct weight {
+    struct weight_form form;
+    void *panels, *side; /* guarded */
+    size_t panel_bytes;
+};
+
+/* `special`: infinities, NaN, subnormals and zeros of both signs among what is binary16. */
+static struct weight make(enum weight_encoding encoding, size_t n, size_t k, size_t block,
+                          bool special)
+{
+    static const f16 odd[] = {0x7c00, 0xfc00, 0x7e00, 0x0001, 0x83ff, 0x8000, 0x0000, 0x7bff};
+    const size_t count = n * k, scales = encoding == WEIGHT_BLOCKWISE ? n * (k / block) : n;
+    f16 *w = values(count), *scale = values(scales), *codebook = values(16);
+    int8_t *q = malloc(count + 1);
+    uint8_t *index = malloc(count + 1);
+    const unsigned kept = next() % 9; /* eighths that are not zero, none and all among them */
+    for (size_t i = 0; i < count; i++) {
+        q[i] = (int8_t)(next() % 256);
+        index[i] = (uint8_t)(next() % 16);
+        if (next() % 8 >= kept)
+            w[i] = next() % 2 ? 0x8000 : 0;
+    }
+    for (size_t i = 0; special && i < 3; i++) {
+        w[next() % count] = odd[next() % 8];
+        scale[next() % scales] = odd[next() % 8];
+        codebook[next() % 16] = odd[next() % 8];
+    }
+    struct weight x = {.form = {encoding, n, k, block, w, q, scale, index, codebook}};
+    x.panel_bytes = weight_panel_bytes(&x.form);
+    x.panels = guarded(0, x.panel_bytes);
+    x.side = guarded(1, weight_side_bytes(&x.form));
+    weight_pack(&x.form, x.panels, x.side);
+    return x;
+}
+
+static void release(struct weight *x)
+{
+    free((void *)(uintptr_t)x->form.w), free((void *)(uintptr_t)x->form.scale);
+    free((void *)(uintptr_t)x->form.q), free((void *)(uintptr_t)x->form.index);
+    free((void *)(uintptr_t)x->form.codebook);
+}
+
+/* The weight of row r and column j as kernels see it. */
+static float weight_at(const struct weight_form *f, size_t r, size_t j)
+{
+    const size_t at = j * f->k + r;
+    switch (f->encoding) {
+    case WEIGHT_INT8:
+        return (float)f->q[at];
+    case WEIGHT_INT4:
+        return f16_to_f32(f->codebook[f->index[at]]);
+    case WEIGHT_BLOCKWISE:
+        return (float)f->q[at] * f16_to_f32(f->scale[j * (f->k / f->block) + r / f->block]);
+    default:
+        return f16_to_f32(f->w[at]);
+    }
+}
+
+static bool same_float(float x, float y)
+{
+    return x == y || (isnan(x) && isnan(y));
+}
+
+static const enum gemm_b kinds[] = {[WEIGHT_INT8] = GEMM_B_INT8,
+                                    [WEIGHT_INT4] = GEMM_B_INT4,
+                                    [WEIGHT_SPARSE] = GEMM_B_SPARSE,
+                                    [WEIGHT_BLOCKWISE] = GEMM_B_BLOCKWISE};
+
+/* ---- slots ----------------------------------------------------------------------------------- */
+static widen_weights_fn *widen_of(const struct kern *kern, enum weight_encoding e)
+{
+    return e == WEIGHT_INT8     ? kern->widen_int8
+           : e == WEIGHT_INT4   ? kern->widen_int4
+           : e == WEIGHT_SPARSE ? kern->widen_sparse
+                                : kern->widen_blockwise;
+}
+
+static gemm_tile_weights_fn *tile_of(const struct kern *kern, enum weight_encoding e)
+{
+    return e == WEIGHT_INT8     ? kern->gemm_tile_int8
+           : e == WEIGHT_INT4   ? kern->gemm_tile_int4
+           : e == WEIGHT_SPARSE ? kern->gemm_tile_sparse
+                                : kern->gemm_tile_blockwise;
+}
+
+static void widen_case(enum weight_encoding e, size_t n, size_t k, size_t block)
+{
+    const struct kern *kern[8];
+    struct weight x = make(e, n, k, block, true);
+    float *b = malloc((k + 1) * 16 * sizeof *b);
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t q = 0; q < (n + 15) / 16; q++)
+            for (int cut = 0; cut < 12; cut++) {
+                const size_t k0 = cut ? next() % (k + 1) : 0;
+                const size_t kc = cut ? next() % (k - k0 + 1) : k;
+                const struct weight_panel p = weight_panel_at(e, x.panels, x.side, k, block, q);
+                for (size_t i = 0; i < (k + 1) * 16; i++)
+                    b[i] = -77.0f;
+                widen_of(kern[t], e)(&p, k0, kc, b);
+                for (size_t i = 0; i < (k + 1) * 16; i++) {
+                    const size_t r = k0 + i / 16, j = q * 16 + i % 16;
+                    if (i >= kc * 16)
+                        assert_true(b[i] == -77.0f);
+                    else if (j < n && !same_float(b[i], weight_at(&x.form, r, j)))
+                        fail_msg("%s, encoding %d, [%zu][%zu] row %zu column %zu: %g, not %g\n",
+                                 kern[t]->name, (int)e, k, n, r, j, (double)b[i],
+                                 (double)weight_at(&x.form, r, j));
+                    else if (j >= n && e != WEIGHT_INT4 && e != WEIGHT_BLOCKWISE)
+                        assert_true(b[i] == 0.0f);
+                }
+            }
+    free(b);
+    release(&x);
+}
+
+static void test_widen(void **state)
+{
+    (void)state;
+    for (int e = WEIGHT_INT8; e < WEIGHT_ENCODING_COUNT; e++) {
+        widen_case((enum weight_encoding)e, 1, 1, 1);
+        widen_case((enum weight_encoding)e, 16, 64, 8);
+        widen_case((enum weight_encoding)e, 15, 65, 13);
+        widen_case((enum weight_encoding)e, 33, 63, 7);
+        widen_case((enum weight_encoding)e, 20, 200, 50);
+        widen_case((enum weight_encoding)e, 40, 129, 129);
+    }
+}
+
+static void tile_case(const struct kern *kern, const struct weight *x, size_t mr, size_t nv,
+                      size_t q)
+{
+    const struct weight_form *f = &x->form;
+    const size_t a_k = mr + next() % 3, ldc = nv * 16 + next() % 4;
+    struct weight_panel panels[16];
+    float *a = malloc(f->k * a_k * sizeof *a), *c = malloc(mr * ldc * sizeof *c);
+    for (size_t i = 0; i < f->k * a_k; i++)
+        a[i] = f16_to_f32(any_value());
+    for (size_t i = 0; i < mr * ldc; i++)
+        c[i] = -77.0f;
+    for (size_t v = 0; v < nv; v++)
+        panels[v] = weight_panel_at(f->encoding, x->panels, x->side, f->k, f->block, q + v);
+    tile_of(kern, f->encoding)(mr, nv, a, a_k, panels, c, ldc);
+    for (size_t i = 0; i < mr; i++)
+        for (size_t j = 0; j < ldc; j++) {
+            float s = 0.0f;
+            if (j >= nv * 16) {
+                assert_true(c[i * ldc + j] == -77.0f);
+                continue;
+            }
+            if (q * 16 + j >= f->n)
+                continue;
+            for (size_t r = 0; r < f->k; r++)
+                s = fmaf(a[r * a_k + i], weight_at(f, r, q * 16 + j), s);
+            if (!same_float(c[i * ldc + j], s))
+                fail_msg("%s, encoding %d, tile %zu x %zu, k %zu: row %zu column %zu: %g, not %g\n",
+                         kern->name, (int)f->encoding, mr, nv, f->k, i, j,
+                         (double)c[i * ldc + j], (double)s);
+        }
+    free(a), free(c);
+}
+
+static void test_tiles(void **state)
+{
+    const struct kern *kern[8];
+    static const size_t depths[] = {1, 2, 7, 65, 130};
+    (void)state;
+    for (int e = WEIGHT_INT8; e < WEIGHT_ENCODING_COUNT; e++)
+        for (size_t d = 0; d < sizeof depths / sizeof *depths; d++) {
+            const size_t k = depths[d];
+            struct weight x = make((enum weight_encoding)e, 9 * 16 - 5, k, k % 5 ? k : k / 5,
+                                   d % 2);
+            for (size_t t = tables(kern); t-- > 0;)
+                for (size_t mr = 1; mr <= kern[t]->mr; mr++)
+                    for (size_t nv = 1; nv <= kern[t]->mr; nv++)
+                        if (nv <= kern[t]->nv || mr == 1)
+                            tile_case(kern[t], &x, mr, nv, next() % (9 - nv + 1));
+            release(&x);
+        }
+}
+
+static void test_scale_columns(void **state)
+{
+    const struct kern *kern[8];
+    (void)state;
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t n = 0; n < 40; n++) {
+            float *x = guarded(0, n * sizeof *x), was[40];
+            f16 *scale = guarded(1, n * sizeof *scale);
+            for (size_t i = 0; i < n; i++) {
+                was[i] = x[i] = (float)(int)(next() % 4001 - 2000) * 0x1p-7f;
+                scale[i] = any_value();
+            }
+            kern[t]->scale_columns(x, scale, n);
+            for (size_t i = 0; i < n; i++)
+                assert_true(x[i] == was[i] * f16_to_f32(scale[i]));
+        }
+}
+
+/* ---- the driver ------------------------------------------------------------------------------ */
+struct seen {
+    unsigned char *count;
+    size_t n;
+};
+
+static void see(void *arg, size_t offset, size_t n)
+{
+    struct seen *s = arg;
+    assert_true(n > 0 && offset + n <= s->n);
+    for (size_t i = 0; i < n; i++)
+        s->count[offset + i]++;
+}
+
+static void run(const struct kern *kern, const struct gemm_job *job)
+{
+    const size_t bytes = gemm_thread_bytes(kern, job);
+    unsigned char *own = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
+    for (size_t task = gemm_tasks(kern, job, 0); task-- > 0;) {
+        memset(own, 0xff, bytes);
+        memset(own + bytes, 0xa5, GUARD);
+        gemm_task(kern, job, 0, task, NULL, own);
+        for (size_t i = 0; i < GUARD; i++)
+            assert_int_equal(own[bytes + i], 0xa5);
+    }
+    free(own);
+}
+
+/* A sum in float32 as the contract has it, and in double with a bound on how far that may be. */
+static f16 naive(const struct gemm_job *job, const struct weight_form *f, size_t z, size_t i,
+                 size_t j)
+{
+    const f16 *a = job->a + z * job->a_batch + i * job->a_row;
+    const float bias = job->bias ? f16_to_f32(job->bias[j]) : 0.0f;
+    const float scale = f->encoding == WEIGHT_INT8 ? f16_to_f32(f->scale[j]) : 1.0f;
+    float s = 0.0f;
+    double exact = 0.0, size = 0.0;
+    for (size_t r = 0; r < f->k; r++) {
+        const float x = f16_to_f32(a[r]), w = weight_at(f, r, j);
+        s = fmaf(x, w, s);
+        exact += (double)x * (double)w;
+        size += fabs((double)x * (double)w);
+    }
+    if (f->encoding == WEIGHT_INT8)
+        s *= scale;
+    exact = exact * (double)scale + (double)bias;
+    size = size * fabs((double)scale) + fabs((double)bias);
+    s = job->bias ? s + bias : s;
+    /* k roundings of the chain, one each for scale and bias; to first order, and then doubled. */
+    if (isfinite(exact) && isfinite(size))
+        assert_true(fabs((double)s - exact) <= (double)(f->k + 2) * 0x1p-23 * size);
+    return f32_to_f16(s);
+}
+
+static void gemm_case(enum weight_encoding e, const size_t *s, size_t block, unsigned flags)
+{
+    static const size_t thread_counts[] = {1, 2, 3, 7};
+    const struct kern *kern[8];
+    const size_t batch = s[0], m = s[1], n = s[2], k = s[3], gap = flags & 1 ? 3 : 0;
+    struct weight x = make(e, n, k, block, flags & 4);
+    struct gemm_job job = {.batch = batch, .m = m, .n = n, .k = k, .b = x.panels,
+                           .b_kind = kinds[e], .b_side = x.side, .b_block = block,
+                           .a_row = k + gap, .c_row = n + gap};
+    job.a_batch = m * job.a_row + gap;
+    job.c_batch = m * job.c_row + gap;
+    const size_t n_c = batch * job.c_batch;
+    f16 *a = values(batch * job.a_batch), *bias = values(n);
+    f16 *want = malloc(n_c * sizeof *want), *c = malloc(n_c * sizeof *c);
+    struct seen seen = {calloc(batch * m * n, 1), batch * m * n};
+    if (flags & 4)
+        a[next() % k] = 0x7c00;
+    job.a = a;
+    job.bias = flags & 2 ? bias : NULL;
+    job.epilogue = see;
+    job.epilogue_arg = &seen;
+    for (size_t i = 0; i < n_c; i++)
+        want[i] = UNTOUCHED;
+    for (size_t z = 0; z < batch; z++)
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < n; j++)
+                want[z * job.c_batch + i * job.c_row + j] = naive(&job, &x.form, z, i, j);
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++) {
+            for (size_t at = 0; at < n_c; at++)
+                c[at] = UNTOUCHED;
+            job.c = c;
+            job.n_threads = thread_counts[i];
+            run(kern[t], &job);
+            for (size_t at = 0; at < n_c; at++)
+                if (c[at] != want[at])
+                    fail_msg("%s, encoding %d, %zu x %zu x %zu: element %zu is %04x, not %04x\n",
+                             kern[t]->name, (int)e, m, n, k, at, c[at], want[at]);
+            for (size_t at = 0; at < seen.n; at++)
+                assert_int_equal(seen.count[at], 1);
+            memset(seen.count, 0, seen.n);
+        }
+    free(a), free(bias), free(want), free(c), free(seen.count);
+    release(&x);
+}
+
+static void test_gemm(void **state)
+{
+    static const size_t sizes[][4] = {
+        {1, 1, 1, 1},    {1, 1, 17, 5},    {1, 1, 300, 70},   {1, 2, 33, 9},   {1, 5, 16, 200},
+        {1, 6, 48, 193}, {1, 7, 100, 8},   {1, 8, 129, 33},   {1, 9, 15, 20},  {1, 13, 47, 385},
+        {3, 4, 20, 6},   {2, 25, 65, 50},  {1, 97, 31, 40},   {1, 3, 500, 64}, {1, 1, 900, 128},
+        {1, 70, 30, 520}, {1, 1, 64, 2100},
+    };
+    (void)state;
+    for (int e = WEIGHT_INT8; e < WEIGHT_ENCODING_COUNT; e++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            const size_t k = sizes[i][3], block = k % 10 ? k : 10;
+            gemm_case((enum weight_encoding)e, sizes[i], block, (unsigned)i);
+        }
+}
+
+/* The weights that int4 and sparse panels stand for, as binary16 panels. */
+static void test_same_as_fp16(void **state)
+{
+    const struct kern *kern[8];
+    const size_t n = 70, k = 150, m = 3;
+    f16 *a = values(m * k), *y = malloc(m * n * sizeof *y), *z = malloc(m * n * sizeof *z);
+    (void)state;
+    for (size_t t = tables(kern); t-- > 0;)
+        for (int e = WEIGHT_INT4; e <= WEIGHT_SPARSE; e++) {
+            struct weight x = make((enum weight_encoding)e, n, k, 1, true);
+            f16 *dense = malloc(n * k * sizeof *dense), *panels;
+            struct weight_form plain = {.encoding = WEIGHT_F16, .n = n, .k = k, .w = dense};
+            for (size_t i = 0; i < n * k; i++)
+                dense[i] = e == WEIGHT_INT4 ? x.form.codebook[x.form.index[i]] : x.form.w[i];
+            panels = malloc(weight_panel_bytes(&plain));
+            assert_int_equal(weight_panel_bytes(&plain), gemm_packed_size(k, n) * sizeof(f16));
+            assert_int_equal(weight_side_bytes(&plain), 0);
+            weight_pack(&plain, panels, NULL);
+            struct gemm_job job = {.batch = 1, .m = m, .n = n, .k = k, .a = a, .a_row = k,
+                                   .b = x.panels, .b_side = x.side, .b_kind = kinds[e], .c = y,
+                                   .c_row = n};
+            run(kern[t], &job);
+            job.b = panels;
+            job.b_kind = GEMM_B_PACKED;
+            job.c = z;
+            run(kern[t], &job);
+            assert_memory_equal(y, z, m * n * sizeof *y);
+            free(dense), free(panels);
+            release(&x);
+        }
+    free(a), free(y), free(z);
+}
+
+/* ---- sparse panels that are not what they say ------------------------------------------------ */
+static void test_sparse_damage(void **state)
+{
+    const size_t n = 20, k = 130, groups = 3;
+    struct weight x = make(WEIGHT_SPARSE, n, k, 1, false);
+    const size_t elements = x.panel_bytes / sizeof(f16);
+    f16 *w = x.panels;
+    uint64_t *starts = x.side;
+    (void)state;
+    assert_int_equal(weight_side_bytes(&x.form), 2 * groups * sizeof *starts);
+    assert_true(weight_sparse_ok(n, k, w, elements, starts));
+    assert_false(weight_sparse_ok(n, k, w, elements - 1, starts));
+    assert_false(weight_sparse_ok(n, k, w + 1, elements - 1, starts));
+    assert_false(weight_sparse_ok(n, k, w, 3, starts));
+    assert_false(weight_sparse_ok(n, k, w, 0, starts));
+    for (size_t g = 0; g < 2 * groups; g++) {
+        const uint64_t was = starts[g];
+        const uint64_t bad[] = {was + 1, was - 1, UINT64_MAX, elements};
+        for (size_t i = 0; i < 4; i++) {
+            starts[g] = bad[i];
+            assert_false(weight_sparse_ok(n, k, w, elements, starts));
+        }
+        starts[g] = was;
+        for (size_t r = 0; r < (g % groups == 2 ? 2 : 64); r++) { /* a bit more, a bit less */
+            w[was + r] ^= 0x80;
+            assert_false(weight_sparse_ok(n, k, w, elements, starts));
+            w[was + r] ^= 0x80;
+        }
+    }
+    assert_true(weight_sparse_ok(n, k, w, elements, starts));
+    for (size_t i = 0; i < elements; i++) /* full masks lead past the end */
+        w[i] = 0xffff;
+    assert_false(weight_sparse_ok(n, k, w, elements, starts));
+    release(&x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_widen),         cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_scale_columns), cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_same_as_fp16),  cmocka_unit_test(test_sparse_damage),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

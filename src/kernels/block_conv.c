@@ -91,14 +91,16 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     cut.image_panels = (cut.pixels + ANF_PANEL - 1) / ANF_PANEL;
     cut.pixel_panels = cut.image_panels * job->images;
     if (cut.depthwise) {
-        cut.grid.n_rows = small || n_threads == 1 ? 1 : block_least(job->images * job->groups, 4 * n_threads);
+        const size_t planes = job->images * job->groups;
+        cut.grid.n_rows = small || n_threads == 1 ? 1 : block_least(planes, 4 * n_threads);
         return cut;
     }
     cut.channels_across = rows_cost(kern, cut.pixels) * cut.channel_panels * 16 <
                           rows_cost(kern, job->cout) * cut.image_panels * 15;
     if (n_threads > 1 && !small)
         cut.grid = block_grid_fine(cut.pixel_panels, cut.channel_panels,
-                                   block_threads(job->groups, n_threads), gather_cost(g), WIDEN_COST,
+                                   block_threads(job->groups, n_threads), gather_cost(g),
+                                   WIDEN_COST,
                                    job->images * cut.pixels * job->cout * cut.k / SMALL_CONV / 4);
 
     const size_t q = (cut.pixel_panels + cut.grid.n_rows - 1) / cut.grid.n_rows;
@@ -250,16 +252,13 @@ static void multiply_across(const struct block *b, size_t k0, size_t kc, size_t 
         const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
         strips += (rows + h - 1) / h;
     }
-    const size_t step = (ANF_PANEL + strips - 1) / strips;
     for (size_t q = 0; q < b->n_pixels; q++) {
         const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
         for (size_t r = 0; r < rows; r += h, strip++) {
             const size_t m = block_least(h, rows - r);
             const float *patches = b->patches + q * b->cut->patch_panel + r;
             float *sums = b->sums + (q * ANF_PANEL + r) * ld + c * ANF_PANEL;
-            struct gemm_ahead ahead = {next, stride, 0};
-            if (strip * step < ANF_PANEL)
-                ahead = (struct gemm_ahead){next + strip * step * kc, stride, step};
+            const struct gemm_ahead ahead = block_ahead(next, stride, kc, strip, strips);
             if (strip)
                 kern->gemm_tile_ahead(m, n, kc, patches, ANF_PANEL, b->weights, panel, sums, ld,
                                       k0 > 0, &ahead, NULL);

@@ -133,15 +133,21 @@ static f16 *output(const struct gemm_job *job, size_t z, size_t i, size_t j)
     return job->c + z * job->c_batch + i * job->c_row + j;
 }
 
+/* What finished sums are multiplied with, column by column; NULL: nothing. */
+static const f16 *column_scale(const struct gemm_job *job)
+{
+    return job->b_kind == GEMM_B_INT8 ? job->b_side : NULL;
+}
+
 /* The sums of rows i0 .. i0+rows-1 and columns from j0 are final. */
 static void store_sums(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i0,
                        size_t rows, size_t j0, size_t cols, float *c, size_t ldc)
 {
-    const f16 *scale = job->b_kind == GEMM_B_INT8 ? (const f16 *)job->b_side + j0 : NULL;
+    const f16 *scale = column_scale(job);
     const f16 *bias = job->bias ? job->bias + j0 : NULL;
     for (size_t i = 0; i < rows; i++) {
         if (scale)
-            kern->scale_columns(c + i * ldc, scale, cols);
+            kern->scale_columns(c + i * ldc, scale + j0, cols);
         block_store_run(kern, c + i * ldc, bias, output(job, z, i0 + i, j0), cols);
     }
 }
@@ -255,19 +261,6 @@ struct block {
     size_t ldc;
 };
 
-/* What strip `strip` of `strips` asks for: its share of the slice of packed weights that is
- * multiplied next. */
-static struct gemm_ahead ahead_of(const struct gemm_job *job, const f16 *next, size_t kc,
-                                  size_t strip, size_t strips)
-{
-    const size_t step = (ANF_PANEL + strips - 1) / strips;
-    if (job->b_kind != GEMM_B_PACKED)
-        return (struct gemm_ahead){job->b, 0, 0};
-    if (strip * step >= ANF_PANEL)
-        return (struct gemm_ahead){next, 0, 0}; /* all of it was asked for */
-    return (struct gemm_ahead){next + strip * step * kc, job->k * ANF_PANEL, step};
-}
-
 /* k0 .. k0+kc-1 of panels v .. v+nv-1 of the block.  The first strip widens packed weights for the
  * others; all of them ask for `next`, the slice that follows.  Sums become results in the tile that
  * adds the last product. */
@@ -277,24 +270,25 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const f16
     const struct kern *kern = s->kern;
     const size_t nv = block_least(s->nv, s->n_panels - v), kc = block_least(s->kc, job->k - k0);
     const size_t panel = kc * ANF_PANEL, ldc = s->ldc, strips = (s->rows + s->h - 1) / s->h;
-    const size_t j0 = (s->q + v) * ANF_PANEL;
+    const size_t j0 = (s->q + v) * ANF_PANEL, stride = job->k * ANF_PANEL;
     struct gemm_out out = {.ldy = job->c_row, .bias = job->bias ? job->bias + j0 : NULL,
                            .cols = block_least(nv * ANF_PANEL, job->n - j0)};
-    const struct gemm_out *last =
-        k0 + kc >= job->k && job->b_kind != GEMM_B_INT8 ? &out : NULL; /* int8: to be scaled */
+    const struct gemm_out *last = k0 + kc >= job->k && !column_scale(job) ? &out : NULL;
     if (job->b_kind != GEMM_B_PACKED)
         pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
     for (size_t i = 0; i < s->rows; i += s->h) {
         const size_t m = block_least(s->h, s->rows - i);
         const float *a = s->a + i * job->k + k0 * m;
         float *c = s->c + i * ldc + v * ANF_PANEL;
-        const struct gemm_ahead ahead = ahead_of(job, next, kc, i / s->h, strips);
+        struct gemm_ahead ahead = {next, 0, 0}; /* other forms of B are read when they are packed */
+        if (job->b_kind == GEMM_B_PACKED)
+            ahead = block_ahead(next, stride, kc, i / s->h, strips);
         out.y = output(job, s->z, s->i0 + i, j0);
         if (i > 0 || job->b_kind != GEMM_B_PACKED)
             kern->gemm_tile_ahead(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0, &ahead, last);
         else
             kern->gemm_tile_widen(m, nv, kc, a, m, job->b + j0 * job->k + k0 * ANF_PANEL,
-                                  job->k * ANF_PANEL, s->b, c, ldc, k0 > 0, &ahead, last);
+                                  stride, s->b, c, ldc, k0 > 0, &ahead, last);
     }
 }
 
@@ -354,7 +348,7 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
             multiply(&(struct block){kern, job, z, i, rows, h, q, n_panels,
                                      block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc});
             const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
-            if (job->b_kind == GEMM_B_INT8)
+            if (column_scale(job))
                 store_sums(kern, job, z, i, rows, j0, cols, c, cut.ldc);
             hand_on(job, z, i, rows, j0, cols);
         }

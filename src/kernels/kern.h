@@ -53,8 +53,8 @@ typedef void store_bias_run_fn(const float *x, const f16 *bias, f16 *y,
  * place). */
 typedef void uop_fn(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, const float *p);
 
-/* A chain of micro-ops of one rounding at most (uop_chains), of which each takes up the value that the
- * one before left.  For each element, step after step:
+/* A chain of micro-ops of one rounding at most (uop_chains), of which each takes up the value that
+ * the one before left.  For each element, step after step:
  *     if reads: v = value[a];  v = uop(v, o, value[c]), with the operands v and o as `form` says;
  *     if keeps: value[y] = v
  * and y = v behind the last step.  The bits are those of the separate micro-ops, but that NaN may be

@@ -15,9 +15,9 @@
  *     blockwise  panels  int8 [P][k][16]                 side  scale f16 [P][k / block][16]
  *                a weight is q * scale, which float32 holds exactly
  *
- * The bytes of columns past n are zero.  A sparse panel is cut into groups of 64 rows (the last may be shorter):
- * a mask of sixteen bits for each row, bit j for column j, then the values of all set bits in that
- * order.  Groups follow each other without a gap, in the order of the side array, which counts in
+ * The bytes of columns past n are zero.  A sparse panel is cut into groups of 64 rows (the last may
+ * be shorter): a mask of sixteen bits for each row, bit j for column j, then the values of all set
+ * bits in that order.  Groups follow each other without a gap, in the order of the side array, which counts in
  * elements of two bytes.
  *
  * WEIGHT_SLACK bytes come behind sparse and int4 panels, because kernels read whole vectors. */

@@ -54,7 +54,8 @@ void report_text(const struct program *p, struct buf *out)
         buf_printf(out, "%-*s  %-*s  %-9s  %12" PRIu64 " %12" PRIu64 "  %5s  %8s  %s%s\n",
                    (int)name, p->names + w->name, (int)shape, shape_text(w).s,
                    encoding_names[w->encoding], w->bytes_before, w->bytes_after,
-                   ratio_text(w->bytes_after, w->bytes_before).s, decimal_text(w->error, 3).s, p->names + w->why, w->streams ? "" : " (expanded on the target)");
+                   ratio_text(w->bytes_after, w->bytes_before).s, decimal_text(w->error, 3).s,
+                   p->names + w->why, w->streams ? "" : " (expanded on the target)");
     }
     buf_printf(out, "%zu weights, %" PRIu64 " bytes as float16, %" PRIu64 " as encoded: %s\n",
                p->n_weights, before, after, ratio_text(after, before).s);
@@ -75,8 +76,8 @@ void report_json(const struct program *p, struct buf *out)
                    "], \"encoding\": \"%s\", \"bytes_before\": %" PRIu64
                    ", \"bytes_after\": %" PRIu64 ", \"error\": %s, \"streams\": %s, \"why\": \"%s\"}",
                    i ? "," : "", p->names + w->name, w->dims[0], w->dims[1],
-                   encoding_names[w->encoding], w->bytes_before, w->bytes_after, decimal_text(w->error, 9).s,
-                   w->streams ? "true" : "false", p->names + w->why);
+                   encoding_names[w->encoding], w->bytes_before, w->bytes_after,
+                   decimal_text(w->error, 9).s, w->streams ? "true" : "false", p->names + w->why);
     }
     buf_str(out, p->n_weights ? "\n  ]\n}\n" : "]\n}\n");
 }

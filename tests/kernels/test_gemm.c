@@ -8,6 +8,8 @@
  * a read past their end.  Large shapes are checked against a random vector in double. */
 #include "plain.h"
 
+#include "kernel_values.h"
+
 #include "base/fp16.h"
 #include "kernels/block_attention.h"
 #include "kernels/block_conv.h"
@@ -21,29 +23,7 @@
 #define UNTOUCHED 0x1234
 #define GUARD 64
 
-static uint32_t seed = 1;
-
-static uint32_t next(void)
-{
-    seed = seed * 1664525u + 1013904223u;
-    return seed >> 8;
-}
-
-/* Mixed magnitudes, so that sums round; or small integers, so that they do not. */
-static f16 any_value(void)
-{
-    float m = (float)(int)(next() % 2001) - 1000.0f;
-    return f32_to_f16(m * (float)(1 << next() % 6) * 0x1p-13f);
-}
-
-static f16 *values(size_t n)
-{
-    f16 *x = malloc((n ? n : 1) * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = any_value();
-    return x;
-}
-
+/* Small, so that sums do not round. */
 static f16 *integers(size_t n)
 {
     f16 *x = malloc((n ? n : 1) * sizeof *x);
@@ -65,15 +45,6 @@ static f16 *untouched(size_t n)
     for (size_t i = 0; i < n; i++)
         x[i] = UNTOUCHED;
     return x;
-}
-
-static size_t tables(const struct kern **out)
-{
-    size_t n = 0;
-    for (size_t i = 0; kern_tables[i]; i++)
-        if (kern_tables[i]->available())
-            out[n++] = kern_tables[i];
-    return n;
 }
 
 static void same(const struct kern *kern, const char *what, const f16 *got, const f16 *want,
@@ -189,7 +160,8 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
         break;
     case HALVES: kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate); break;
     case WIDENING:
-        kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate, &ahead, out);
+        kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate, &ahead,
+                              out);
         for (size_t i = 0; i < nv * kc * 16; i++)
             if (wide[i] != b[i / (kc * 16) * b_panel + i % (kc * 16)])
                 fail_msg("%s: widened panels differ at %zu\n", kern->name, i);

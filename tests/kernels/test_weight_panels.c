@@ -6,6 +6,8 @@
  * weights that it stands for. */
 #include "plain.h"
 
+#include "kernel_values.h"
+
 #include "base/fp16.h"
 #include "kernels/block_gemm.h"
 
@@ -20,15 +22,8 @@
 #define GUARD 64
 enum { REGION = 1 << 22, REGIONS = 2 };
 
-static uint32_t seed = 1;
 static char *region[REGIONS];
 static size_t page;
-
-static uint32_t next(void)
-{
-    seed = seed * 1664525u + 1013904223u;
-    return seed >> 8;
-}
 
 static int setup(void **state)
 {
@@ -59,29 +54,6 @@ static void *guarded(size_t i, size_t n_bytes)
 {
     assert_true(n_bytes <= REGION);
     return region[i] + REGION - n_bytes;
-}
-
-static size_t tables(const struct kern **out)
-{
-    size_t n = 0;
-    for (size_t i = 0; kern_tables[i]; i++)
-        if (kern_tables[i]->available())
-            out[n++] = kern_tables[i];
-    return n;
-}
-
-static f16 any_value(void)
-{
-    float m = (float)(int)(next() % 2001) - 1000.0f;
-    return f32_to_f16(m * (float)(1 << next() % 6) * 0x1p-13f);
-}
-
-static f16 *values(size_t n)
-{
-    f16 *x = malloc((n ? n : 1) * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = any_value();
-    return x;
 }
 
 /* ---- a weight in every form ------------------------------------------------------------------ */

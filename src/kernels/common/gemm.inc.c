@@ -57,8 +57,8 @@ struct tile {
 };
 
 /* What a tile does with B: binary16 panels are widened in registers, and kept for the strips that
- * follow where that pays. */
-enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
+ * follow where that pays.  IN_ROWS is about A, which then lies in rows, a_k apart. */
+enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, IN_ROWS };
 
 VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, const vf *acc)
 {
@@ -126,11 +126,11 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
             b32 += ANF_PANEL;
         wide += kind == WIDENING ? ANF_PANEL : 0;
         UNROLL for (size_t i = 0; i < mr && mr > 1; i++) {
-            vf ai = v_set(a[i]);
+            vf ai = v_set(a[kind == IN_ROWS ? i * a_k : i]);
             UNROLL for (size_t v = 0; v < nvec; v++)
                 acc[i * nvec + v] = v_fma(ai, b[v], acc[i * nvec + v]);
         }
-        a += a_k;
+        a += kind == IN_ROWS ? 1 : a_k;
     }
     if (ask && t->out) {
         ISA(tile_finish)(t->out, mr, nvec, acc);

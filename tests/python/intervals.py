@@ -41,3 +41,10 @@ def reshape(x, shape):
 def matmul_result(x, w):
     """The last step of a chain: bounds.difference rounds it."""
     return _linear("matmul", x, w)
+
+
+def int8_matmul_result(x, w):
+    """The same with w as decoded: the chain over integers is multiplied by the scale of its column,
+    one rounding more."""
+    result, sizes = _linear("matmul", x, w), ORACLES["matmul"](np.abs(x.v) + x.e, np.abs(w))
+    return Bounded(result.v, result.e + 2.0**-24 * (sizes.v + sizes.e))

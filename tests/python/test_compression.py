@@ -1,9 +1,10 @@
-"""Compressed weights against NumPy: encodings rebuilt from docs/compression.md, products in float64."""
+"""Compressed weights against NumPy: products of the decoded weights in float64."""
 import json
 
 import aneforge as af
 import numpy as np
 import pytest
+from encoded import decoded_scaled
 
 F16 = np.float16
 SIZES = ((1, 2, 3), (3, 40, 33), (20, 96, 50))
@@ -17,15 +18,6 @@ def weight(n, k, kind="normal"):
     if kind == "sixteen":
         w = rng.integers(-8, 8, size=w.shape) / 8
     return w.astype(F16)
-
-
-def decoded_scaled(w, block):
-    n, k = w.shape
-    x = w.astype(np.float64).reshape(n, k // block, block)
-    scale = (np.abs(x).max(axis=2, keepdims=True).astype(np.float32) / np.float32(127)).astype(F16)
-    scale = scale.astype(np.float64)
-    q = np.clip(np.rint(x / np.where(scale == 0, 1, scale)), -127, 127)
-    return (q * scale).reshape(n, k)
 
 
 def check(net, x, w):

@@ -1,5 +1,7 @@
-/* Blocks are linked, the newest first; a request larger than a block gets a block of its own.  A
- * debug build uses tiny blocks so that the growth path runs in every test. */
+/* Blocks are linked, the newest first, and every block is as large as all before it together, up to
+ * a limit: what a large arena holds lies in few pieces, which the allocator can put on huge pages,
+ * and a small arena stays small.  A request larger than that gets a block of its own.  A debug
+ * build begins with tiny blocks so that the growth path runs in every test. */
 #include "base/arena.h"
 
 #include <string.h>
@@ -9,11 +11,14 @@ struct arena_block {
     size_t n_bytes;
 };
 
+enum {
 #ifdef ANF_DEBUG
-enum { BLOCK_BYTES = 512 };
+    FIRST_BLOCK_BYTES = 512,
 #else
-enum { BLOCK_BYTES = 32 * 1024 };
+    FIRST_BLOCK_BYTES = 32 * 1024,
 #endif
+    LARGEST_BLOCK_BYTES = 16 << 20,
+};
 
 void arena_init(struct arena *a, const anf_allocator *allocator)
 {
@@ -40,9 +45,11 @@ void *arena_alloc(struct arena *a, size_t n_bytes)
     }
     size_t need = size_round_up(n_bytes ? n_bytes : 1, ANF_CACHE_LINE);
     if (!a->head || a->size - a->used < need) {
-        size_t size = header + need;
-        if (size < BLOCK_BYTES)
-            size = BLOCK_BYTES;
+        size_t size = a->total < FIRST_BLOCK_BYTES     ? FIRST_BLOCK_BYTES
+                      : a->total < LARGEST_BLOCK_BYTES ? a->total
+                                                       : LARGEST_BLOCK_BYTES;
+        if (size < header + need)
+            size = header + need;
         struct arena_block *b = mem_alloc(a->allocator, size, ANF_CACHE_LINE);
         if (!b)
             return NULL;
@@ -51,6 +58,7 @@ void *arena_alloc(struct arena *a, size_t n_bytes)
         a->head = b;
         a->used = header;
         a->size = size;
+        a->total += size;
     }
     void *p = (char *)a->head + a->used;
     a->used += need;

@@ -14,7 +14,8 @@
 #include "kernels/block_gemm.h"
 
 enum {
-    SMALL_JOB = 1 << 17,    /* multiply-adds not worth a second thread */
+    SMALL_JOB = 5 << 15,    /* multiply-adds not worth a second thread */
+    ROW_AWAY = 8,           /* of block_grid: what a row from another core costs */
     FEW_ROWS = 8,
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
     MOST_L2_FLOATS = 1 << 17, /* of packed rows, half a MiB */
@@ -30,7 +31,8 @@ struct block_grid block_grid(size_t rows, size_t cols, size_t n_threads, size_t 
     for (size_t r = 1; r <= n_threads && r <= rows; r++) {
         const size_t c = block_least(n_threads / r, cols);
         const size_t rs = (rows + r - 1) / r, cs = (cols + c - 1) / c;
-        const size_t cost = 8 * rs * cs + row_cost * rs + col_cost * cs;
+        const size_t away = c > 1 ? ROW_AWAY : 0;
+        const size_t cost = 8 * rs * cs + (row_cost + away) * rs + col_cost * cs;
         if (cost < best_cost) {
             best_cost = cost;
             best = (struct block_grid){r, c};

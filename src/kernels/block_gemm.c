@@ -20,6 +20,10 @@ enum {
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
     MOST_L2_FLOATS = 1 << 17, /* of packed rows, half a MiB */
     EPILOGUE_RUN = 4096,    /* elements that are handed on together */
+    /* The most columns of a last panel that are computed one by one, and the rows from which on one
+     * of them costs less than its share of the panel. */
+    FEW_COLUMNS = 4,
+    COLUMN_ROWS = 36,
 };
 
 /* ---- splitting ------------------------------------------------------------------------------- */
@@ -240,6 +244,27 @@ static void tile_panels(const struct kern *kern, const struct gemm_job *job, siz
     tile(rows, nv, a, rows, panels, c, ldc);
 }
 
+/* Columns of the last panel that are computed one by one. */
+static size_t few_columns(const struct gemm_job *job)
+{
+    const size_t n = job->n % ANF_PANEL;
+    return job->b_kind == GEMM_B_PACKED && n <= FEW_COLUMNS && n * COLUMN_ROWS <= job->m ? n : 0;
+}
+
+/* They, for rows i0 .. i0+rows-1, packed in strips of h, where panels up to q1 are whose turn it is.
+ * The panels that are left. */
+static size_t multiply_columns(const struct kern *kern, const struct gemm_job *job, size_t z,
+                               size_t i0, size_t rows, size_t h, size_t q1, const float *a)
+{
+    const size_t n = few_columns(job), j0 = job->n - n;
+    if (!n || q1 * ANF_PANEL < job->n)
+        return q1;
+    const struct gemm_out out = {output(job, z, i0, j0), job->c_row,
+                                 job->bias ? job->bias + j0 : NULL, n};
+    kern->gemm_columns(rows, h, job->k, a, job->b + j0 * job->k, &out);
+    return q1 - 1;
+}
+
 /* Few rows: panels as they are.  A second strip finds them in L2. */
 static void stream_panels(const struct kern *kern, const struct gemm_job *job,
                           const struct gemm_cut *cut, size_t z, size_t q0, size_t q1, float *a,
@@ -251,13 +276,14 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
         kern->pack_rows(job->a + z * job->a_batch + i * job->a_row, job->a_row,
                         block_least(h, m - i), job->k, a + i * job->k, block_least(h, m - i));
     for (size_t q = q0; q < q1; q += cut->block_panels) {
-        const size_t n_panels = block_least(cut->block_panels, q1 - q);
+        const size_t end = q + block_least(cut->block_panels, q1 - q);
+        const size_t n_panels = multiply_columns(kern, job, z, 0, m, h, end, a) - q;
         const size_t nv = block_even(n_panels, widest);
         for (size_t v = 0; v < n_panels; v += nv)
             for (size_t i = 0; i < m; i += h)
                 tile_panels(kern, job, z, i, block_least(h, m - i), block_least(nv, n_panels - v),
                             q + v, a + i * job->k, c + i * cut->ldc + v * ANF_PANEL, cut->ldc);
-        const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
+        const size_t j0 = q * ANF_PANEL, cols = block_least(end * ANF_PANEL, job->n) - j0;
         if (tile_of(kern, job->b_kind))
             store_sums(kern, job, z, 0, m, j0, cols, c, cut->ldc);
         hand_on(job, z, 0, m, j0, cols);
@@ -360,8 +386,11 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
         }
         for (size_t q = q0, n_panels; q < q1; q += n_panels) {
             n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
-            multiply(&(struct block){kern, job, z, i, rows, h, q, n_panels,
-                                     block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc, share});
+            const size_t left = multiply_columns(kern, job, z, i, rows, h, q + n_panels, a) - q;
+            if (left)
+                multiply(&(struct block){kern, job, z, i, rows, h, q, left,
+                                         block_even(left, kern->nv), cut.kc, a, b, c, cut.ldc,
+                                         share});
             const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
             if (column_scale(job))
                 store_sums(kern, job, z, i, rows, j0, cols, c, cut.ldc);

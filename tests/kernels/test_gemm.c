@@ -217,6 +217,40 @@ static void test_tiles(void **state)
     (void)state;
 }
 
+static void columns_case(const struct kern *kern, size_t rows, size_t h, size_t k, size_t cols)
+{
+    const size_t ldy = cols + next() % 3, n_a = rows * k;
+    float *a = malloc((n_a + GEMM_SLACK) * sizeof *a);
+    f16 *b = values(k * 16), *bias = next() % 2 ? values(cols) : NULL, *y = untouched(rows * ldy);
+    for (size_t i = 0; i < n_a + GEMM_SLACK; i++)
+        a[i] = f16_to_f32(any_value());
+    const struct gemm_out out = {y, ldy, bias, cols};
+    kern->gemm_columns(rows, h, k, a, b, &out);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < ldy; j++) {
+            const size_t strip = i / h * h, step = rows - strip < h ? rows - strip : h;
+            float s = 0.0f;
+            for (size_t e = 0; e < k && j < cols; e++)
+                s = fmaf(a[strip * k + e * step + i - strip], f16_to_f32(b[e * 16 + j]), s);
+            if (bias && j < cols)
+                s += f16_to_f32(bias[j]);
+            assert_int_equal(y[i * ldy + j], j < cols ? f32_to_f16(s) : UNTOUCHED);
+        }
+    free(a), free(b), free(bias), free(y);
+}
+
+static void test_columns(void **state)
+{
+    const struct kern *kern[8];
+    static const size_t sizes[][3] = {{1, 1, 3},   {12, 12, 0},  {17, 17, 65}, {24, 24, 64},
+                                      {33, 7, 33}, {100, 8, 70}, {131, 6, 9},  {50, 24, 130}};
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            for (size_t cols = 1; cols <= 4; cols++)
+                columns_case(kern[t], sizes[i][0], sizes[i][1], sizes[i][2], cols);
+    (void)state;
+}
+
 static void pack_case(const struct kern *kern, size_t m, size_t kc)
 {
     const size_t ldx = kc + next() % 3, ldn = m + next() % 3, a_k = m + next() % 3;
@@ -326,6 +360,7 @@ static void test_gemm(void **state)
         {1, 6, 48, 193}, {1, 7, 100, 8},   {1, 8, 129, 33},  {1, 9, 15, 20},   {1, 13, 47, 385},
         {1, 16, 49, 16}, {1, 17, 208, 31}, {3, 4, 20, 6},    {5, 3, 7, 11},    {2, 25, 65, 50},
         {1, 97, 31, 40}, {1, 250, 20, 12}, {1, 100, 400, 9}, {1, 4, 18, 0},    {1, 20, 18, 0},
+        {1, 33, 33, 33}, {1, 37, 1, 300},  {2, 110, 3, 20},   {1, 75, 385, 7},  {1, 150, 52, 70},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int kind = GEMM_B_PACKED; kind <= GEMM_B_COLS; kind++)
@@ -767,7 +802,9 @@ static void test_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiles),     cmocka_unit_test(test_packing),
+        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_packing),
         cmocka_unit_test(test_gemm),      cmocka_unit_test(test_pack_weights),
         cmocka_unit_test(test_gather),    cmocka_unit_test(test_conv),
         cmocka_unit_test(test_transposed_conv), cmocka_unit_test(test_attention),

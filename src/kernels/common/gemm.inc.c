@@ -46,6 +46,7 @@ enum {
     TILE_AHEAD = 1024,
     PACK_K = 64, /* k's transposed at a time: the buffer is 2 KiB */
     PACK_ROWS = 8,
+    COLUMN_VECS = 8, /* hides the latency of a multiply-add */
 };
 
 struct tile {
@@ -255,6 +256,67 @@ static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, 
 #endif
     else
         ISA(tile_any)(&t, mr, nv, HALVES);
+}
+
+/* ---- few columns ------------------------------------------------------------------------------ */
+/* What a vector holds: n rows from `row` on. */
+struct row_vector {
+    const float *a;
+    size_t row, n;
+};
+
+/* One column for COLUMN_VECS vectors of rows, whose next k is `step` floats further on. */
+VFN void ISA(one_column)(const struct row_vector *rows, size_t step, size_t k, const f16 *b,
+                         size_t column, const struct gemm_out *out)
+{
+    const float *a[COLUMN_VECS];
+    float wide[PACK_K * VL];
+    f16 y[VL];
+    vf acc[COLUMN_VECS];
+    UNROLL for (size_t i = 0; i < COLUMN_VECS; i++) {
+        a[i] = rows[i].a;
+        acc[i] = v_zero();
+    }
+    for (size_t k0 = 0; k0 < k; k0 += PACK_K) {
+        const size_t nk = k - k0 < PACK_K ? k - k0 : PACK_K;
+        for (size_t j = 0; j < nk; j++) /* one of them is wanted: cheaper than one by itself */
+            v_store(wide + j * VL, v_load_f16(b + (k0 + j) * ANF_PANEL + column));
+        for (size_t j = 0; j < nk; j++) {
+            const vf w = v_set(wide[j * VL]);
+            UNROLL for (size_t i = 0; i < COLUMN_VECS; i++)
+                acc[i] = v_fma(v_load(a[i] + (k0 + j) * step), w, acc[i]);
+        }
+    }
+    if (out->bias) {
+        v_store_n(wide, v_load_f16_n(out->bias + column, 1), 1);
+        UNROLL for (size_t i = 0; i < COLUMN_VECS; i++)
+            acc[i] = v_add(acc[i], v_set(wide[0]));
+    }
+    UNROLL for (size_t i = 0; i < COLUMN_VECS; i++) {
+        v_store_f16(y, acc[i]);
+        for (size_t r = 0; r < rows[i].n; r++)
+            out->y[(rows[i].row + r) * out->ldy + column] = y[r];
+    }
+}
+
+static void ISA(gemm_columns)(size_t rows, size_t h, size_t k, const float *a, const f16 *b,
+                              const struct gemm_out *out)
+{
+    for (size_t row = 0; row < rows;) {
+        const size_t whole = rows / h * h, end = row < whole ? whole : rows;
+        const size_t step = row < whole ? h : rows - whole;
+        struct row_vector v[COLUMN_VECS] = {{0}};
+        size_t n = 0;
+        for (; n < COLUMN_VECS && row < end; n++) {
+            const size_t strip = row / h * h, left = strip + step - row;
+            v[n] = (struct row_vector){a + strip * k + (row - strip), row, left < VL ? left : VL};
+            row += v[n].n;
+        }
+        for (; n < COLUMN_VECS; n++) /* the first once more, without results */
+            v[n] = (struct row_vector){v[0].a, 0, 0};
+        for (size_t column = 0; column < out->cols; column++)
+            ISA(one_column)(v, step, k, b, column, out);
+    }
 }
 
 /* ---- packing --------------------------------------------------------------------------------- */

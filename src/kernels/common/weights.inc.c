@@ -87,7 +87,7 @@ VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
     const uint32_t *w = t->panels[0].w;
     const vbook book = v_book(t->panels[0].side);
     const float *a = t->a;
-    vf acc[TILE_ACC], b[PANEL_VECS];
+    vf acc[TILE_ACC], b[PANEL_VECS], c[PANEL_VECS];
     weight_start(acc, mr, nv);
     for (size_t left = k; left; w += ANF_PANEL) {
         weight_ahead(w, nv, panel * sizeof *w, left * (ANF_PANEL / 2));
@@ -99,10 +99,11 @@ VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
                 }
             break;
         }
-        UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r++, a += t->a_k)
+        UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r += 2, a += 2 * t->a_k)
             UNROLL for (size_t v = 0; v < nv; v++) {
-                v_look(book, v_codes(w + v * panel), r, b);
+                v_look_2(book, v_codes(w + v * panel), r, b, c);
                 weight_step(a, mr, v, nv, b, acc);
+                weight_step(a + t->a_k, mr, v, nv, c, acc);
             }
         left -= WEIGHT_PER_WORD;
     }

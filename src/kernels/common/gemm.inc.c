@@ -305,6 +305,10 @@ VFN void ISA(widen_strip)(const f16 *x, size_t rows, size_t m, float *y, size_t 
 static void ISA(pack_rows)(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k)
 {
     f16 turned[PACK_K * 8];
+    if (m == 1 && a_k == 1) {
+        ISA(f32_from_f16)(x, a, kc);
+        return;
+    }
     for (size_t i = 0; i < m; i += 8) {
         const size_t rows = m - i < 8 ? m - i : 8;
         for (size_t k = 0; k < kc; k += PACK_K) {

@@ -258,7 +258,8 @@ static void multiply_across(const struct block *b, size_t k0, size_t kc, size_t 
             const size_t m = block_least(h, rows - r);
             const float *patches = b->patches + q * b->cut->patch_panel + r;
             float *sums = b->sums + (q * ANF_PANEL + r) * ld + c * ANF_PANEL;
-            const struct gemm_ahead ahead = block_ahead(next, stride, kc, strip, strips);
+            const struct gemm_ahead ahead = block_ahead(next, stride, ANF_PANEL, kc, strip,
+                                                         strips);
             if (strip)
                 kern->gemm_tile_ahead(m, n, kc, patches, ANF_PANEL, b->weights, panel, sums, ld,
                                       k0 > 0, &ahead, NULL);

@@ -140,13 +140,13 @@ static inline void block_prefetch(const f16 *from, size_t stride, size_t n_panel
             __builtin_prefetch(from + v * stride + line * 32);
 }
 
-/* What strip `strip` of `strips` asks for in its tile: its share of the slice of packed weights that
- * is multiplied next, kc rows of panels that lie `stride` elements apart. */
-static inline struct gemm_ahead block_ahead(const f16 *next, size_t stride, size_t kc, size_t strip,
-                                            size_t strips)
+/* What strip `strip` of `strips` asks for in its tile: its share of the slice of weights that is
+ * multiplied next, kc rows of `width` elements in panels that lie `stride` elements apart. */
+static inline struct gemm_ahead block_ahead(const f16 *next, size_t stride, size_t width, size_t kc,
+                                            size_t strip, size_t strips)
 {
-    const size_t step = (ANF_PANEL + strips - 1) / strips;
-    if (strip * step >= ANF_PANEL)
+    const size_t step = (width + strips - 1) / strips;
+    if (strip * step >= width)
         return (struct gemm_ahead){next, stride, 0}; /* all of it was asked for */
     return (struct gemm_ahead){next + strip * step * kc, stride, step};
 }

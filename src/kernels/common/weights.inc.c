@@ -219,14 +219,18 @@ static void ISA(widen_blockwise)(const struct weight_panel *p, size_t k0, size_t
     const f16 *scale = (const f16 *)p->side + k0 / p->block * ANF_PANEL;
     vf s[PANEL_VECS], x[PANEL_VECS];
     for (size_t from = k0 % p->block; kc; from = 0, scale += ANF_PANEL) {
+        const size_t left = p->block - from, n = (left < kc ? left : kc) * ANF_PANEL;
         UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
             s[e] = v_load_f16(scale + e * VL);
-        for (; from < p->block && kc; from++, kc--, w += ANF_PANEL, b += ANF_PANEL) {
-            v_load_i8(w, x);
+        for (size_t i = 0; i < n; i += ANF_PANEL) {
+            v_load_i8(w + i, x);
             UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
                 x[e] = v_mul(x[e], s[e]);
-            panel_store(b, x);
+            panel_store(b + i, x);
         }
+        w += n;
+        b += n;
+        kc -= n / ANF_PANEL;
     }
 }
 

@@ -185,6 +185,28 @@ static struct weight_panel encoded_panel(const struct gemm_job *job, size_t q)
                            q);
 }
 
+/* Where a slice of B lies, for asking ahead: rows of `width` elements in panels that lie `stride`
+ * elements apart.  B that is no weight is read when it is packed. */
+struct slice {
+    const f16 *at;
+    size_t stride, width;
+};
+
+static struct slice slice_at(const struct gemm_job *job, size_t q, size_t k0)
+{
+    const enum weight_encoding encoding = gemm_b_encoding(job->b_kind);
+    if (job->b_kind == GEMM_B_ROWS || job->b_kind == GEMM_B_COLS || !job->k)
+        return (struct slice){job->b, 0, 0};
+    const struct weight_panel panel = encoded_panel(job, q);
+    const f16 *at = weight_rows_at(encoding, &panel, k0);
+    struct slice s = {at, 0, weight_row_bytes[encoding] / sizeof(f16)};
+    if ((q + 1) * ANF_PANEL < job->n) {
+        const struct weight_panel beside = encoded_panel(job, q + 1);
+        s.stride = (size_t)((const f16 *)weight_rows_at(encoding, &beside, k0) - at);
+    }
+    return s;
+}
+
 /* What an encoding is expanded by, into a tile's sums and to float32; NULL for what is none. */
 static gemm_tile_weights_fn *tile_of(const struct kern *kern, enum gemm_b kind)
 {
@@ -299,18 +321,18 @@ struct block {
     const float *a;     /* [strips][k][strip rows] */
     float *b, *c;
     size_t ldc;
-    size_t share; /* of a strip in asking for the next slice: block_share */
 };
 
 /* k0 .. k0+kc-1 of panels v .. v+nv-1 of the block.  The first strip widens packed weights for the
  * others; all of them ask for `next`, the slice that follows.  Sums become results in the tile that
  * adds the last product. */
-static void multiply_slice(const struct block *s, size_t v, size_t k0, const f16 *next)
+static void multiply_slice(const struct block *s, size_t v, size_t k0, const struct slice *next)
 {
     const struct gemm_job *job = s->job;
     const struct kern *kern = s->kern;
     const size_t nv = block_least(s->nv, s->n_panels - v), kc = block_least(s->kc, job->k - k0);
-    const size_t panel = kc * ANF_PANEL, ldc = s->ldc;
+    const size_t panel = kc * ANF_PANEL, ldc = s->ldc, strips = (s->rows + s->h - 1) / s->h;
+    const size_t share = block_share(next->width, strips);
     const size_t j0 = (s->q + v) * ANF_PANEL, stride = job->k * ANF_PANEL;
     struct gemm_out out = {.ldy = job->c_row, .bias = job->bias ? job->bias + j0 : NULL,
                            .cols = block_least(nv * ANF_PANEL, job->n - j0)};
@@ -321,9 +343,8 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const f16
         const size_t m = block_least(s->h, s->rows - i);
         const float *a = s->a + i * job->k + k0 * m;
         float *c = s->c + i * ldc + v * ANF_PANEL;
-        struct gemm_ahead ahead = {next, 0, 0}; /* other forms of B are read when they are packed */
-        if (job->b_kind == GEMM_B_PACKED)
-            ahead = block_ahead(next, stride, kc, strip, s->share);
+        const struct gemm_ahead ahead = block_ahead(next->at, next->stride, next->width, kc, strip,
+                                                    share);
         out.y = output(job, s->z, s->i0 + i, j0);
         if (i > 0 || job->b_kind != GEMM_B_PACKED)
             kern->gemm_tile_ahead(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0, &ahead, last);
@@ -340,14 +361,12 @@ static void multiply(const struct block *s)
     const size_t slices = s->job->k ? (s->job->k + s->kc - 1) / s->kc : 1;
     const size_t groups = (s->n_panels + s->nv - 1) / s->nv, last = groups * slices - 1;
     const bool k_inside = s->rows * s->job->k <= MOST_L2_FLOATS;
-    const f16 *next = s->job->b;
     for (size_t step = 0, v = 0, k0 = 0; step <= last; step++) {
         const size_t after = step < last ? step + 1 : 0;
         const size_t next_v = (k_inside ? after / slices : after % groups) * s->nv;
         const size_t next_k0 = (k_inside ? after % slices : after / groups) * s->kc;
-        if (s->job->b_kind == GEMM_B_PACKED)
-            next = s->job->b + ((s->q + next_v) * s->job->k + next_k0) * ANF_PANEL;
-        multiply_slice(s, v, k0, next);
+        const struct slice next = slice_at(s->job, s->q + next_v, next_k0);
+        multiply_slice(s, v, k0, &next);
         v = next_v;
         k0 = next_k0;
     }
@@ -378,7 +397,7 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
     }
     for (size_t i = i0, rows; i < i1; i += rows) {
         rows = block_least(cut.block_rows, i1 - i);
-        const size_t h = block_even(rows, kern->mr), share = block_share((rows + h - 1) / h);
+        const size_t h = block_even(rows, kern->mr);
         for (size_t s = 0; s < rows; s += h) {
             const size_t strip = block_least(h, rows - s);
             kern->pack_rows(job->a + z * job->a_batch + (i + s) * job->a_row, job->a_row, strip,
@@ -389,8 +408,7 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
             const size_t left = multiply_columns(kern, job, z, i, rows, h, q + n_panels, a) - q;
             if (left)
                 multiply(&(struct block){kern, job, z, i, rows, h, q, left,
-                                         block_even(left, kern->nv), cut.kc, a, b, c, cut.ldc,
-                                         share});
+                                         block_even(left, kern->nv), cut.kc, a, b, c, cut.ldc});
             const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
             if (column_scale(job))
                 store_sums(kern, job, z, i, rows, j0, cols, c, cut.ldc);

@@ -13,6 +13,10 @@
 
 const uint8_t weight_spread[256][16] = {ROWS_64(0), ROWS_64(64), ROWS_64(128), ROWS_64(192)};
 
+const uint8_t weight_row_bytes[WEIGHT_ENCODING_COUNT] = {
+    [WEIGHT_F16] = 32, [WEIGHT_INT8] = 16, [WEIGHT_INT4] = 8, [WEIGHT_SPARSE] = 16,
+    [WEIGHT_BLOCKWISE] = 16};
+
 static size_t panels_of(const struct weight_form *f)
 {
     return (f->n + ANF_PANEL - 1) / ANF_PANEL;

@@ -100,4 +100,17 @@ static inline struct weight_panel weight_panel_at(enum weight_encoding encoding,
     return p;
 }
 
+/* Bytes of a row of a panel; of sparse ones about. */
+extern const uint8_t weight_row_bytes[WEIGHT_ENCODING_COUNT];
+
+/* Where the rows from k0 < k on begin, or a few before: a word of int4 indices and a sparse group are
+ * not cut. */
+static inline const void *weight_rows_at(enum weight_encoding encoding,
+                                         const struct weight_panel *p, size_t k0)
+{
+    if (encoding == WEIGHT_SPARSE)
+        return (const f16 *)p->w + ((const uint64_t *)p->side)[k0 / WEIGHT_GROUP];
+    return (const char *)p->w + k0 / WEIGHT_PER_WORD * WEIGHT_PER_WORD * weight_row_bytes[encoding];
+}
+
 #endif

@@ -185,6 +185,37 @@ static void test_widen(void **state)
     }
 }
 
+/* What is asked for ahead is where the weights are. */
+static void test_rows_at(void **state)
+{
+    const size_t n = 33, k = 144;
+    (void)state;
+    for (int e = WEIGHT_F16; e < WEIGHT_ENCODING_COUNT; e++) {
+        struct weight x = make((enum weight_encoding)e, n, k, 9, false);
+        const char *end = (const char *)x.panels + x.panel_bytes;
+        for (size_t q = 0; q < 3; q++)
+            for (size_t k0 = 0; k0 < k; k0++) {
+                const size_t first = e == WEIGHT_SPARSE ? k0 / WEIGHT_GROUP * WEIGHT_GROUP
+                                                        : k0 / WEIGHT_PER_WORD * WEIGHT_PER_WORD;
+                const size_t at = 16 * q * k + first; /* column 0 of the panel */
+                const struct weight_panel p = weight_panel_at(x.form.encoding, x.panels, x.side, k,
+                                                              9, q);
+                const void *rows = weight_rows_at(x.form.encoding, &p, k0);
+                assert_true((const char *)rows >= (const char *)x.panels &&
+                            (const char *)rows + weight_row_bytes[e] <= end);
+                if (e == WEIGHT_F16)
+                    assert_int_equal(*(const f16 *)rows, x.form.w[at]);
+                else if (e == WEIGHT_INT4)
+                    assert_int_equal(*(const uint32_t *)rows & 15, x.form.index[at]);
+                else if (e == WEIGHT_SPARSE)
+                    assert_int_equal(*(const f16 *)rows & 1, (x.form.w[at] & 0x7fff) != 0);
+                else
+                    assert_int_equal(*(const int8_t *)rows, x.form.q[at]);
+            }
+        release(&x);
+    }
+}
+
 static void tile_case(const struct kern *kern, const struct weight *x, size_t mr, size_t nv,
                       size_t q)
 {
@@ -443,7 +474,8 @@ static void test_sparse_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widen),         cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_widen),         cmocka_unit_test(test_rows_at),
+        cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_scale_columns), cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_same_as_fp16),  cmocka_unit_test(test_sparse_damage),
     };

@@ -433,6 +433,10 @@ VFN void ISA(pack_strip)(const f16 *x, size_t ldx, size_t rows, size_t ld, size_
 
 static void ISA(pack_rows)(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k)
 {
+    if (m == 1 && a_k == 1) {
+        ISA(f32_from_f16)(x, a, kc);
+        return;
+    }
     for (size_t i = 0; i < m; i += 16) {
         const size_t rows = m - i < 16 ? m - i : 16;
         if (rows > 8)

@@ -56,28 +56,54 @@ VFN void panel_store(float *b, const vf *x)
         v_store(b + e * VL, x[e]);
 }
 
+/* A row of nv panels of bytes, each multiplied by its scale or not. */
+VFN void ISA(byte_row)(const int8_t *w, size_t panel, bool scaled, const vf *scale, const float *a,
+                       size_t mr, size_t nv, vf *acc)
+{
+    UNROLL for (size_t v = 0; v < nv; v++) {
+        vf b[PANEL_VECS];
+        v_load_i8(w + v * panel, b);
+        if (scaled)
+            UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+                b[e] = v_mul(b[e], scale[v * PANEL_VECS + e]);
+        weight_step(a, mr, v, nv, b, acc);
+    }
+}
+
+/* int8 is one block that is scaled later. */
+VFN void ISA(tile_bytes)(const struct weight_tile *t, size_t mr, size_t nv, bool scaled)
+{
+    const size_t k = t->panels[0].k, block = scaled ? t->panels[0].block : k;
+    const size_t panel = k * ANF_PANEL, scales = scaled ? k / block * ANF_PANEL : 0;
+    const int8_t *w = t->panels[0].w;
+    const f16 *scale = t->panels[0].side;
+    const float *a = t->a;
+    vf acc[TILE_ACC], s[TILE_ACC];
+    weight_start(acc, mr, nv);
+    for (size_t k0 = 0; k0 < k; k0 += block, scale += ANF_PANEL) {
+        size_t r = 0;
+        if (scaled)
+            UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++)
+                s[e] = v_load_f16(scale + e / PANEL_VECS * scales + e % PANEL_VECS * VL);
+        for (; r + LINE_INT8 <= block; r += LINE_INT8) {
+            weight_ahead(w, nv, panel, (k - k0 - r) * ANF_PANEL);
+            UNROLL for (size_t e = 0; e < LINE_INT8; e++, a += t->a_k, w += ANF_PANEL)
+                ISA(byte_row)(w, panel, scaled, s, a, mr, nv, acc);
+        }
+        for (; r < block; r++, a += t->a_k, w += ANF_PANEL)
+            ISA(byte_row)(w, panel, scaled, s, a, mr, nv, acc);
+    }
+    weight_end(t, acc, mr, nv);
+}
+
 VFN void ISA(tile_int8)(const struct weight_tile *t, size_t mr, size_t nv)
 {
-    const size_t k = t->panels[0].k, panel = k * ANF_PANEL;
-    const int8_t *w = t->panels[0].w;
-    const float *a = t->a;
-    vf acc[TILE_ACC], b[PANEL_VECS];
-    size_t r = 0;
-    weight_start(acc, mr, nv);
-    for (; r + LINE_INT8 <= k; r += LINE_INT8) {
-        weight_ahead(w, nv, panel, (k - r) * ANF_PANEL);
-        UNROLL for (size_t e = 0; e < LINE_INT8; e++, a += t->a_k, w += ANF_PANEL)
-            UNROLL for (size_t v = 0; v < nv; v++) {
-                v_load_i8(w + v * panel, b);
-                weight_step(a, mr, v, nv, b, acc);
-            }
-    }
-    for (; r < k; r++, a += t->a_k, w += ANF_PANEL)
-        UNROLL for (size_t v = 0; v < nv; v++) {
-            v_load_i8(w + v * panel, b);
-            weight_step(a, mr, v, nv, b, acc);
-        }
-    weight_end(t, acc, mr, nv);
+    ISA(tile_bytes)(t, mr, nv, false);
+}
+
+VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
+{
+    ISA(tile_bytes)(t, mr, nv, true);
 }
 
 VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
@@ -87,7 +113,7 @@ VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
     const uint32_t *w = t->panels[0].w;
     const vbook book = v_book(t->panels[0].side);
     const float *a = t->a;
-    vf acc[TILE_ACC], b[PANEL_VECS];
+    vf acc[TILE_ACC], b[PANEL_VECS], c[PANEL_VECS];
     weight_start(acc, mr, nv);
     for (size_t left = k; left; w += ANF_PANEL) {
         weight_ahead(w, nv, panel * sizeof *w, left * (ANF_PANEL / 2));
@@ -99,39 +125,13 @@ VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
                 }
             break;
         }
-        UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r++, a += t->a_k)
+        UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r += 2, a += 2 * t->a_k)
             UNROLL for (size_t v = 0; v < nv; v++) {
-                v_look(book, v_codes(w + v * panel), r, b);
+                v_look_2(book, v_codes(w + v * panel), r, b, c);
                 weight_step(a, mr, v, nv, b, acc);
+                weight_step(a + t->a_k, mr, v, nv, c, acc);
             }
         left -= WEIGHT_PER_WORD;
-    }
-    weight_end(t, acc, mr, nv);
-}
-
-VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
-{
-    const size_t k = t->panels[0].k, block = t->panels[0].block, panel = k * ANF_PANEL;
-    const size_t scales = k / block * ANF_PANEL;
-    const int8_t *w = t->panels[0].w;
-    const f16 *scale = t->panels[0].side;
-    const float *a = t->a;
-    vf acc[TILE_ACC], b[PANEL_VECS];
-    weight_start(acc, mr, nv);
-    for (size_t k0 = 0; k0 < k; k0 += block, scale += ANF_PANEL) {
-        vf s[TILE_ACC];
-        UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++)
-            s[e] = v_load_f16(scale + e / PANEL_VECS * scales + e % PANEL_VECS * VL);
-        for (size_t r = 0; r < block; r++, a += t->a_k, w += ANF_PANEL) {
-            if (r % LINE_INT8 == 0)
-                weight_ahead(w, nv, panel, (k - k0 - r) * ANF_PANEL);
-            UNROLL for (size_t v = 0; v < nv; v++) {
-                v_load_i8(w + v * panel, b);
-                UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
-                    b[e] = v_mul(b[e], s[v * PANEL_VECS + e]);
-                weight_step(a, mr, v, nv, b, acc);
-            }
-        }
     }
     weight_end(t, acc, mr, nv);
 }
@@ -219,14 +219,18 @@ static void ISA(widen_blockwise)(const struct weight_panel *p, size_t k0, size_t
     const f16 *scale = (const f16 *)p->side + k0 / p->block * ANF_PANEL;
     vf s[PANEL_VECS], x[PANEL_VECS];
     for (size_t from = k0 % p->block; kc; from = 0, scale += ANF_PANEL) {
+        const size_t left = p->block - from, n = (left < kc ? left : kc) * ANF_PANEL;
         UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
             s[e] = v_load_f16(scale + e * VL);
-        for (; from < p->block && kc; from++, kc--, w += ANF_PANEL, b += ANF_PANEL) {
-            v_load_i8(w, x);
+        for (size_t i = 0; i < n; i += ANF_PANEL) {
+            v_load_i8(w + i, x);
             UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
                 x[e] = v_mul(x[e], s[e]);
-            panel_store(b, x);
+            panel_store(b + i, x);
         }
+        w += n;
+        b += n;
+        kc -= n / ANF_PANEL;
     }
 }
 

@@ -165,6 +165,11 @@ VFN void v_look(vbook b, vcodes x, size_t r, vf y[2])
                                 _mm256_castsi256_ps(half));
     }
 }
+VFN void v_look_2(vbook b, vcodes x, size_t r, vf y[2], vf z[2])
+{
+    v_look(b, x, r, y);
+    v_look(b, x, r + 1, z);
+}
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[2])
 {
     const f16 *q = p + __builtin_popcount(mask & 255);

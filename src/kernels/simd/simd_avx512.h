@@ -112,6 +112,13 @@ VFN void v_look(vbook b, vcodes p, size_t r, vf y[1])
     __m512i x = _mm512_loadu_si512((const char *)p + r / 2);
     y[0] = _mm512_permutexvar_ps(r % 2 ? _mm512_srli_epi32(x, 4) : x, b);
 }
+VFN void v_look_2(vbook b, vcodes p, size_t r, vf y[1], vf z[1])
+{
+    __m512i x = _mm512_loadu_si512((const char *)p + r / 2);
+    __asm__("" : "+v"(x)); /* or it is loaded twice, across the end of a cache line */
+    y[0] = _mm512_permutexvar_ps(x, b);
+    z[0] = _mm512_permutexvar_ps(_mm512_srli_epi32(x, 4), b);
+}
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[1])
 {
     y[0] = _mm512_maskz_expand_ps((__mmask16)mask, v_load_f16(p));

@@ -137,6 +137,11 @@ VFN void v_look(vbook b, vcodes x, size_t r, vf y[4])
     widen_bytes(vzip1q_u8(low, high), y);
     widen_bytes(vzip2q_u8(low, high), y + 2);
 }
+VFN void v_look_2(vbook b, vcodes x, size_t r, vf y[4], vf z[4])
+{
+    v_look(b, x, r, y);
+    v_look(b, x, r + 1, z);
+}
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[4])
 {
     const f16 *q = p + __builtin_popcount(mask & 255);

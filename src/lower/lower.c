@@ -12,6 +12,7 @@
 /* A chain of views deeper than this is made dense on the way, which bounds the recursion. */
 enum { MAX_VIEW_DEPTH = 32 };
 enum { NODE_WORK = 1000 }; /* for cancel_check */
+enum { MAX_NAMED = 12 };   /* operators of an instruction that explain lists by name */
 
 bool strided_merge(const struct strided *s, int from, int to, int64_t *count, int64_t *stride)
 {
@@ -113,7 +114,7 @@ static anf_status emit_move(struct lowering *lw, node_id id, struct operand y, s
     }
     struct operand operands[2] = {y, x};
     return program_instr(lw->p, INSTR_MOVE, operands, 2, &m, sizeof m, 0,
-                         lower_source(lw, id, id), 0);
+                         lower_source(lw, id), 0);
 }
 
 anf_status lower_copy(struct lowering *lw, struct strided *s, struct operand from,
@@ -196,27 +197,30 @@ anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param
     return out->buf ? ANF_OK : ANF_E_NOMEM;
 }
 
-const char *lower_source(struct lowering *lw, node_id id, node_id root)
+/* The nodes of the instruction that ends with `root`, in ascending order; 0 after the last. */
+static node_id first_inside(const struct lowering *lw, node_id root)
 {
-    /* Everything absorbed into one instruction lies between its first node and its root. */
+    return lw->fusion[root].first ? lw->fusion[root].first : root;
+}
+
+static node_id next_inside(const struct lowering *lw, node_id x, node_id root)
+{
+    return x == root ? 0 : lw->fusion[x].next;
+}
+
+const char *lower_source(struct lowering *lw, node_id root)
+{
     struct buf b;
     buf_init(&b, lw->p->allocator);
-    node_id from = lw->fusion[root].first ? lw->fusion[root].first : root;
     int named = 0;
-    if (id < from)
-        from = id;
-    for (node_id x = from; x <= root; x++) {
-        bool here = x == id || x == root ||
-                    (lw->fusion[x].role == FUSE_INSIDE && lw->fusion[x].root == root);
-        if (!here)
-            continue;
-        if (named < 12)
-            buf_printf(&b, "%s%s", named ? "+" : "", node_op(lower_node(lw, x))->name);
-        named++;
-    }
-    if (named > 12)
-        buf_printf(&b, "+%d more", named - 12);
-    char *s = b.failed ? NULL : arena_strdup(lw->scratch, b.data ? b.data : "");
+    for (node_id x = first_inside(lw, root); x; x = next_inside(lw, x, root), named++)
+        if (named < MAX_NAMED) {
+            buf_str(&b, named ? "+" : "");
+            buf_str(&b, node_op(lower_node(lw, x))->name);
+        }
+    if (named > MAX_NAMED)
+        buf_printf(&b, "+%d more", named - MAX_NAMED);
+    char *s = b.failed ? NULL : arena_strdup(lw->scratch, b.data);
     buf_free(&b);
     return s;
 }
@@ -235,15 +239,11 @@ static uint64_t node_flops(const struct lowering *lw, node_id id)
     return op->flops(&call, &n->type);
 }
 
-uint64_t lower_flops(struct lowering *lw, node_id id, node_id root)
+uint64_t lower_flops(struct lowering *lw, node_id root)
 {
-    uint64_t total = node_flops(lw, root);
-    if (id != root)
-        total += node_flops(lw, id);
-    if (lw->fusion[root].first)
-        for (node_id x = lw->fusion[root].first; x < root; x++)
-            if (x != id && lw->fusion[x].role == FUSE_INSIDE && lw->fusion[x].root == root)
-                total += node_flops(lw, x);
+    uint64_t total = 0;
+    for (node_id x = first_inside(lw, root); x; x = next_inside(lw, x, root))
+        total += node_flops(lw, x);
     return total;
 }
 
@@ -263,7 +263,7 @@ anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct 
     if (!all[0].buf)
         return ANF_E_NOMEM;
     TRY(program_instr(lw->p, op, all, n_operands, param, param_bytes, tile,
-                      lower_source(lw, id, root), lower_flops(lw, id, root)));
+                      lower_source(lw, root), lower_flops(lw, root)));
     lw->value[root] = all[0];
     return ANF_OK;
 }
@@ -281,7 +281,7 @@ static anf_status emit_tile(struct lowering *lw, node_id root)
     if (!operands[0].buf)
         return ANF_E_NOMEM;
     TRY(program_instr(lw->p, INSTR_TILE, operands, n_operands, NULL, 0, tile,
-                      lower_source(lw, root, root), lower_flops(lw, root, root)));
+                      lower_source(lw, root), lower_flops(lw, root)));
     lw->value[root] = operands[0];
     return ANF_OK;
 }

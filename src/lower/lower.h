@@ -20,7 +20,8 @@ enum fusion_role {
 struct fusion {
     enum fusion_role role;
     node_id root, producer;
-    node_id first;  /* of a root: the smallest node inside its instruction */
+    node_id first;  /* of a root: the smallest node of its instruction, which may be the root */
+    node_id next;   /* of a node inside: the next larger one of the instruction; the root is last */
     node_id scores, scale, mask; /* of FUSE_ATTENTION: the first bmm, the factor, what is added */
 };
 
@@ -88,9 +89,10 @@ static inline const struct node *lower_node(const struct lowering *lw, node_id i
 anf_status lower_tile(struct lowering *lw, node_id root, node_id self, struct operand *operands,
                       int *n_operands, uint32_t *tile);
 
-/* "conv+add+relu": operators of an instruction for explain. NULL on failure. */
-const char *lower_source(struct lowering *lw, node_id id, node_id root);
-uint64_t lower_flops(struct lowering *lw, node_id id, node_id root);
+/* "conv+add+relu": operators of the instruction that ends with `root`, for explain. NULL on
+ * failure. */
+const char *lower_source(struct lowering *lw, node_id root);
+uint64_t lower_flops(struct lowering *lw, node_id root);
 
 /* Lowering functions named by operators. */
 anf_status lower_matmul(struct lowering *lw, node_id id);

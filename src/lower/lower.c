@@ -53,7 +53,7 @@ static anf_status store_const(struct lowering *lw, node_id id)
 {
     const struct node *n = lower_node(lw, id);
     size_t bytes = node_count(n) * sizeof(f16);
-    f16 *copy = arena_alloc(&lw->p->arena, bytes);
+    f16 *copy = arena_alloc_raw(&lw->p->arena, bytes);
     if (!copy)
         return ANF_E_NOMEM;
     memcpy(copy, n->data, bytes);
@@ -171,12 +171,13 @@ anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param
 {
     const struct node *n = lower_node(lw, id);
     size_t bytes = pack_elements(pack) * sizeof(f16);
-    if (lw->packed[id] && memcmp(&lw->packed_as[id], pack, sizeof *pack) == 0) {
-        *out = (struct operand){.buf = lw->packed[id]};
+    struct packed *known = lw->packed[id];
+    if (known && memcmp(&known->as, pack, sizeof *pack) == 0) {
+        *out = (struct operand){.buf = known->buf};
         return ANF_OK;
     }
     if (n->op == OP_const) {
-        f16 *panels = arena_alloc(&lw->p->arena, bytes);
+        f16 *panels = arena_alloc_raw(&lw->p->arena, bytes);
         if (!panels)
             return ANF_E_NOMEM;
         pack_run(pack, n->data, panels);
@@ -192,9 +193,12 @@ anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param
         out->buf = operands[0].buf;
     }
     out->offset = 0;
-    lw->packed[id] = out->buf;
-    lw->packed_as[id] = *pack;
-    return out->buf ? ANF_OK : ANF_E_NOMEM;
+    known = arena_alloc(lw->scratch, sizeof *known);
+    if (!known || !out->buf)
+        return ANF_E_NOMEM;
+    *known = (struct packed){*pack, out->buf};
+    lw->packed[id] = known;
+    return ANF_OK;
 }
 
 /* The nodes of the instruction that ends with `root`, in ascending order; 0 after the last. */
@@ -379,11 +383,10 @@ anf_status lower_graph(struct program *p, const struct graph *g, struct compress
     lw.fusion = lw.uses ? plan_fusion(g, lw.uses, fuse, &scratch) : NULL;
     lw.value = arena_alloc_array(&scratch, n, sizeof *lw.value);
     lw.packed = arena_alloc_array(&scratch, n, sizeof *lw.packed);
-    lw.packed_as = arena_alloc_array(&scratch, n, sizeof *lw.packed_as);
     lw.port = arena_alloc_array(&scratch, n, sizeof *lw.port);
     lw.encoded = arena_alloc_array(&scratch, 2 * c->n, sizeof *lw.encoded);
     anf_status st = ANF_E_NOMEM;
-    if (lw.fusion && lw.value && lw.packed && lw.packed_as && lw.port && lw.encoded)
+    if (lw.fusion && lw.value && lw.packed && lw.port && lw.encoded)
         st = run_lowering(&lw);
     arena_free(&scratch);
     return st;

@@ -29,6 +29,12 @@ struct fusion {
 struct fusion *plan_fusion(const struct graph *g, const uint32_t *uses, bool fuse,
                            struct arena *arena);
 
+/* Weight panels, and how they were packed. */
+struct packed {
+    struct pack_param as;
+    uint32_t buf;
+};
+
 struct lowering {
     const struct graph *g;
     struct program *p;
@@ -38,8 +44,7 @@ struct lowering {
     const struct fusion *fusion; /* by node id */
     bool lazy;                   /* views stay strides until somebody needs them dense */
     struct operand *value;       /* by node id: dense value; buf 0: not lowered yet */
-    uint32_t *packed;            /* by node id: its weight panels; 0: none */
-    struct pack_param *packed_as; /* and how they were packed */
+    struct packed **packed;      /* by node id: its weight panels; NULL: none */
     struct operand *encoded;     /* by weight of the compression: its panels and their side array */
     uint32_t *port;              /* by node id: 1 + the output port it is written to directly */
     node_id epilogue; /* root of the group that the instruction being emitted shall run */

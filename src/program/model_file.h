@@ -78,51 +78,6 @@ _Static_assert(MODEL_MAGIC_BYTES + MODEL_BYTES(MODEL_HEADER_FIELDS) == MODEL_HEA
                    MODEL_HEADER_SUM_AT + 8 == MODEL_HEADER_BYTES,
                "the header is full");
 
-/* ---- the checksum of tables and constants ---------------------------------------------------- */
-/* hash_word in four independent lanes, word i into lane i mod 4: one lane waits for its
- * multiplication (2.5 GB/s), four keep up with memory.  Every step is a bijection of the lane
- * for a given word and of the word for a given lane, so a change inside one word is always
- * noticed. */
-struct checksum {
-    uint64_t lane[4];
-};
-
-static inline void checksum_init(struct checksum *c)
-{
-    for (uint64_t i = 0; i < 4; i++)
-        c->lane[i] = HASH_SEED + i;
-}
-
-/* Counts as padded with zeros to a multiple of 64 bytes, like everything in the file. */
-static inline void checksum_put(struct checksum *c, const void *data, size_t n)
-{
-    const unsigned char *p = data;
-    uint64_t s0 = c->lane[0], s1 = c->lane[1], s2 = c->lane[2], s3 = c->lane[3], w[8];
-    for (; n; p += sizeof w) {
-        size_t take = n < sizeof w ? n : sizeof w;
-        if (take < sizeof w) {
-            memset(w, 0, sizeof w);
-            memcpy(w, p, take);
-        } else {
-            memcpy(w, p, sizeof w);
-        }
-        s0 = hash_word(hash_word(s0, w[0]), w[4]);
-        s1 = hash_word(hash_word(s1, w[1]), w[5]);
-        s2 = hash_word(hash_word(s2, w[2]), w[6]);
-        s3 = hash_word(hash_word(s3, w[3]), w[7]);
-        n -= take;
-    }
-    *c = (struct checksum){{s0, s1, s2, s3}};
-}
-
-static inline uint64_t checksum_end(const struct checksum *c)
-{
-    uint64_t h = HASH_SEED;
-    for (int i = 0; i < 4; i++)
-        h = hash_word(h, c->lane[i]);
-    return h;
-}
-
 /* ---- saving and loading ---------------------------------------------------------------------- */
 typedef anf_status model_put_fn(void *user, const void *data, size_t n);
 

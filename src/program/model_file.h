@@ -15,16 +15,18 @@
 
 #include "base/hash.h"
 #include "program/program.h"
+#include "runtime/threads.h"
 
 #define MODEL_MAGIC "ANFMODEL"
 #define MODEL_BYTE_ORDER 0x01020304u
 enum {
-    MODEL_VERSION = 3,
+    MODEL_VERSION = 4,
     MODEL_MAGIC_BYTES = 8,
     MODEL_HEADER_BYTES = 64,
     MODEL_HEADER_SUM_AT = 56, /* the header's own checksum: hash_bytes of what is in front of it */
     MODEL_ALIGN = ANF_CACHE_LINE,
     MODEL_NAME_MAX = 200,
+    MODEL_SUM_BLOCK = 1 << 18, /* bytes */
 };
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "constants are used in place");
 
@@ -78,6 +80,53 @@ _Static_assert(MODEL_MAGIC_BYTES + MODEL_BYTES(MODEL_HEADER_FIELDS) == MODEL_HEA
                    MODEL_HEADER_SUM_AT + 8 == MODEL_HEADER_BYTES,
                "the header is full");
 
+/* ---- the checksum of tables and constants ---------------------------------------------------- */
+/* Each block of MODEL_SUM_BLOCK bytes has a checksum of its own, so that a reader may let several
+ * threads check; hash_word of these in order is the checksum of all. */
+struct contents_sum {
+    uint64_t blocks;       /* of those that are complete */
+    struct checksum block; /* of the one that is not, */
+    size_t n_bytes;        /* and what it has so far */
+};
+
+static inline void contents_sum_init(struct contents_sum *c)
+{
+    c->blocks = HASH_SEED;
+    c->n_bytes = 0;
+    checksum_init(&c->block);
+}
+
+static inline void contents_sum_next(struct contents_sum *c)
+{
+    c->blocks = hash_word(c->blocks, checksum_end(&c->block));
+    c->n_bytes = 0;
+    checksum_init(&c->block);
+}
+
+/* Counts as padded with zeros to a multiple of MODEL_ALIGN, like everything in the file. */
+static inline void contents_sum_put(struct contents_sum *c, const void *data, size_t n)
+{
+    const unsigned char *p = data;
+    while (n) {
+        const size_t room = MODEL_SUM_BLOCK - c->n_bytes, take = n < room ? n : room;
+        checksum_put(&c->block, p, take);
+        c->n_bytes += size_round_up(take, MODEL_ALIGN);
+        p += take;
+        n -= take;
+        if (c->n_bytes == MODEL_SUM_BLOCK)
+            contents_sum_next(c);
+    }
+}
+
+static inline uint64_t contents_sum_end(struct contents_sum *c)
+{
+    if (c->n_bytes)
+        contents_sum_next(c);
+    return c->blocks;
+}
+_Static_assert(MODEL_ALIGN % CHECKSUM_STEP == 0 && MODEL_SUM_BLOCK % MODEL_ALIGN == 0,
+               "pieces of the file are whole steps of the checksum");
+
 /* ---- saving and loading ---------------------------------------------------------------------- */
 typedef anf_status model_put_fn(void *user, const void *data, size_t n);
 
@@ -86,7 +135,9 @@ typedef anf_status model_put_fn(void *user, const void *data, size_t n);
 anf_status program_save(const struct program *p, model_put_fn *put, void *user);
 
 /* Fills `out`, checked (program_check); its constants stay in `data`, 64-byte aligned, which is
- * lent for as long as the program lives.  On failure nothing is left to free. */
-anf_status program_load(const anf_allocator *a, const void *data, size_t n, struct program *out);
+ * lent for as long as the program lives.  On failure nothing is left to free.  The threads of `pool`
+ * share the work of the checksum. */
+anf_status program_load(const anf_allocator *a, struct pool *pool, const void *data, size_t n,
+                        struct program *out);
 
 #endif

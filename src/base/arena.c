@@ -14,7 +14,7 @@ struct arena_block {
 #ifdef ANF_DEBUG
 enum { FIRST_BLOCK_BYTES = 512, MOST_BLOCK_BYTES = 1024 };
 #else
-enum { FIRST_BLOCK_BYTES = 4096, MOST_BLOCK_BYTES = 4 << 20 };
+enum { FIRST_BLOCK_BYTES = 4096, MOST_BLOCK_BYTES = 16 << 20 };
 #endif
 
 static const size_t header_bytes =

@@ -252,13 +252,14 @@ static void multiply_across(const struct block *b, size_t k0, size_t kc, size_t 
         const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
         strips += (rows + h - 1) / h;
     }
+    const size_t share = block_share(strips);
     for (size_t q = 0; q < b->n_pixels; q++) {
         const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
         for (size_t r = 0; r < rows; r += h, strip++) {
             const size_t m = block_least(h, rows - r);
             const float *patches = b->patches + q * b->cut->patch_panel + r;
             float *sums = b->sums + (q * ANF_PANEL + r) * ld + c * ANF_PANEL;
-            const struct gemm_ahead ahead = block_ahead(next, stride, kc, strip, strips);
+            const struct gemm_ahead ahead = block_ahead(next, stride, kc, strip, share);
             if (strip)
                 kern->gemm_tile_ahead(m, n, kc, patches, ANF_PANEL, b->weights, panel, sums, ld,
                                       k0 > 0, &ahead, NULL);

@@ -75,10 +75,16 @@ struct gemm_cut {
     size_t kc, ldc;
 };
 
+/* Rows of a tile that expands panels as it reads them. */
+static size_t few_rows(const struct kern *kern, const struct gemm_job *job)
+{
+    return job->b_kind == GEMM_B_PACKED ? kern->few_rows : kern->mr;
+}
+
 static bool reads_panels(const struct kern *kern, const struct gemm_job *job)
 {
     return job->b_kind != GEMM_B_ROWS && job->b_kind != GEMM_B_COLS &&
-           (job->m <= kern->mr || job->m <= FEW_ROWS);
+           (job->m <= few_rows(kern, job) || job->m <= FEW_ROWS);
 }
 
 static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *job)
@@ -210,16 +216,21 @@ static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z
         kern->pack_panels_t(from + j0 * job->b_row + k0, job->b_row, kc, n, b, kc * ANF_PANEL);
 }
 
-/* A tile of few rows, over panels q .. q+nv-1. */
-static void tile_panels(const struct kern *kern, const struct gemm_job *job, size_t rows, size_t nv,
-                        size_t q, const float *a, float *c, size_t ldc)
+/* A tile of rows i .. i+rows-1, over panels q .. q+nv-1: sums of encoded weights to c, results of
+ * others to the output. */
+static void tile_panels(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i,
+                        size_t rows, size_t nv, size_t q, const float *a, float *c, size_t ldc)
 {
     enum { MOST_PANELS = 16 };
     gemm_tile_weights_fn *const tile = tile_of(kern, job->b_kind);
     struct weight_panel panels[MOST_PANELS];
+    const size_t j0 = q * ANF_PANEL;
     if (!tile) {
-        kern->gemm_tile_f16(rows, nv, job->k, a, rows, job->b + q * job->k * ANF_PANEL,
-                            job->k * ANF_PANEL, c, ldc, false);
+        const struct gemm_out out = {.y = output(job, z, i, j0), .ldy = job->c_row,
+                                     .bias = job->bias ? job->bias + j0 : NULL,
+                                     .cols = block_least(nv * ANF_PANEL, job->n - j0)};
+        kern->gemm_tile_f16(rows, nv, job->k, a, rows, job->b + j0 * job->k, job->k * ANF_PANEL, c,
+                            ldc, false, &out);
         return;
     }
     for (size_t v = 0; v < nv; v++)
@@ -232,8 +243,8 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
                           const struct gemm_cut *cut, size_t z, size_t q0, size_t q1, float *a,
                           float *c)
 {
-    const size_t m = job->m, widest = m == 1 ? kern->mr : kern->nv;
-    const size_t h = block_even(m, kern->mr);
+    const size_t m = job->m, h = block_even(m, few_rows(kern, job));
+    const size_t widest = m == 1 ? kern->mr : block_least(kern->nv, kern->mr * kern->nv / h);
     for (size_t i = 0; i < m; i += h)
         kern->pack_rows(job->a + z * job->a_batch + i * job->a_row, job->a_row,
                         block_least(h, m - i), job->k, a + i * job->k, block_least(h, m - i));
@@ -242,10 +253,11 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
         const size_t nv = block_even(n_panels, widest);
         for (size_t v = 0; v < n_panels; v += nv)
             for (size_t i = 0; i < m; i += h)
-                tile_panels(kern, job, block_least(h, m - i), block_least(nv, n_panels - v), q + v,
-                            a + i * job->k, c + i * cut->ldc + v * ANF_PANEL, cut->ldc);
+                tile_panels(kern, job, z, i, block_least(h, m - i), block_least(nv, n_panels - v),
+                            q + v, a + i * job->k, c + i * cut->ldc + v * ANF_PANEL, cut->ldc);
         const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
-        store_sums(kern, job, z, 0, m, j0, cols, c, cut->ldc);
+        if (tile_of(kern, job->b_kind))
+            store_sums(kern, job, z, 0, m, j0, cols, c, cut->ldc);
         hand_on(job, z, 0, m, j0, cols);
     }
 }
@@ -259,6 +271,7 @@ struct block {
     const float *a;     /* [strips][k][strip rows] */
     float *b, *c;
     size_t ldc;
+    size_t share; /* of a strip in asking for the next slice: block_share */
 };
 
 /* k0 .. k0+kc-1 of panels v .. v+nv-1 of the block.  The first strip widens packed weights for the
@@ -269,20 +282,20 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const f16
     const struct gemm_job *job = s->job;
     const struct kern *kern = s->kern;
     const size_t nv = block_least(s->nv, s->n_panels - v), kc = block_least(s->kc, job->k - k0);
-    const size_t panel = kc * ANF_PANEL, ldc = s->ldc, strips = (s->rows + s->h - 1) / s->h;
+    const size_t panel = kc * ANF_PANEL, ldc = s->ldc;
     const size_t j0 = (s->q + v) * ANF_PANEL, stride = job->k * ANF_PANEL;
     struct gemm_out out = {.ldy = job->c_row, .bias = job->bias ? job->bias + j0 : NULL,
                            .cols = block_least(nv * ANF_PANEL, job->n - j0)};
     const struct gemm_out *last = k0 + kc >= job->k && !column_scale(job) ? &out : NULL;
     if (job->b_kind != GEMM_B_PACKED)
         pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
-    for (size_t i = 0; i < s->rows; i += s->h) {
+    for (size_t i = 0, strip = 0; i < s->rows; i += s->h, strip++) {
         const size_t m = block_least(s->h, s->rows - i);
         const float *a = s->a + i * job->k + k0 * m;
         float *c = s->c + i * ldc + v * ANF_PANEL;
         struct gemm_ahead ahead = {next, 0, 0}; /* other forms of B are read when they are packed */
         if (job->b_kind == GEMM_B_PACKED)
-            ahead = block_ahead(next, stride, kc, i / s->h, strips);
+            ahead = block_ahead(next, stride, kc, strip, s->share);
         out.y = output(job, s->z, s->i0 + i, j0);
         if (i > 0 || job->b_kind != GEMM_B_PACKED)
             kern->gemm_tile_ahead(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0, &ahead, last);
@@ -337,7 +350,7 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
     }
     for (size_t i = i0, rows; i < i1; i += rows) {
         rows = block_least(cut.block_rows, i1 - i);
-        const size_t h = block_even(rows, kern->mr);
+        const size_t h = block_even(rows, kern->mr), share = block_share((rows + h - 1) / h);
         for (size_t s = 0; s < rows; s += h) {
             const size_t strip = block_least(h, rows - s);
             kern->pack_rows(job->a + z * job->a_batch + (i + s) * job->a_row, job->a_row, strip,
@@ -346,7 +359,7 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
         for (size_t q = q0, n_panels; q < q1; q += n_panels) {
             n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
             multiply(&(struct block){kern, job, z, i, rows, h, q, n_panels,
-                                     block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc});
+                                     block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc, share});
             const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
             if (column_scale(job))
                 store_sums(kern, job, z, i, rows, j0, cols, c, cut.ldc);

@@ -140,15 +140,20 @@ static inline void block_prefetch(const f16 *from, size_t stride, size_t n_panel
             __builtin_prefetch(from + v * stride + line * 32);
 }
 
-/* What strip `strip` of `strips` asks for in its tile: its share of the slice of packed weights that
- * is multiplied next, kc rows of panels that lie `stride` elements apart. */
-static inline struct gemm_ahead block_ahead(const f16 *next, size_t stride, size_t kc, size_t strip,
-                                            size_t strips)
+/* Elements of every row of the next slice of packed weights that each of so many strips asks for. */
+static inline size_t block_share(size_t strips)
 {
-    const size_t step = (ANF_PANEL + strips - 1) / strips;
-    if (strip * step >= ANF_PANEL)
+    return (ANF_PANEL + strips - 1) / strips;
+}
+
+/* What a strip asks for in its tile: its share of the slice of packed weights that is multiplied
+ * next, kc rows of panels that lie `stride` elements apart. */
+static inline struct gemm_ahead block_ahead(const f16 *next, size_t stride, size_t kc, size_t strip,
+                                            size_t share)
+{
+    if (strip * share >= ANF_PANEL)
         return (struct gemm_ahead){next, stride, 0}; /* all of it was asked for */
-    return (struct gemm_ahead){next + strip * step * kc, stride, step};
+    return (struct gemm_ahead){next + strip * share * kc, stride, share};
 }
 
 /* n finished float32 sums to binary16, with a run of biases or without (NULL). */

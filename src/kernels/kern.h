@@ -107,10 +107,12 @@ typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a,
                                 const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
                                 bool accumulate, const struct gemm_ahead *ahead,
                                 const struct gemm_out *out);
-/* The same with binary16 panels, widened in registers: for few rows, where B is read once.  mr = 1
- * takes up to table.mr panels, to hide the latency of the chain. */
+/* The same with binary16 panels, widened in registers: for few rows, where B is read once.  Here mr
+ * may be up to table.few_rows, with mr * nv <= table.mr * table.nv, and mr = 1 takes up to table.mr
+ * panels, to hide the latency of the chain. */
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                              const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
+                              const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
+                              const struct gemm_out *out);
 /* One panel of encoded weights; weight_panels.h has the layouts and says what a weight is.  W[k][j]
  * below is the weight of row k and column j in float32; in int8 panels it is the integer, and
  * scale_columns ends the sum. */
@@ -121,7 +123,7 @@ struct weight_panel {
 /* b[16i + j] = W[k0 + i][j] for i < kc. */
 typedef void widen_weights_fn(const struct weight_panel *panel, size_t k0, size_t kc, float *b);
 /* gemm_tile from zero over all k rows of nv panels, expanded in registers: for few rows, where B is
- * read once.  Panels as for gemm_tile_f16. */
+ * read once.  mr = 1 takes up to table.mr panels. */
 typedef void gemm_tile_weights_fn(size_t mr, size_t nv, const float *a, size_t a_k,
                                   const struct weight_panel *panels, float *c, size_t ldc);
 /* x[i] = x[i] * widen(scale[i]), in float32. */
@@ -248,6 +250,7 @@ struct kern {
     const char *needs;  /* CPU features, for messages and `aneforge info` */
     bool (*available)(void);
     size_t mr, nv;      /* largest register tile: mr rows, nv panels */
+    size_t few_rows;    /* most rows of gemm_tile_f16; at least mr */
     size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */
     size_t kc;          /* k-block: the B sliver of a tile stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */

@@ -158,7 +158,9 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     case FLOATS_AHEAD:
         kern->gemm_tile_ahead(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, &ahead, out);
         break;
-    case HALVES: kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate); break;
+    case HALVES:
+        kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate, out);
+        break;
     case WIDENING:
         kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate, &ahead,
                               out);
@@ -194,6 +196,12 @@ static void test_tiles(void **state)
                     for (unsigned flags = 0; flags < 8; flags++)
                         if (nv <= kern[t]->nv || (mr == 1 && flags / 2 == HALVES))
                             tile_case(kern[t], mr, nv, depths[d], flags / 2, flags & 1, false);
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t mr = 1; mr <= kern[t]->few_rows; mr++)
+            for (size_t nv = 1; mr * nv <= kern[t]->mr * kern[t]->nv && nv <= kern[t]->nv; nv++)
+                for (size_t d = 0; d < 4; d++)
+                    for (unsigned flags = 0; flags < 4; flags++)
+                        tile_case(kern[t], mr, nv, depths[d], HALVES, flags & 1, flags & 2);
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->rows_mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->rows_nv; nv++)

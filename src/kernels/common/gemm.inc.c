@@ -9,20 +9,26 @@
  *     AVX-512   8 x 3 panels   24 of 32 zmm
  *     AVX2      6 x 1 panel    12 of 16 ymm
  *     NEON      6 x 1 panel    24 of 32 q
- * With one row only, a tile of that width would wait for the latency of its few multiply-adds,
- * so gemm_tile_f16 also takes 1 x TILE_MR panels.
+ * Binary16 panels that are read once are widened on their way, two instructions for a vector: a
+ * tile that is tall and narrow spends the least on it, up to TILE_FEW rows on as many panels as
+ * leave the accumulators in registers.  With one row only, such a tile would wait for the latency
+ * of its few multiply-adds, so gemm_tile_f16 also takes 1 x TILE_MR panels.
  *
  * Packing transposes 16-bit elements first, 8 x 8 at a time in 128-bit registers, and widens
  * afterwards, which halves the work of the shuffles. */
 #if VL == 16
 #define TILE_MR 8
 #define TILE_NV 3
+#define TILE_FEW 24
 #elif VL == 1
 #define TILE_MR 4
 #define TILE_NV 1
 #else
 #define TILE_MR 6
 #define TILE_NV 1
+#endif
+#ifndef TILE_FEW
+#define TILE_FEW TILE_MR
 #endif
 
 /* Without these the compilers keep the accumulators in an array in memory. */
@@ -132,7 +138,7 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
         }
         a += kind == IN_ROWS ? 1 : a_k;
     }
-    if (ask && t->out) {
+    if ((ask || kind == HALVES) && t->out) {
         ISA(tile_finish)(t->out, mr, nvec, acc);
         return;
     }
@@ -191,6 +197,26 @@ VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
     }
 }
 
+#if TILE_FEW > TILE_MR
+/* More rows than TILE_MR, on fewer panels. */
+VFN void ISA(tile_tall)(const struct tile *t, size_t mr, size_t nv)
+{
+    switch (mr) {
+#define TALL(rows)                                                                                 \
+    case rows:                                                                                     \
+        if (2 * rows <= TILE_ACC && nv == 2)                                                       \
+            ISA(tile_body)(t, rows, 2 * rows <= TILE_ACC ? 2 : 1, HALVES);                         \
+        else                                                                                       \
+            ISA(tile_body)(t, rows, 1, HALVES);                                                    \
+        break;
+        TALL(9) TALL(10) TALL(11) TALL(12) TALL(13) TALL(14) TALL(15) TALL(16)
+        TALL(17) TALL(18) TALL(19) TALL(20) TALL(21) TALL(22) TALL(23) TALL(24)
+#undef TALL
+    default: break;
+    }
+}
+#endif
+
 static void ISA(gemm_tile)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                            const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
 {
@@ -217,47 +243,69 @@ static void ISA(gemm_tile_widen)(size_t mr, size_t nv, size_t kc, const float *a
 }
 
 static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                               const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
+                               const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
+                               const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, out};
     if (mr == 1 && nv > 1)
         ISA(tile_one_row)(&t, nv);
+#if TILE_FEW > TILE_MR
+    else if (mr > TILE_MR)
+        ISA(tile_tall)(&t, mr, nv);
+#endif
     else
         ISA(tile_any)(&t, mr, nv, HALVES);
 }
 
 /* ---- packing --------------------------------------------------------------------------------- */
-typedef uint16_t u16x8 __attribute__((vector_size(16)));
-
-VFN u16x8 ISA(zip_lo)(u16x8 a, u16x8 b)
-{
-    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-
-VFN u16x8 ISA(zip_hi)(u16x8 a, u16x8 b)
-{
-    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-}
-
-/* Element j of r[i] and element i of r[j] change places.  Zipping row i with row i + 4 rotates the
- * index bits (i, j) by one; three times transposes. */
-VFN void ISA(turn_8)(u16x8 r[8])
-{
-    u16x8 s[8];
-    UNROLL for (size_t round = 0; round < 3; round++) {
-        UNROLL for (size_t i = 0; i < 4; i++) {
-            s[2 * i] = ISA(zip_lo)(r[i], r[i + 4]);
-            s[2 * i + 1] = ISA(zip_hi)(r[i], r[i + 4]);
-        }
-        UNROLL for (size_t i = 0; i < 8; i++)
-            r[i] = s[i];
+/* Eight rows in 128-bit lanes: in every lane, element j of r[i] and element i of r[j] change places.
+ * Zipping row i with row i + 4 rotates the index bits (i, j) by one; three times transposes. */
+#define ZIP(lane, n, at)                                                                           \
+    8 * (lane) + (at), 8 * (lane) + (at) + (n), 8 * (lane) + (at) + 1, 8 * (lane) + (at) + (n) + 1,\
+    8 * (lane) + (at) + 2, 8 * (lane) + (at) + (n) + 2, 8 * (lane) + (at) + 3,                     \
+    8 * (lane) + (at) + (n) + 3
+#define TURN(name, vector, zips)                                                                   \
+    VFN void ISA(name)(vector r[8])                                                                \
+    {                                                                                              \
+        vector s[8];                                                                               \
+        UNROLL for (size_t round = 0; round < 3; round++) {                                        \
+            UNROLL for (size_t i = 0; i < 4; i++) {                                                \
+                s[2 * i] = __builtin_shufflevector(r[i], r[i + 4], zips(0));                       \
+                s[2 * i + 1] = __builtin_shufflevector(r[i], r[i + 4], zips(4));                   \
+            }                                                                                      \
+            UNROLL for (size_t i = 0; i < 8; i++)                                                  \
+                r[i] = s[i];                                                                       \
+        }                                                                                          \
     }
-}
+
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
+#define ZIPS_8(at) ZIP(0, 8, at)
+TURN(turn_8, u16x8, ZIPS_8)
+#if VL == 16
+typedef uint16_t u16x32 __attribute__((vector_size(64)));
+#define ZIPS_32(at) ZIP(0, 32, at), ZIP(1, 32, at), ZIP(2, 32, at), ZIP(3, 32, at)
+TURN(turn_32, u16x32, ZIPS_32)
+#endif
 
 /* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc rounded up to 8; rows from `rows` on read as zero. */
 VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t, size_t ld)
 {
-    for (size_t k = 0; k < kc; k += 8) {
+    size_t k = 0;
+#if VL == 16
+    for (; rows && k + 32 <= kc; k += 32) {
+        u16x32 r[8];
+        UNROLL for (size_t i = 0; i < 8; i++) {
+            r[i] = (u16x32){0};
+            if (i < rows)
+                __builtin_memcpy(&r[i], x + i * ldx + k, sizeof r[i]);
+        }
+        ISA(turn_32)(r);
+        UNROLL for (size_t i = 0; i < 8; i++)
+            UNROLL for (size_t lane = 0; lane < 4; lane++)
+                __builtin_memcpy(t + (k + 8 * lane + i) * ld, (const f16 *)&r[i] + 8 * lane, 16);
+    }
+#endif
+    for (; k < kc; k += 8) {
         const size_t nk = kc - k < 8 ? kc - k : 8;
         u16x8 r[8];
         UNROLL for (size_t i = 0; i < 8; i++) {
@@ -277,44 +325,58 @@ VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t
     }
 }
 
-/* y[r*ldy + i] = widen(x[r*8 + i]) for i < m <= 8.  Where rows touch, a full store may run over
- * into the next row, which comes later. */
-VFN void ISA(widen_strip)(const f16 *x, size_t rows, size_t m, float *y, size_t ldy)
+/* y[r*ldy + i] = widen(x[r*ldx + i]) for i < m <= ldx, where ldx is 8 or 16. */
+VFN void ISA(widen_strip)(const f16 *x, size_t ldx, size_t rows, size_t m, float *y, size_t ldy)
 {
     size_t r = 0;
-    if (m == 8 && ldy == 8) {
-        size_t i = 0;
-        for (; i + VL <= rows * 8; i += VL)
+    if (m == ldx && ldx == ldy) { /* one run */
+        const size_t n = rows * m, whole = n / VL * VL;
+        for (size_t i = 0; i < whole; i += VL)
             v_store(y + i, v_load_f16(x + i));
-        v_store_n(y + i, v_load_f16_n(x + i, rows * 8 - i), rows * 8 - i);
+        if (whole < n)
+            v_store_n(y + whole, v_load_f16_n(x + whole, n - whole), n - whole);
         return;
     }
+    /* Where rows touch, a full store may run over into the next row, which comes later. */
     if (m == ldy && VL <= 8)
-        for (; (r + 2) * ldy + 8 <= rows * ldy; r++)
+        for (; r * ldy + ldx <= rows * ldy; r++)
             for (size_t i = 0; i < m; i += VL)
-                v_store(y + r * ldy + i, v_load_f16(x + r * 8 + i));
+                v_store(y + r * ldy + i, v_load_f16(x + r * ldx + i));
     for (; r < rows; r++)
         for (size_t i = 0; i < m; i += VL) {
             if (m - i >= VL)
-                v_store(y + r * ldy + i, v_load_f16(x + r * 8 + i));
+                v_store(y + r * ldy + i, v_load_f16(x + r * ldx + i));
             else
-                v_store_n(y + r * ldy + i, v_load_f16_n(x + r * 8 + i, m - i), m - i);
+                v_store_n(y + r * ldy + i, v_load_f16_n(x + r * ldx + i, m - i), m - i);
         }
+}
+
+/* Up to ld rows, 8 or 16. */
+VFN void ISA(pack_strip)(const f16 *x, size_t ldx, size_t rows, size_t ld, size_t kc, float *a,
+                         size_t a_k)
+{
+    f16 turned[PACK_K * 16];
+    for (size_t k = 0; k < kc; k += PACK_K) {
+        const size_t nk = kc - k < PACK_K ? kc - k : PACK_K;
+        for (size_t h = 0; h < ld; h += 8) {
+            const f16 *from = x + h * ldx + k;
+            if (rows >= h + 8)
+                ISA(turn_rows)(from, ldx, 8, nk, turned + h, ld);
+            else
+                ISA(turn_rows)(from, ldx, rows - h, nk, turned + h, ld);
+        }
+        ISA(widen_strip)(turned, ld, nk, rows, a + k * a_k, a_k);
+    }
 }
 
 static void ISA(pack_rows)(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k)
 {
-    f16 turned[PACK_K * 8];
-    for (size_t i = 0; i < m; i += 8) {
-        const size_t rows = m - i < 8 ? m - i : 8;
-        for (size_t k = 0; k < kc; k += PACK_K) {
-            const size_t nk = kc - k < PACK_K ? kc - k : PACK_K;
-            if (rows == 8)
-                ISA(turn_rows)(x + i * ldx + k, ldx, 8, nk, turned, 8);
-            else
-                ISA(turn_rows)(x + i * ldx + k, ldx, rows, nk, turned, 8);
-            ISA(widen_strip)(turned, nk, rows, a + k * a_k + i, a_k);
-        }
+    for (size_t i = 0; i < m; i += 16) {
+        const size_t rows = m - i < 16 ? m - i : 16;
+        if (rows > 8)
+            ISA(pack_strip)(x + i * ldx, ldx, rows, 16, kc, a + i, a_k);
+        else
+            ISA(pack_strip)(x + i * ldx, ldx, rows, 8, kc, a + i, a_k);
     }
 }
 

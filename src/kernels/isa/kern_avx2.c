@@ -55,6 +55,7 @@ const struct kern kern_avx2 = {
     .needs = "AVX2, FMA, F16C",
     .available = cpu_has_avx2,
     .mr = TILE_MR,
+    .few_rows = TILE_FEW,
     .nv = TILE_NV,
     .rows_mr = ROWS_MR,
     .rows_nv = ROWS_NV,

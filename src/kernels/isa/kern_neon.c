@@ -41,6 +41,7 @@ const struct kern kern_neon = {
     .needs = "arm64",
     .available = cpu_has_neon,
     .mr = TILE_MR,
+    .few_rows = TILE_FEW,
     .nv = TILE_NV,
     .rows_mr = ROWS_MR,
     .rows_nv = ROWS_NV,

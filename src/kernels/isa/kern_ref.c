@@ -37,6 +37,7 @@ const struct kern kern_ref = {
     .needs = "plain C",
     .available = cpu_has_any,
     .mr = TILE_MR,
+    .few_rows = TILE_FEW,
     .nv = TILE_NV,
     .rows_mr = ROWS_MR,
     .rows_nv = ROWS_NV,

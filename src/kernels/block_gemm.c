@@ -19,6 +19,7 @@ enum {
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
     MOST_L2_FLOATS = 1 << 17, /* of packed rows, half a MiB */
     EPILOGUE_RUN = 4096,    /* elements that are handed on together */
+    EPILOGUE_CALL = 5000,   /* multiply-adds that take as long as handing on does */
 };
 
 /* ---- splitting ------------------------------------------------------------------------------- */
@@ -87,13 +88,20 @@ static bool reads_panels(const struct kern *kern, const struct gemm_job *job)
            (job->m <= few_rows(kern, job) || job->m <= FEW_ROWS);
 }
 
+/* What a strip costs beside its products, in eighths of those with one panel: packing it, and where
+ * columns are cut, an epilogue that is called for every row instead of for many together. */
+static size_t strip_cost(const struct gemm_job *job)
+{
+    return 6 + (job->epilogue ? EPILOGUE_CALL / ANF_PANEL * 8 / job->k : 0);
+}
+
 static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *job)
 {
     struct gemm_cut cut = {.grid = {1, 1}, .panels = (job->n + ANF_PANEL - 1) / ANF_PANEL};
     const size_t strips = (job->m + kern->mr - 1) / kern->mr;
     if (job->n_threads > 1 && job->m * job->n * job->k * job->batch > SMALL_JOB)
         cut.grid = block_grid_fine(reads_panels(kern, job) ? 1 : strips, cut.panels,
-                                   block_threads(job->batch, job->n_threads), 6, 4,
+                                   block_threads(job->batch, job->n_threads), strip_cost(job), 4,
                                    job->m * job->n * job->k / SMALL_JOB / 4);
 
     size_t rows = (strips + cut.grid.n_rows - 1) / cut.grid.n_rows * kern->mr;

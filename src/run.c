@@ -1,9 +1,9 @@
 /* Running: the memory of one execution, conversions at the ports, profiling.
  *
- * A run state owns one slab: a block per port, the arena and the scratch of the largest instruction,
- * in one piece because what is large has large pages, which are touched for the first time in a
- * tenth of the time.  Nothing is allocated after it exists (profiling allocates when switched on).
- * Shared ports exchange their blocks after each execution. */
+ * A run state owns one slab: a block per port, the arena and the scratch of the largest
+ * instruction, in one piece because what is large has large pages, which are touched for the first
+ * time in a tenth of the time.  Nothing is allocated after it exists (profiling allocates when
+ * switched on).  Shared ports exchange their blocks after each execution. */
 #include "model.h"
 
 #include "base/fp16.h"

@@ -1,7 +1,7 @@
 /* Blocks are linked, the newest first, each twice as large as the one before up to a limit: what is
- * small touches little memory, what is large asks for it seldom.  A request larger than the next
- * block gets a block of its own, behind the one that is being filled.  A debug build uses tiny blocks
- * so that the growth path runs in every test. */
+ * small touches little memory, what is large lies in few pieces, which the allocator can put on
+ * huge pages.  A request larger than the next block gets a block of its own, behind the one that is
+ * being filled.  A debug build uses tiny blocks so that the growth path runs in every test. */
 #include "base/arena.h"
 
 #include <string.h>

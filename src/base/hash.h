@@ -1,5 +1,5 @@
-/* FNV-1a over 64-bit words, mixed after each: for tables inside one process, and for the checksum of
- * saved models (whose job is to notice damage, not malice: program_check stands behind). */
+/* FNV-1a over 64-bit words, mixed after each: for tables inside one process, and for the checksum
+ * of saved models (whose job is to notice damage, not malice: program_check stands behind). */
 #ifndef ANF_BASE_HASH_H
 #define ANF_BASE_HASH_H
 

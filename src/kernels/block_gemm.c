@@ -367,7 +367,8 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
         for (size_t q = q0, n_panels; q < q1; q += n_panels) {
             n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
             multiply(&(struct block){kern, job, z, i, rows, h, q, n_panels,
-                                     block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc, share});
+                                     block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc,
+                                     share});
             const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
             if (column_scale(job))
                 store_sums(kern, job, z, i, rows, j0, cols, c, cut.ldc);

@@ -135,8 +135,8 @@ typedef anf_status model_put_fn(void *user, const void *data, size_t n);
 anf_status program_save(const struct program *p, model_put_fn *put, void *user);
 
 /* Fills `out`, checked (program_check); its constants stay in `data`, 64-byte aligned, which is
- * lent for as long as the program lives.  On failure nothing is left to free.  The threads of `pool`
- * share the work of the checksum. */
+ * lent for as long as the program lives.  On failure nothing is left to free.  The threads of
+ * `pool` share the work of the checksum. */
 anf_status program_load(const anf_allocator *a, struct pool *pool, const void *data, size_t n,
                         struct program *out);
 

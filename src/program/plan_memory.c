@@ -3,11 +3,11 @@
  * networks).
  *
  * What stands in the way is asked of a segment tree over the instructions.  A node is a range of
- * them, and has two sets of bytes of the slab: those taken by buffers that live throughout its range
- * (of which each is entered in the few nodes that make up its lifetime), and those taken at any time
- * within it.  The sets are disjoint spans in order.  Small buffers fill up what large ones leave, so
- * that spans grow together and sets stay short: a buffer costs the depth of the tree, however many
- * live beside it. */
+ * them, and has two sets of bytes of the slab: those taken by buffers that live throughout its
+ * range (of which each is entered in the few nodes that make up its lifetime), and those taken at
+ * any time within it.  The sets are disjoint spans in order.  Small buffers fill up what large ones
+ * leave, so that spans grow together and sets stay short: a buffer costs the depth of the tree,
+ * however many live beside it. */
 #include "base/cancel.h"
 #include "base/sort.h"
 #include "program/program.h"

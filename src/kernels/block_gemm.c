@@ -14,12 +14,12 @@
 #include "kernels/block_gemm.h"
 
 enum {
-    SMALL_JOB = 1 << 17,    /* multiply-adds not worth a second thread */
+    SMALL_JOB = 5 << 15,    /* multiply-adds not worth a second thread */
+    ROW_AWAY = 8,           /* of block_grid: what a row from another core costs */
     FEW_ROWS = 8,
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
     MOST_L2_FLOATS = 1 << 17, /* of packed rows, half a MiB */
     EPILOGUE_RUN = 4096,    /* elements that are handed on together */
-    EPILOGUE_CALL = 5000,   /* multiply-adds that take as long as handing on does */
 };
 
 /* ---- splitting ------------------------------------------------------------------------------- */
@@ -31,7 +31,8 @@ struct block_grid block_grid(size_t rows, size_t cols, size_t n_threads, size_t 
     for (size_t r = 1; r <= n_threads && r <= rows; r++) {
         const size_t c = block_least(n_threads / r, cols);
         const size_t rs = (rows + r - 1) / r, cs = (cols + c - 1) / c;
-        const size_t cost = 8 * rs * cs + row_cost * rs + col_cost * cs;
+        const size_t away = c > 1 ? ROW_AWAY : 0;
+        const size_t cost = 8 * rs * cs + (row_cost + away) * rs + col_cost * cs;
         if (cost < best_cost) {
             best_cost = cost;
             best = (struct block_grid){r, c};
@@ -88,20 +89,13 @@ static bool reads_panels(const struct kern *kern, const struct gemm_job *job)
            (job->m <= few_rows(kern, job) || job->m <= FEW_ROWS);
 }
 
-/* What a strip costs beside its products, in eighths of those with one panel: packing it, and where
- * columns are cut, an epilogue that is called for every row instead of for many together. */
-static size_t strip_cost(const struct gemm_job *job)
-{
-    return 6 + (job->epilogue ? EPILOGUE_CALL / ANF_PANEL * 8 / job->k : 0);
-}
-
 static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *job)
 {
     struct gemm_cut cut = {.grid = {1, 1}, .panels = (job->n + ANF_PANEL - 1) / ANF_PANEL};
     const size_t strips = (job->m + kern->mr - 1) / kern->mr;
     if (job->n_threads > 1 && job->m * job->n * job->k * job->batch > SMALL_JOB)
         cut.grid = block_grid_fine(reads_panels(kern, job) ? 1 : strips, cut.panels,
-                                   block_threads(job->batch, job->n_threads), strip_cost(job), 4,
+                                   block_threads(job->batch, job->n_threads), 6, 4,
                                    job->m * job->n * job->k / SMALL_JOB / 4);
 
     size_t rows = (strips + cut.grid.n_rows - 1) / cut.grid.n_rows * kern->mr;
@@ -367,8 +361,7 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
         for (size_t q = q0, n_panels; q < q1; q += n_panels) {
             n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
             multiply(&(struct block){kern, job, z, i, rows, h, q, n_panels,
-                                     block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc,
-                                     share});
+                                     block_even(n_panels, kern->nv), cut.kc, a, b, c, cut.ldc, share});
             const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
             if (column_scale(job))
                 store_sums(kern, job, z, i, rows, j0, cols, c, cut.ldc);

@@ -86,7 +86,8 @@ struct block_grid {
 
 /* The cut of at most n_threads parts with the smallest largest part.  A part of R x C units
  * costs 8*R*C, and besides row_cost for each of its rows and col_cost for each of its columns
- * (the packing that every part does for itself). */
+ * (the packing that every part does for itself).  Where columns are cut, every part reads rows
+ * that other cores have written, which costs as much again. */
 struct block_grid block_grid(size_t rows, size_t cols, size_t n_threads, size_t row_cost,
                              size_t col_cost);
 

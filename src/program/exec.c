@@ -117,8 +117,7 @@ static struct gemm_job gemm_job_of(const struct program *p, const struct instr *
                              .a_row = (size_t)g->a_row, .b_batch = (size_t)g->b_batch,
                              .b_row = (size_t)g->b_row, .b_block = (size_t)g->b_row,
                              .b_kind = (enum gemm_b)g->b_kind,
-                             .c_batch = (size_t)g->y_batch, .c_row = (size_t)g->y_row,
-                             .epilogue = i->tile ? tile_epilogue : NULL};
+                             .c_batch = (size_t)g->y_batch, .c_row = (size_t)g->y_row};
 }
 
 void exec_gemm(struct exec *x, const struct instr *i)
@@ -134,6 +133,7 @@ void exec_gemm(struct exec *x, const struct instr *i)
     c.job.n_threads = threads_for(x, i->flops);
     if (i->tile) {
         tile_setup(x, i, &c.r);
+        c.job.epilogue = tile_epilogue;
         c.job.epilogue_arg = &c.r;
     }
     run_tasks(x, c.job.n_threads, gemm_tasks(x->kern, &c.job, 0), gemm_worker, &c);

@@ -217,7 +217,7 @@ static void store(uint8_t *to, uint64_t v, size_t n)
 
 static void repair(uint8_t *b, size_t n)
 {
-    struct checksum sum;
+    struct contents_sum sum;
     uint64_t tables;
     memcpy(b, MODEL_MAGIC, MODEL_MAGIC_BYTES);
     store(b + 8, MODEL_VERSION, 4);
@@ -225,9 +225,9 @@ static void repair(uint8_t *b, size_t n)
     store(b + 16, n, 8);
     memcpy(&tables, b + 32, 8);
     store(b + 32, tables / MODEL_ALIGN * MODEL_ALIGN % (n - MODEL_HEADER_BYTES + MODEL_ALIGN), 8);
-    checksum_init(&sum);
-    checksum_put(&sum, b + MODEL_HEADER_BYTES, n - MODEL_HEADER_BYTES);
-    store(b + 24, checksum_end(&sum), 8);
+    contents_sum_init(&sum);
+    contents_sum_put(&sum, b + MODEL_HEADER_BYTES, n - MODEL_HEADER_BYTES);
+    store(b + 24, contents_sum_end(&sum), 8);
     store(b + MODEL_HEADER_SUM_AT, hash_bytes(HASH_SEED, b, MODEL_HEADER_SUM_AT), 8);
 }
 

@@ -198,7 +198,7 @@ anf_status anf_model_save(const anf_model *m, const char *path)
 static anf_status load(anf_ctx *ctx, const void *data, size_t n, anf_model **out)
 {
     struct program p;
-    TRY(program_load(&ctx->allocator, data, n, &p));
+    TRY(program_load(&ctx->allocator, ctx->pool, data, n, &p));
     anf_status st = model_new(ctx, &p, out);
     if (st != ANF_OK)
         program_free(&p);

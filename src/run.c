@@ -1,8 +1,9 @@
 /* Running: the memory of one execution, conversions at the ports, profiling.
  *
- * A run state owns an arena slab, a block per port and the scratch of the largest instruction;
- * nothing is allocated after it exists (profiling allocates when switched on).  Shared ports
- * exchange their blocks after each execution. */
+ * A run state owns one slab: a block per port, the arena and the scratch of the largest
+ * instruction, in one piece because what is large has large pages, which are touched for the first
+ * time in a tenth of the time.  Nothing is allocated after it exists (profiling allocates when
+ * switched on).  Shared ports exchange their blocks after each execution. */
 #include "model.h"
 
 #include "base/fp16.h"
@@ -12,6 +13,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { SLAB_ALIGN = 4096, ZERO_BYTES = 1 << 20 };
+
 struct instr_time {
     uint64_t calls, total_ns, min_ns;
     uint64_t start_ns, end_ns; /* of the last call */
@@ -20,10 +23,11 @@ struct instr_time {
 struct anf_run_state {
     anf_model *model;
     struct exec x;
+    char *slab;
     char *arena;
     char **ports;      /* inputs, then outputs */
     int32_t *shared_with; /* by input: the output that feeds it, or -1 */
-    size_t arena_bytes, shared_bytes, own_bytes;
+    size_t slab_bytes, shared_bytes, own_bytes;
     bool profiling;
     uint64_t epoch_ns;
     struct instr_time *times;
@@ -64,17 +68,54 @@ static char *const_base(const void *data)
     return p.out;
 }
 
+/* The next part of the slab; a size that no memory can have stays one. */
+static char *add_part(char *slab, size_t *end, size_t n_bytes, size_t align)
+{
+    const size_t most = SIZE_MAX / 2 / SLAB_ALIGN * SLAB_ALIGN, at = size_round_up(*end, align);
+    *end = n_bytes > most - at ? most : at + n_bytes;
+    return slab && n_bytes ? slab + at : NULL;
+}
+
+/* Its size; without memory nothing else is found out.  `zeroed` is how much of it a run may read
+ * before it has written it: a loaded program shall find zeros there, not the host's memory. */
+static size_t lay_out(struct anf_run_state *rs, char *slab, size_t *zeroed)
+{
+    const struct program *p = rs->x.p;
+    size_t end = 0;
+    for (size_t k = 0; k < n_ports(p); k++)
+        rs->ports[k] = add_part(slab, &end, port_bytes(p, k), ANF_CACHE_LINE);
+    rs->arena = add_part(slab, &end, p->arena_bytes, SLAB_ALIGN);
+    *zeroed = end;
+    rs->x.shared = add_part(slab, &end, rs->shared_bytes, SLAB_ALIGN);
+    rs->x.own = add_part(slab, &end, rs->own_bytes, SLAB_ALIGN);
+    return end;
+}
+
+/* New memory is touched here for the first time, which costs more than the zeros: a task each. */
+struct zeros {
+    char *at;
+    size_t n_bytes;
+};
+
+static void zero_task(void *arg, size_t task, size_t thread)
+{
+    const struct zeros *z = arg;
+    const size_t from = task * ZERO_BYTES, left = z->n_bytes - from;
+    (void)thread;
+    memset(z->at + from, 0, left < ZERO_BYTES ? left : ZERO_BYTES);
+}
+
 static anf_status allocate(struct anf_run_state *rs)
 {
     const anf_allocator *a = &rs->model->ctx->allocator;
     const struct program *p = rs->x.p;
     int threads = pool_threads(rs->x.pool);
+    struct zeros zeros;
     size_t own;
     exec_scratch(p, rs->x.kern, threads, &rs->shared_bytes, &rs->x.own_bytes);
     if (!size_mul(rs->x.own_bytes, (size_t)threads, &own))
         FAIL(NOMEM, "out of memory: scratch of %d threads overflows", threads);
     rs->own_bytes = own;
-    rs->arena_bytes = p->arena_bytes;
     rs->x.base = mem_calloc(a, p->n_buffers, sizeof *rs->x.base);
     rs->ports = mem_calloc(a, n_ports(p), sizeof *rs->ports);
     rs->shared_with = mem_calloc(a, p->n_inputs + 1, sizeof *rs->shared_with);
@@ -82,21 +123,13 @@ static anf_status allocate(struct anf_run_state *rs)
         return ANF_E_NOMEM;
     for (size_t k = 0; k < p->n_inputs; k++)
         rs->shared_with[k] = -1;
-    for (size_t k = 0; k < n_ports(p); k++) {
-        rs->ports[k] = mem_alloc(a, port_bytes(p, k), ANF_CACHE_LINE);
-        if (!rs->ports[k])
-            return ANF_E_NOMEM;
-        memset(rs->ports[k], 0, port_bytes(p, k));
-    }
-    rs->arena = rs->arena_bytes ? mem_alloc(a, rs->arena_bytes, 4096) : NULL;
-    rs->x.shared = rs->shared_bytes ? mem_alloc(a, rs->shared_bytes, 4096) : NULL;
-    rs->x.own = rs->own_bytes ? mem_alloc(a, rs->own_bytes, 4096) : NULL;
-    if ((rs->arena_bytes && !rs->arena) || (rs->shared_bytes && !rs->x.shared) ||
-        (rs->own_bytes && !rs->x.own))
+    rs->slab_bytes = lay_out(rs, NULL, &zeros.n_bytes);
+    rs->slab = mem_alloc(a, rs->slab_bytes, SLAB_ALIGN);
+    if (!rs->slab)
         return ANF_E_NOMEM;
-    /* A loaded program may read what it never wrote; it shall find zeros, not the host's memory. */
-    if (rs->arena)
-        memset(rs->arena, 0, rs->arena_bytes);
+    zeros.at = rs->slab;
+    pool_run(rs->x.pool, zeros.n_bytes / ZERO_BYTES + 1, zero_task, &zeros);
+    lay_out(rs, rs->slab, &zeros.n_bytes);
     for (size_t b = 1; b < p->n_buffers; b++) {
         const struct buffer *buf = &p->buffers[b];
         if (buf->kind == BUF_CONST)
@@ -128,14 +161,10 @@ void anf_run_state_free(anf_run_state *rs)
     const anf_allocator *a = &rs->model->ctx->allocator;
     const struct program *p = rs->x.p;
     free_profile(rs);
-    for (size_t k = 0; rs->ports && k < n_ports(p); k++)
-        mem_free(a, rs->ports[k], port_bytes(p, k));
     mem_free(a, rs->x.base, p->n_buffers * sizeof *rs->x.base);
     mem_free(a, rs->ports, n_ports(p) * sizeof *rs->ports);
     mem_free(a, rs->shared_with, (p->n_inputs + 1) * sizeof *rs->shared_with);
-    mem_free(a, rs->arena, rs->arena_bytes);
-    mem_free(a, rs->x.shared, rs->shared_bytes);
-    mem_free(a, rs->x.own, rs->own_bytes);
+    mem_free(a, rs->slab, rs->slab_bytes);
     mem_free(a, rs, sizeof *rs);
 }
 
@@ -192,7 +221,7 @@ size_t anf_run_state_bytes(const anf_run_state *rs)
         return 0;
     for (size_t k = 0; k < n_ports(rs->x.p); k++)
         n += port_bytes(rs->x.p, k);
-    return n + rs->arena_bytes + rs->shared_bytes + rs->own_bytes;
+    return n + rs->x.p->arena_bytes + rs->shared_bytes + rs->own_bytes;
 }
 
 anf_status anf_share_buffer(anf_run_state *rs, int output, int input)

@@ -15,15 +15,19 @@ static void *default_alloc(void *user, size_t n, size_t align)
 {
     (void)user;
     void *p = NULL;
-    if (n >= HUGE_PAGE)
+    size_t huge = 0; /* bytes in huge pages: the last one if most of it is needed */
+    if (n >= HUGE_PAGE && n <= SIZE_MAX / 2) {
+        huge = (n + HUGE_PAGE / 2) / HUGE_PAGE * HUGE_PAGE;
+        n = n < huge ? huge : n;
         align = align < HUGE_PAGE ? HUGE_PAGE : align;
-    else if (align <= sizeof(void *) * 2)
+    } else if (align <= sizeof(void *) * 2) {
         return malloc(n ? n : 1);
+    }
     if (posix_memalign(&p, align, n ? n : 1) != 0)
         return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (n >= HUGE_PAGE)
-        (void)madvise(p, n / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* where it fails, small pages */
+    if (huge)
+        (void)madvise(p, huge, MADV_HUGEPAGE); /* where it fails, small pages */
 #endif
     return p;
 }

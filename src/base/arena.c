@@ -1,7 +1,7 @@
-/* Blocks are linked, the newest first, and every block is as large as all before it together, up to
- * a limit: what a large arena holds lies in few pieces, which the allocator can put on huge pages,
- * and a small arena stays small.  A request larger than that gets a block of its own.  A debug
- * build begins with tiny blocks so that the growth path runs in every test. */
+/* Blocks are linked, the newest first, each twice as large as the one before up to a limit: what is
+ * small touches little memory, what is large lies in few pieces, which the allocator can put on
+ * huge pages.  A request larger than the next block gets a block of its own, behind the one that is
+ * being filled.  A debug build uses tiny blocks so that the growth path runs in every test. */
 #include "base/arena.h"
 
 #include <string.h>
@@ -11,58 +11,109 @@ struct arena_block {
     size_t n_bytes;
 };
 
-enum {
 #ifdef ANF_DEBUG
-    FIRST_BLOCK_BYTES = 512,
+enum { FIRST_BLOCK_BYTES = 512, MOST_BLOCK_BYTES = 1024 };
 #else
-    FIRST_BLOCK_BYTES = 32 * 1024,
+enum { FIRST_BLOCK_BYTES = 4096, MOST_BLOCK_BYTES = 16 << 20 };
 #endif
-    LARGEST_BLOCK_BYTES = 16 << 20,
-};
+
+static const size_t header_bytes =
+    (sizeof(struct arena_block) + ANF_CACHE_LINE - 1) / ANF_CACHE_LINE * ANF_CACHE_LINE;
 
 void arena_init(struct arena *a, const anf_allocator *allocator)
 {
     *a = (struct arena){.allocator = allocator};
 }
 
-void arena_free(struct arena *a)
+static void free_blocks(struct arena *a, struct arena_block *b)
 {
-    struct arena_block *b = a->head;
     while (b) {
         struct arena_block *next = b->next;
         mem_free(a->allocator, b, b->n_bytes);
         b = next;
     }
+}
+
+void arena_free(struct arena *a)
+{
+    free_blocks(a, a->head);
     arena_init(a, a->allocator);
 }
 
-void *arena_alloc(struct arena *a, size_t n_bytes)
+void arena_reset(struct arena *a)
 {
-    size_t header = size_round_up(sizeof(struct arena_block), ANF_CACHE_LINE);
+    if (!a->head)
+        return;
+    free_blocks(a, a->head->next);
+    a->head->next = NULL;
+    a->used = header_bytes;
+}
+
+static struct arena_block *new_block(struct arena *a, size_t n_bytes)
+{
+    struct arena_block *b = mem_alloc(a->allocator, n_bytes, ANF_CACHE_LINE);
+    if (b)
+        *b = (struct arena_block){.n_bytes = n_bytes};
+    return b;
+}
+
+/* For a request that is larger than a block: the head, if there is one, stays the head. */
+static void *alloc_alone(struct arena *a, size_t need)
+{
+    struct arena_block *b = new_block(a, header_bytes + need);
+    if (!b)
+        return NULL;
+    if (a->head) {
+        b->next = a->head->next;
+        a->head->next = b;
+    } else {
+        a->head = b;
+        a->used = a->size = b->n_bytes;
+    }
+    return (char *)b + header_bytes;
+}
+
+static size_t next_block_bytes(const struct arena *a)
+{
+    const size_t twice = a->head ? 2 * a->size : FIRST_BLOCK_BYTES;
+    return twice < MOST_BLOCK_BYTES ? twice : MOST_BLOCK_BYTES;
+}
+
+static bool add_block(struct arena *a)
+{
+    struct arena_block *b = new_block(a, next_block_bytes(a));
+    if (!b)
+        return false;
+    b->next = a->head;
+    a->head = b;
+    a->used = header_bytes;
+    a->size = b->n_bytes;
+    return true;
+}
+
+void *arena_alloc_raw(struct arena *a, size_t n_bytes)
+{
     if (n_bytes > SIZE_MAX / 2) {
         status_fail(ANF_E_NOMEM, "out of memory: %zu bytes requested", n_bytes);
         return NULL;
     }
-    size_t need = size_round_up(n_bytes ? n_bytes : 1, ANF_CACHE_LINE);
+    const size_t need = size_round_up(n_bytes ? n_bytes : 1, ANF_CACHE_LINE);
     if (!a->head || a->size - a->used < need) {
-        size_t size = a->total < FIRST_BLOCK_BYTES     ? FIRST_BLOCK_BYTES
-                      : a->total < LARGEST_BLOCK_BYTES ? a->total
-                                                       : LARGEST_BLOCK_BYTES;
-        if (size < header + need)
-            size = header + need;
-        struct arena_block *b = mem_alloc(a->allocator, size, ANF_CACHE_LINE);
-        if (!b)
+        if (need > next_block_bytes(a) - header_bytes)
+            return alloc_alone(a, need);
+        if (!add_block(a))
             return NULL;
-        b->next = a->head;
-        b->n_bytes = size;
-        a->head = b;
-        a->used = header;
-        a->size = size;
-        a->total += size;
     }
     void *p = (char *)a->head + a->used;
     a->used += need;
-    memset(p, 0, n_bytes);
+    return p;
+}
+
+void *arena_alloc(struct arena *a, size_t n_bytes)
+{
+    void *p = arena_alloc_raw(a, n_bytes);
+    if (p)
+        memset(p, 0, n_bytes);
     return p;
 }
 

@@ -35,18 +35,30 @@ size_t node_count(const struct node *n)
     return count;
 }
 
+void graph_clear(struct graph *g)
+{
+    arena_reset(&g->arena);
+    g->n_nodes = g->n_outputs = g->n_inputs = 0;
+}
+
+anf_status graph_reserve(struct graph *g, size_t n_nodes)
+{
+    void *p = g->nodes;
+    TRY(mem_grow(g->allocator, &p, &g->cap_nodes, n_nodes, sizeof *g->nodes));
+    g->nodes = p;
+    return ANF_OK;
+}
+
 /* Room for one more node; nodes[0] exists from the first one on. */
 static struct node *push(struct graph *g)
 {
-    void *p = g->nodes;
     size_t at = g->n_nodes ? g->n_nodes : 1;
     if (at >= UINT32_MAX - 1) {
         status_fail(ANF_E_UNSUPPORTED, "graph: more than %u nodes", UINT32_MAX - 2);
         return NULL;
     }
-    if (mem_grow(g->allocator, &p, &g->cap_nodes, at + 1, sizeof *g->nodes) != ANF_OK)
+    if (graph_reserve(g, at + 1) != ANF_OK)
         return NULL;
-    g->nodes = p;
     if (at == 1)
         memset(&g->nodes[0], 0, sizeof g->nodes[0]);
     memset(&g->nodes[at], 0, sizeof g->nodes[at]);
@@ -94,11 +106,14 @@ node_id graph_add(struct graph *g, enum op_id op_id, const node_id *in, int n_in
         else
             types[i] = (struct value_type){ANF_F16, {-1, {0}}};
     }
-    void *copy = NULL;
-    if (op->attrs_size) {
-        copy = arena_alloc(&g->arena, op->attrs_size);
-        if (!copy)
-            return 0;
+    /* Attributes and operands are one piece of memory: most nodes have a few bytes of each. */
+    const size_t attrs_bytes = size_round_up(op->attrs_size, sizeof(node_id));
+    char *kept = arena_alloc(&g->arena, attrs_bytes + (size_t)n_in * sizeof(node_id));
+    if (!kept)
+        return 0;
+    void *copy = op->attrs_size ? kept : NULL;
+    node_id *ids = (node_id *)(void *)(kept + attrs_bytes);
+    if (copy) {
         if (attrs)
             memcpy(copy, attrs, op->attrs_size);
         else
@@ -108,8 +123,7 @@ node_id graph_add(struct graph *g, enum op_id op_id, const node_id *in, int n_in
     struct value_type out;
     if (op_infer(&call, copy, &out) != ANF_OK)
         return 0;
-    node_id *ids = arena_alloc_array(&g->arena, (size_t)n_in, sizeof *ids);
-    struct node *n = ids ? push(g) : NULL;
+    struct node *n = push(g);
     if (!n)
         return 0;
     if (n_in)
@@ -380,7 +394,7 @@ anf_status graph_rewrite(struct graph *to, const struct graph *from, graph_visit
     anf_status st = ANF_E_NOMEM;
     unsigned char *live = graph_reachable(from, &scratch);
     node_id *map = arena_alloc_array(&scratch, from->n_nodes + 1, sizeof *map);
-    if (!live || !map)
+    if (!live || !map || graph_reserve(to, from->n_nodes) != ANF_OK)
         goto done;
     for (node_id id = 1; id < from->n_nodes; id++) {
         if (!live[id])

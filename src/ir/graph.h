@@ -74,6 +74,10 @@ struct anf_graph {
 
 void graph_init(struct graph *g, anf_ctx *ctx);
 void graph_free(struct graph *g);
+/* As graph_init left it, but for the memory it has, which the next nodes are put into. */
+void graph_clear(struct graph *g);
+/* Room for this many nodes, nodes[0] counted. */
+anf_status graph_reserve(struct graph *g, size_t n_nodes);
 
 static inline const struct node *graph_node(const struct graph *g, node_id id)
 {

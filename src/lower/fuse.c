@@ -72,11 +72,14 @@ static bool mask_fits(const struct node *mask, const struct node *scores)
     return true;
 }
 
+/* Nodes come from the last to the first, nearly always: their place is the front of the list. */
 static void absorb(struct planner *pl, node_id id, node_id root)
 {
-    pl->plan[id] = (struct fusion){.role = FUSE_INSIDE, .root = root};
-    if (id < pl->plan[root].first)
-        pl->plan[root].first = id;
+    node_id *link = &pl->plan[root].first;
+    while (*link < id)
+        link = &pl->plan[*link].next;
+    pl->plan[id] = (struct fusion){.role = FUSE_INSIDE, .root = root, .next = *link};
+    *link = id;
 }
 
 static void match_attention(struct planner *pl, node_id id)
@@ -140,9 +143,9 @@ static void match_merged_heads(struct planner *pl, node_id id)
     struct fusion f = pl->plan[from];
     f.root = id;
     pl->plan[id] = f;
-    for (node_id x = f.first; x <= from; x++)
-        if (pl->plan[x].root == from)
-            absorb(pl, x, id);
+    for (node_id x = f.first; x != from; x = pl->plan[x].next)
+        pl->plan[x].root = id;
+    pl->plan[from] = (struct fusion){.role = FUSE_INSIDE, .root = id, .next = id};
 }
 
 struct group {

@@ -12,6 +12,7 @@
 /* A chain of views deeper than this is made dense on the way, which bounds the recursion. */
 enum { MAX_VIEW_DEPTH = 32 };
 enum { NODE_WORK = 1000 }; /* for cancel_check */
+enum { MAX_NAMED = 12 };   /* operators of an instruction that explain lists by name */
 
 bool strided_merge(const struct strided *s, int from, int to, int64_t *count, int64_t *stride)
 {
@@ -52,7 +53,7 @@ static anf_status store_const(struct lowering *lw, node_id id)
 {
     const struct node *n = lower_node(lw, id);
     size_t bytes = node_count(n) * sizeof(f16);
-    f16 *copy = arena_alloc(&lw->p->arena, bytes);
+    f16 *copy = arena_alloc_raw(&lw->p->arena, bytes);
     if (!copy)
         return ANF_E_NOMEM;
     memcpy(copy, n->data, bytes);
@@ -113,7 +114,7 @@ static anf_status emit_move(struct lowering *lw, node_id id, struct operand y, s
     }
     struct operand operands[2] = {y, x};
     return program_instr(lw->p, INSTR_MOVE, operands, 2, &m, sizeof m, 0,
-                         lower_source(lw, id, id), 0);
+                         lower_source(lw, id), 0);
 }
 
 anf_status lower_copy(struct lowering *lw, struct strided *s, struct operand from,
@@ -170,12 +171,13 @@ anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param
 {
     const struct node *n = lower_node(lw, id);
     size_t bytes = pack_elements(pack) * sizeof(f16);
-    if (lw->packed[id] && memcmp(&lw->packed_as[id], pack, sizeof *pack) == 0) {
-        *out = (struct operand){.buf = lw->packed[id]};
+    struct packed *known = lw->packed[id];
+    if (known && memcmp(&known->as, pack, sizeof *pack) == 0) {
+        *out = (struct operand){.buf = known->buf};
         return ANF_OK;
     }
     if (n->op == OP_const) {
-        f16 *panels = arena_alloc(&lw->p->arena, bytes);
+        f16 *panels = arena_alloc_raw(&lw->p->arena, bytes);
         if (!panels)
             return ANF_E_NOMEM;
         pack_run(pack, n->data, panels);
@@ -191,32 +193,38 @@ anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param
         out->buf = operands[0].buf;
     }
     out->offset = 0;
-    lw->packed[id] = out->buf;
-    lw->packed_as[id] = *pack;
-    return out->buf ? ANF_OK : ANF_E_NOMEM;
+    known = arena_alloc(lw->scratch, sizeof *known);
+    if (!known || !out->buf)
+        return ANF_E_NOMEM;
+    *known = (struct packed){*pack, out->buf};
+    lw->packed[id] = known;
+    return ANF_OK;
 }
 
-const char *lower_source(struct lowering *lw, node_id id, node_id root)
+/* The nodes of the instruction that ends with `root`, in ascending order; 0 after the last. */
+static node_id first_inside(const struct lowering *lw, node_id root)
 {
-    /* Everything absorbed into one instruction lies between its first node and its root. */
+    return lw->fusion[root].first ? lw->fusion[root].first : root;
+}
+
+static node_id next_inside(const struct lowering *lw, node_id x, node_id root)
+{
+    return x == root ? 0 : lw->fusion[x].next;
+}
+
+const char *lower_source(struct lowering *lw, node_id root)
+{
     struct buf b;
     buf_init(&b, lw->p->allocator);
-    node_id from = lw->fusion[root].first ? lw->fusion[root].first : root;
     int named = 0;
-    if (id < from)
-        from = id;
-    for (node_id x = from; x <= root; x++) {
-        bool here = x == id || x == root ||
-                    (lw->fusion[x].role == FUSE_INSIDE && lw->fusion[x].root == root);
-        if (!here)
-            continue;
-        if (named < 12)
-            buf_printf(&b, "%s%s", named ? "+" : "", node_op(lower_node(lw, x))->name);
-        named++;
-    }
-    if (named > 12)
-        buf_printf(&b, "+%d more", named - 12);
-    char *s = b.failed ? NULL : arena_strdup(lw->scratch, b.data ? b.data : "");
+    for (node_id x = first_inside(lw, root); x; x = next_inside(lw, x, root), named++)
+        if (named < MAX_NAMED) {
+            buf_str(&b, named ? "+" : "");
+            buf_str(&b, node_op(lower_node(lw, x))->name);
+        }
+    if (named > MAX_NAMED)
+        buf_printf(&b, "+%d more", named - MAX_NAMED);
+    char *s = b.failed ? NULL : arena_strdup(lw->scratch, b.data);
     buf_free(&b);
     return s;
 }
@@ -235,15 +243,11 @@ static uint64_t node_flops(const struct lowering *lw, node_id id)
     return op->flops(&call, &n->type);
 }
 
-uint64_t lower_flops(struct lowering *lw, node_id id, node_id root)
+uint64_t lower_flops(struct lowering *lw, node_id root)
 {
-    uint64_t total = node_flops(lw, root);
-    if (id != root)
-        total += node_flops(lw, id);
-    if (lw->fusion[root].first)
-        for (node_id x = lw->fusion[root].first; x < root; x++)
-            if (x != id && lw->fusion[x].role == FUSE_INSIDE && lw->fusion[x].root == root)
-                total += node_flops(lw, x);
+    uint64_t total = 0;
+    for (node_id x = first_inside(lw, root); x; x = next_inside(lw, x, root))
+        total += node_flops(lw, x);
     return total;
 }
 
@@ -263,7 +267,7 @@ anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct 
     if (!all[0].buf)
         return ANF_E_NOMEM;
     TRY(program_instr(lw->p, op, all, n_operands, param, param_bytes, tile,
-                      lower_source(lw, id, root), lower_flops(lw, id, root)));
+                      lower_source(lw, root), lower_flops(lw, root)));
     lw->value[root] = all[0];
     return ANF_OK;
 }
@@ -281,7 +285,7 @@ static anf_status emit_tile(struct lowering *lw, node_id root)
     if (!operands[0].buf)
         return ANF_E_NOMEM;
     TRY(program_instr(lw->p, INSTR_TILE, operands, n_operands, NULL, 0, tile,
-                      lower_source(lw, root, root), lower_flops(lw, root, root)));
+                      lower_source(lw, root), lower_flops(lw, root)));
     lw->value[root] = operands[0];
     return ANF_OK;
 }
@@ -379,11 +383,10 @@ anf_status lower_graph(struct program *p, const struct graph *g, struct compress
     lw.fusion = lw.uses ? plan_fusion(g, lw.uses, fuse, &scratch) : NULL;
     lw.value = arena_alloc_array(&scratch, n, sizeof *lw.value);
     lw.packed = arena_alloc_array(&scratch, n, sizeof *lw.packed);
-    lw.packed_as = arena_alloc_array(&scratch, n, sizeof *lw.packed_as);
     lw.port = arena_alloc_array(&scratch, n, sizeof *lw.port);
     lw.encoded = arena_alloc_array(&scratch, 2 * c->n, sizeof *lw.encoded);
     anf_status st = ANF_E_NOMEM;
-    if (lw.fusion && lw.value && lw.packed && lw.packed_as && lw.port && lw.encoded)
+    if (lw.fusion && lw.value && lw.packed && lw.port && lw.encoded)
         st = run_lowering(&lw);
     arena_free(&scratch);
     return st;

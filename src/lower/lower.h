@@ -20,13 +20,20 @@ enum fusion_role {
 struct fusion {
     enum fusion_role role;
     node_id root, producer;
-    node_id first;  /* of a root: the smallest node inside its instruction */
+    node_id first;  /* of a root: the smallest node of its instruction, which may be the root */
+    node_id next;   /* of a node inside: the next larger one of the instruction; the root is last */
     node_id scores, scale, mask; /* of FUSE_ATTENTION: the first bmm, the factor, what is added */
 };
 
 /* By node id, in `arena`; NULL on failure.  `fuse` false: every node by itself. */
 struct fusion *plan_fusion(const struct graph *g, const uint32_t *uses, bool fuse,
                            struct arena *arena);
+
+/* Weight panels, and how they were packed. */
+struct packed {
+    struct pack_param as;
+    uint32_t buf;
+};
 
 struct lowering {
     const struct graph *g;
@@ -37,8 +44,7 @@ struct lowering {
     const struct fusion *fusion; /* by node id */
     bool lazy;                   /* views stay strides until somebody needs them dense */
     struct operand *value;       /* by node id: dense value; buf 0: not lowered yet */
-    uint32_t *packed;            /* by node id: its weight panels; 0: none */
-    struct pack_param *packed_as; /* and how they were packed */
+    struct packed **packed;      /* by node id: its weight panels; NULL: none */
     struct operand *encoded;     /* by weight of the compression: its panels and their side array */
     uint32_t *port;              /* by node id: 1 + the output port it is written to directly */
     node_id epilogue; /* root of the group that the instruction being emitted shall run */
@@ -88,9 +94,10 @@ static inline const struct node *lower_node(const struct lowering *lw, node_id i
 anf_status lower_tile(struct lowering *lw, node_id root, node_id self, struct operand *operands,
                       int *n_operands, uint32_t *tile);
 
-/* "conv+add+relu": operators of an instruction for explain. NULL on failure. */
-const char *lower_source(struct lowering *lw, node_id id, node_id root);
-uint64_t lower_flops(struct lowering *lw, node_id id, node_id root);
+/* "conv+add+relu": operators of the instruction that ends with `root`, for explain. NULL on
+ * failure. */
+const char *lower_source(struct lowering *lw, node_id root);
+uint64_t lower_flops(struct lowering *lw, node_id root);
 
 /* Lowering functions named by operators. */
 anf_status lower_matmul(struct lowering *lw, node_id id);

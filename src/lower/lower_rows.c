@@ -96,8 +96,8 @@ static anf_status lower_over_axis(struct lowering *lw, node_id id, int axis, enu
     operands[0].buf = program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
     if (!operands[0].buf)
         return ANF_E_NOMEM;
-    TRY(program_instr(lw->p, op, operands, 2, param, param_bytes, 0, lower_source(lw, id, id),
-                      lower_flops(lw, id, id)));
+    TRY(program_instr(lw->p, op, operands, 2, param, param_bytes, 0, lower_source(lw, id),
+                      lower_flops(lw, id)));
     struct move_param m = {.rank = x->rank};
     int64_t dense[ANF_MAX_RANK], step = 1;
     for (int d = x->rank - 1; d >= 0; d--) {

@@ -173,7 +173,6 @@ anf_status lower_tile(struct lowering *lw, node_id root, node_id self, struct op
 {
     struct builder b = {.lw = lw, .root = root};
     const struct node *rn = lower_node(lw, root);
-    memset(&b.t, 0, sizeof b.t);
     b.t.rank = (uint32_t)rn->type.shape.rank;
     for (uint32_t d = 0; d < b.t.rank; d++)
         b.t.dims[d] = rn->type.shape.dim[d];

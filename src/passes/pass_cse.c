@@ -14,8 +14,12 @@ static uint64_t hash_node(const struct node *n)
 {
     uint64_t h = hash_word(HASH_SEED, n->op);
     h = hash_bytes(h, n->type.shape.dim, (size_t)n->type.shape.rank * sizeof(int64_t));
-    if (n->op == OP_const)
-        return hash_bytes(h, n->data, node_count(n) * sizeof(f16));
+    if (n->op == OP_const) {
+        struct checksum c;
+        checksum_init(&c);
+        checksum_put(&c, n->data, node_count(n) * sizeof(f16));
+        return hash_word(h, checksum_end(&c));
+    }
     uint64_t operands = 0; /* order-free, so that a + b meets b + a; equality decides */
     for (int i = 0; i < n->n_in; i++)
         operands += hash_word(HASH_SEED, n->in[i]);

@@ -6,30 +6,38 @@ const struct pass pass_table[PASS_COUNT] = {
 #undef P
 };
 
+/* `spare` is what the next pass builds into: two graphs' memory is enough for all passes. */
+static anf_status run_pass(const struct pass *p, struct graph *g, struct graph *spare)
+{
+    anf_status st = p->run(spare, g);
+    if (st != ANF_OK)
+        return st == ANF_E_NOMEM || st == ANF_E_CANCELLED ? st
+                                                          : status_prefix(st, "pass %s", p->name);
+    const struct graph before = *g;
+    *g = *spare;
+    *spare = before;
+    graph_clear(spare);
+#ifdef ANF_DEBUG
+    TRY(graph_verify(g));
+#endif
+    return ANF_OK;
+}
+
 anf_status pass_run(struct graph *g, enum pass_level level, struct arena *keep, pass_stage_fn stage,
                     void *user)
 {
-    for (int i = 0; i < PASS_COUNT; i++) {
+    struct graph spare;
+    anf_status st = ANF_OK;
+    graph_init(&spare, g->ctx);
+    spare.keep = keep;
+    for (int i = 0; i < PASS_COUNT && st == ANF_OK; i++) {
         const struct pass *p = &pass_table[i];
         if (p->level > level)
             continue;
-        struct graph next;
-        graph_init(&next, g->ctx);
-        next.keep = keep;
-        anf_status st = p->run(&next, g);
-        if (st != ANF_OK) {
-            graph_free(&next);
-            return st == ANF_E_NOMEM || st == ANF_E_CANCELLED
-                       ? st
-                       : status_prefix(st, "pass %s", p->name);
-        }
-        graph_free(g);
-        *g = next;
-#ifdef ANF_DEBUG
-        TRY(graph_verify(g));
-#endif
-        if (stage)
-            TRY(stage(user, p->name, g));
+        st = run_pass(p, g, &spare);
+        if (st == ANF_OK && stage)
+            st = stage(user, p->name, g);
     }
-    return ANF_OK;
+    graph_free(&spare);
+    return st;
 }

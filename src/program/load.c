@@ -102,12 +102,38 @@ static anf_status read_header(const unsigned char *data, size_t n, struct model_
     return ANF_OK;
 }
 
-static anf_status check_contents(const unsigned char *data, size_t n, const struct model_header *h)
+struct contents {
+    const unsigned char *data;
+    size_t n;
+    uint64_t *sums; /* of the blocks */
+};
+
+static void sum_block(void *arg, size_t task, size_t thread)
 {
+    const struct contents *c = arg;
+    const size_t from = task * MODEL_SUM_BLOCK, left = c->n - from;
     struct checksum sum;
+    (void)thread;
     checksum_init(&sum);
-    checksum_put(&sum, data + MODEL_HEADER_BYTES, n - MODEL_HEADER_BYTES);
-    if (checksum_end(&sum) != h->checksum)
+    checksum_put(&sum, c->data + from, left < MODEL_SUM_BLOCK ? left : MODEL_SUM_BLOCK);
+    c->sums[task] = checksum_end(&sum);
+}
+
+/* Reads every page of the file: the threads of a pool do that in half the time, too. */
+static anf_status check_contents(const anf_allocator *a, struct pool *pool,
+                                 const unsigned char *data, size_t n, const struct model_header *h)
+{
+    struct contents c = {data + MODEL_HEADER_BYTES, n - MODEL_HEADER_BYTES, NULL};
+    const size_t n_blocks = c.n / MODEL_SUM_BLOCK + (c.n % MODEL_SUM_BLOCK > 0);
+    uint64_t sum = HASH_SEED;
+    c.sums = mem_calloc(a, n_blocks, sizeof *c.sums);
+    if (!c.sums)
+        return ANF_E_NOMEM;
+    pool_run(pool, n_blocks, sum_block, &c);
+    for (size_t i = 0; i < n_blocks; i++)
+        sum = hash_word(sum, c.sums[i]);
+    mem_free(a, c.sums, n_blocks * sizeof *c.sums);
+    if (sum != h->checksum)
         FAIL(FORMAT, "checksum of the contents does not match: the file is damaged");
     return ANF_OK;
 }
@@ -292,12 +318,13 @@ static anf_status read_tables(struct program *p, const unsigned char *data, size
     return ANF_OK;
 }
 
-anf_status program_load(const anf_allocator *a, const void *data, size_t n, struct program *out)
+anf_status program_load(const anf_allocator *a, struct pool *pool, const void *data, size_t n,
+                        struct program *out)
 {
     struct model_header h = {0};
     memset(out, 0, sizeof *out);
     TRY(read_header(data, n, &h));
-    TRY(check_contents(data, n, &h));
+    TRY(check_contents(a, pool, data, n, &h));
     out->allocator = a;
     out->arena_bytes = h.arena_bytes;
     out->n_ops = h.n_ops;

@@ -15,16 +15,18 @@
 
 #include "base/hash.h"
 #include "program/program.h"
+#include "runtime/threads.h"
 
 #define MODEL_MAGIC "ANFMODEL"
 #define MODEL_BYTE_ORDER 0x01020304u
 enum {
-    MODEL_VERSION = 3,
+    MODEL_VERSION = 4,
     MODEL_MAGIC_BYTES = 8,
     MODEL_HEADER_BYTES = 64,
     MODEL_HEADER_SUM_AT = 56, /* the header's own checksum: hash_bytes of what is in front of it */
     MODEL_ALIGN = ANF_CACHE_LINE,
     MODEL_NAME_MAX = 200,
+    MODEL_SUM_BLOCK = 1 << 18, /* bytes */
 };
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "constants are used in place");
 
@@ -79,49 +81,51 @@ _Static_assert(MODEL_MAGIC_BYTES + MODEL_BYTES(MODEL_HEADER_FIELDS) == MODEL_HEA
                "the header is full");
 
 /* ---- the checksum of tables and constants ---------------------------------------------------- */
-/* hash_word in four independent lanes, word i into lane i mod 4: one lane waits for its
- * multiplication (2.5 GB/s), four keep up with memory.  Every step is a bijection of the lane
- * for a given word and of the word for a given lane, so a change inside one word is always
- * noticed. */
-struct checksum {
-    uint64_t lane[4];
+/* Each block of MODEL_SUM_BLOCK bytes has a checksum of its own, so that a reader may let several
+ * threads check; hash_word of these in order is the checksum of all. */
+struct contents_sum {
+    uint64_t blocks;       /* of those that are complete */
+    struct checksum block; /* of the one that is not, */
+    size_t n_bytes;        /* and what it has so far */
 };
 
-static inline void checksum_init(struct checksum *c)
+static inline void contents_sum_init(struct contents_sum *c)
 {
-    for (uint64_t i = 0; i < 4; i++)
-        c->lane[i] = HASH_SEED + i;
+    c->blocks = HASH_SEED;
+    c->n_bytes = 0;
+    checksum_init(&c->block);
 }
 
-/* Counts as padded with zeros to a multiple of 64 bytes, like everything in the file. */
-static inline void checksum_put(struct checksum *c, const void *data, size_t n)
+static inline void contents_sum_next(struct contents_sum *c)
+{
+    c->blocks = hash_word(c->blocks, checksum_end(&c->block));
+    c->n_bytes = 0;
+    checksum_init(&c->block);
+}
+
+/* Counts as padded with zeros to a multiple of MODEL_ALIGN, like everything in the file. */
+static inline void contents_sum_put(struct contents_sum *c, const void *data, size_t n)
 {
     const unsigned char *p = data;
-    uint64_t s0 = c->lane[0], s1 = c->lane[1], s2 = c->lane[2], s3 = c->lane[3], w[8];
-    for (; n; p += sizeof w) {
-        size_t take = n < sizeof w ? n : sizeof w;
-        if (take < sizeof w) {
-            memset(w, 0, sizeof w);
-            memcpy(w, p, take);
-        } else {
-            memcpy(w, p, sizeof w);
-        }
-        s0 = hash_word(hash_word(s0, w[0]), w[4]);
-        s1 = hash_word(hash_word(s1, w[1]), w[5]);
-        s2 = hash_word(hash_word(s2, w[2]), w[6]);
-        s3 = hash_word(hash_word(s3, w[3]), w[7]);
+    while (n) {
+        const size_t room = MODEL_SUM_BLOCK - c->n_bytes, take = n < room ? n : room;
+        checksum_put(&c->block, p, take);
+        c->n_bytes += size_round_up(take, MODEL_ALIGN);
+        p += take;
         n -= take;
+        if (c->n_bytes == MODEL_SUM_BLOCK)
+            contents_sum_next(c);
     }
-    *c = (struct checksum){{s0, s1, s2, s3}};
 }
 
-static inline uint64_t checksum_end(const struct checksum *c)
+static inline uint64_t contents_sum_end(struct contents_sum *c)
 {
-    uint64_t h = HASH_SEED;
-    for (int i = 0; i < 4; i++)
-        h = hash_word(h, c->lane[i]);
-    return h;
+    if (c->n_bytes)
+        contents_sum_next(c);
+    return c->blocks;
 }
+_Static_assert(MODEL_ALIGN % CHECKSUM_STEP == 0 && MODEL_SUM_BLOCK % MODEL_ALIGN == 0,
+               "pieces of the file are whole steps of the checksum");
 
 /* ---- saving and loading ---------------------------------------------------------------------- */
 typedef anf_status model_put_fn(void *user, const void *data, size_t n);
@@ -131,7 +135,9 @@ typedef anf_status model_put_fn(void *user, const void *data, size_t n);
 anf_status program_save(const struct program *p, model_put_fn *put, void *user);
 
 /* Fills `out`, checked (program_check); its constants stay in `data`, 64-byte aligned, which is
- * lent for as long as the program lives.  On failure nothing is left to free. */
-anf_status program_load(const anf_allocator *a, const void *data, size_t n, struct program *out);
+ * lent for as long as the program lives.  On failure nothing is left to free.  The threads of
+ * `pool` share the work of the checksum. */
+anf_status program_load(const anf_allocator *a, struct pool *pool, const void *data, size_t n,
+                        struct program *out);
 
 #endif

@@ -215,13 +215,13 @@ static anf_status put_file(const struct program *p, const struct placement *at,
                              .table_bytes = size_round_up(tables->len, MODEL_ALIGN),
                              .arena_bytes = p->arena_bytes,
                              .n_ops = p->n_ops};
-    struct checksum sum;
-    checksum_init(&sum);
-    checksum_put(&sum, tables->data, tables->len);
+    struct contents_sum sum;
+    contents_sum_init(&sum);
+    contents_sum_put(&sum, tables->data, tables->len);
     for (uint32_t i = 1; i < p->n_buffers; i++)
         if (at->owner[i] == i)
-            checksum_put(&sum, p->buffers[i].data, p->buffers[i].n_bytes);
-    h.checksum = checksum_end(&sum);
+            contents_sum_put(&sum, p->buffers[i].data, p->buffers[i].n_bytes);
+    h.checksum = contents_sum_end(&sum);
     put_header(&h, header);
     if (header->failed)
         return ANF_E_NOMEM;

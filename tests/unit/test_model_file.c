@@ -218,10 +218,10 @@ static void expect_same_ports(const anf_port *a, const anf_port *b)
 /* Size and checksums made right, so that what is behind them is looked at. */
 static void seal(uint8_t *b, size_t n)
 {
-    struct checksum sum;
-    checksum_init(&sum);
-    checksum_put(&sum, b + MODEL_HEADER_BYTES, n - MODEL_HEADER_BYTES);
-    uint64_t size = n, body = checksum_end(&sum), head;
+    struct contents_sum sum;
+    contents_sum_init(&sum);
+    contents_sum_put(&sum, b + MODEL_HEADER_BYTES, n - MODEL_HEADER_BYTES);
+    uint64_t size = n, body = contents_sum_end(&sum), head;
     memcpy(b + 16, &size, 8);
     memcpy(b + 24, &body, 8);
     head = hash_bytes(HASH_SEED, b, MODEL_HEADER_SUM_AT);
@@ -414,6 +414,41 @@ static void every_truncation_is_refused(void **state)
     free(b);
 }
 
+/* Several blocks of the checksum, checked by several threads. */
+static void damage_in_every_block(void **state)
+{
+    anf_graph *g;
+    anf_model *m;
+    size_t n;
+    (void)state;
+    expect(anf_graph_new(ctx, &g), ANF_OK, "");
+    anf_tensor w = anf_random_weight(g, ANF_SHAPE(700, 512), 1, 0.5);
+    anf_output(anf_matmul(anf_input(g, "x", ANF_SHAPE(1, 700)), w), NULL);
+    expect(anf_compile_graph(g, NULL, &m), ANF_OK, "");
+    expect(anf_model_save(m, in_dir("large.anf")), ANF_OK, "");
+    anf_model_free(m);
+    anf_graph_free(g);
+    uint8_t *b = slurp(in_dir("large.anf"), &n);
+    assert_true(n > 2 * MODEL_SUM_BLOCK && n % MODEL_SUM_BLOCK != 0);
+    uint8_t *sealed = copy_of(b, n);
+    seal(sealed, n); /* saved in pieces, here in one */
+    assert_memory_equal(sealed, b, n);
+    anf_ctx *three = new_ctx(NULL, 3);
+    for (size_t at = MODEL_HEADER_BYTES; at < n; at += MODEL_SUM_BLOCK / 2) {
+        const char *damaged = "checksum of the contents does not match: the file is damaged";
+        b[at] ^= 0x20;
+        expect(anf_model_load_memory(three, b, n, &m), ANF_E_FORMAT, damaged);
+        refused(b, n, damaged);
+        b[at] ^= 0x20;
+    }
+    expect(anf_model_load_memory(three, b, n, &m), ANF_OK, "");
+    anf_model_free(m);
+    anf_ctx_free(three);
+    unlink(in_dir("large.anf"));
+    free(sealed);
+    free(b);
+}
+
 static void header_messages(void **state)
 {
     (void)state;
@@ -424,10 +459,10 @@ static void header_messages(void **state)
     refused(b, 1, "not an aneforge model");
     b[0] = 'A';
     b[8] = 7;
-    refused(b, n, "format version 7, this library reads 3");
+    refused(b, n, "format version 7, this library reads 4");
     b[8] = 0;
-    refused(b, n, "format version 0, this library reads 3");
-    b[8] = 3;
+    refused(b, n, "format version 0, this library reads 4");
+    b[8] = MODEL_VERSION;
     b[12] = 1;
     refused(b, n, "byte order mark 0x01020301, 0x01020304 is needed");
     b[12] = 4;
@@ -689,6 +724,7 @@ int main(void)
         cmocka_unit_test(weights_are_stored_once),
         cmocka_unit_test(every_flipped_bit_is_refused),
         cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(damage_in_every_block),
         cmocka_unit_test(header_messages),
         cmocka_unit_test(hostile_tables),
         cmocka_unit_test(any_word_is_harmless),

@@ -1,5 +1,5 @@
-/* Blocks are linked, the newest first, each twice as large as the one before up to a limit: what is
- * small touches little memory, what is large lies in few pieces, which the allocator can put on
+/* Blocks are linked, the newest first, each as large as all before it together up to a limit: what
+ * is small touches little memory, what is large lies in few pieces, which the allocator can put on
  * huge pages.  A request larger than the next block gets a block of its own, behind the one that is
  * being filled.  A debug build uses tiny blocks so that the growth path runs in every test. */
 #include "base/arena.h"
@@ -47,13 +47,16 @@ void arena_reset(struct arena *a)
     free_blocks(a, a->head->next);
     a->head->next = NULL;
     a->used = header_bytes;
+    a->total = a->head->n_bytes;
 }
 
 static struct arena_block *new_block(struct arena *a, size_t n_bytes)
 {
     struct arena_block *b = mem_alloc(a->allocator, n_bytes, ANF_CACHE_LINE);
-    if (b)
+    if (b) {
         *b = (struct arena_block){.n_bytes = n_bytes};
+        a->total += n_bytes;
+    }
     return b;
 }
 
@@ -75,8 +78,9 @@ static void *alloc_alone(struct arena *a, size_t need)
 
 static size_t next_block_bytes(const struct arena *a)
 {
-    const size_t twice = a->head ? 2 * a->size : FIRST_BLOCK_BYTES;
-    return twice < MOST_BLOCK_BYTES ? twice : MOST_BLOCK_BYTES;
+    if (a->total < FIRST_BLOCK_BYTES)
+        return FIRST_BLOCK_BYTES;
+    return a->total < MOST_BLOCK_BYTES ? a->total : MOST_BLOCK_BYTES;
 }
 
 static bool add_block(struct arena *a)

@@ -10,6 +10,7 @@ struct arena {
     const anf_allocator *allocator;
     struct arena_block *head;
     size_t used, size; /* of the head block */
+    size_t total;      /* bytes of all blocks */
 };
 
 void arena_init(struct arena *a, const anf_allocator *allocator);

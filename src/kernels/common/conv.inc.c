@@ -275,6 +275,7 @@ static void ISA(conv_gather)(const struct conv_geom *g, const f16 *x, size_t k0,
 
 enum {
     DIRECT_NV = 3,
+    DIRECT_CHANNELS = 16, /* of which the weights stay in L1 */
     DIRECT_ONE = 8, /* vectors of a single channel */
     DIRECT_ACC = DIRECT_MR * DIRECT_NV > DIRECT_ONE ? DIRECT_MR * DIRECT_NV : DIRECT_ONE,
 };
@@ -364,25 +365,37 @@ static const struct {
     {1, 8, {NULL, ISA(direct_1x1), ISA(direct_1x2), ISA(direct_1x3), ISA(direct_1x4), ISA(direct_1x5), ISA(direct_1x6), ISA(direct_1x7), ISA(direct_1x8)}},
 };
 
-/* All channels and pixels of the patch. */
+/* Channels c0 .. c1-1 of one place in the patch. */
+VFN void ISA(direct_place)(ISA(direct_tile_fn) *tile, size_t mr, const struct direct *d,
+                           const struct direct_group *f, size_t c0, size_t c1, const float *x,
+                           size_t x_step, size_t y, size_t y_step, size_t n)
+{
+    for (size_t c = c0; c < c1; c += mr)
+        tile(d, f, c, x, x_step, y, y_step, n);
+}
+
+/* All channels and pixels of the patch.  The weights of some channels stay in L1, and so does what
+ * they meet in one place. */
 static void ISA(direct_channels)(const struct direct *d, const struct direct_group *f,
                                  const float *x)
 {
     const size_t n_oy = d->n_oy, n_ox = d->n_ox, down = d->p.down, out_w = d->g->out_w;
-    for (size_t c = 0, t = 0; c < d->cout; c += ISA(direct_tiles)[t].mr) {
+    for (size_t c = 0, t = 0, c1; c < d->cout; c = c1) {
         while (ISA(direct_tiles)[t].mr > d->cout - c)
             t++;
+        const size_t mr = ISA(direct_tiles)[t].mr, nv = ISA(direct_tiles)[t].nv, wide = nv * VL;
         ISA(direct_tile_fn) *const *const tile = ISA(direct_tiles)[t].tile;
-        const size_t nv = ISA(direct_tiles)[t].nv, wide = nv * VL;
+        c1 = c + (d->cout - c < DIRECT_CHANNELS ? d->cout - c : DIRECT_CHANNELS) / mr * mr;
         size_t ox = 0;
         for (; ox + wide <= n_ox; ox += wide)
             for (size_t r = 0; r < n_oy; r++)
-                tile[nv](d, f, c, x + r * down + ox, VL, r * out_w + ox, VL, VL);
+                ISA(direct_place)(tile[nv], mr, d, f, c, c1, x + r * down + ox, VL, r * out_w + ox,
+                                  VL, VL);
         for (; ox < n_ox; ox += VL)
             for (size_t r = 0, n; r < n_oy; r += n) {
                 n = n_oy - r < nv ? n_oy - r : nv;
-                tile[n](d, f, c, x + r * down + ox, down, r * out_w + ox, out_w,
-                        n_ox - ox < VL ? n_ox - ox : VL);
+                ISA(direct_place)(tile[n], mr, d, f, c, c1, x + r * down + ox, down,
+                                  r * out_w + ox, out_w, n_ox - ox < VL ? n_ox - ox : VL);
             }
     }
 }

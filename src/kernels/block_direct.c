@@ -21,6 +21,8 @@ bool direct_chosen(const struct conv_job *job)
     /* Pixels are along the vector, so the last one of a row is partly empty. */
     const size_t panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL;
     const size_t row = (g->out_w + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+    if (g->kh * g->kw == 1) /* nothing is gathered twice */
+        return false;
     return g->cin && conv_direct_columns(g) &&
            row * 8 * panels <= g->out_w * (8 * panels + PATCH_COST);
 }
@@ -40,8 +42,7 @@ size_t direct_tasks(const struct conv_job *job)
 {
     const size_t rows = job->images * job->groups * job->geom.out_h;
     const size_t n_threads = job->n_threads ? job->n_threads : 1;
-    const bool small =
-        rows * job->geom.out_w * job->cout * taps(job) <= SMALL_DIRECT;
+    const bool small = rows * job->geom.out_w * job->cout * taps(job) <= SMALL_DIRECT;
     return small || n_threads == 1 ? 1 : block_least(rows, 4 * n_threads);
 }
 

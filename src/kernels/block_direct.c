@@ -1,8 +1,8 @@
 /* Convolutions of few taps.
  *
- * A task owns a range of the output rows of all planes: of every image and group, one group after the
- * other.  It widens the weights of a group once and makes all of the group's channels, some rows at a
- * time, so that an epilogue finds them in cache. */
+ * A task owns a range of the output rows of all planes: of every image and group, one group after
+ * the other.  It widens the weights of a group once and makes all of the group's channels, some
+ * rows at a time, so that an epilogue finds them in cache. */
 #include "kernels/block_direct.h"
 
 #include "kernels/conv_patch.h"
@@ -78,7 +78,8 @@ static void hand_on(const struct conv_job *job, size_t plane, size_t n_planes, s
 void direct_task(const struct kern *kern, const struct conv_job *job, size_t task, void *own)
 {
     const struct conv_geom *g = &job->geom;
-    const size_t cout = job->cout, in = g->cin * g->in_h * g->in_w, out = cout * g->out_h * g->out_w;
+    const size_t cout = job->cout, in = g->cin * g->in_h * g->in_w;
+    const size_t out = cout * g->out_h * g->out_w;
     const size_t rows = job->images * job->groups * g->out_h, n_tasks = direct_tasks(job);
     const size_t end = block_start(rows, n_tasks, task + 1), n_weights = group_weights(job);
     const size_t groups = groups_together(job);

@@ -1,6 +1,6 @@
 /* Convolutions of few taps, whose input is read where it lies in patches instead of being gathered:
- * depthwise ones, and the first layer of a network with its few input channels.  Run as block_conv.h
- * says, in phase 1 alone. */
+ * depthwise ones, narrow groups, and the first layer of a network with its few input channels.  Run
+ * as block_conv.h says, in phase 1 alone. */
 #ifndef ANF_KERNELS_BLOCK_DIRECT_H
 #define ANF_KERNELS_BLOCK_DIRECT_H
 

@@ -1,5 +1,5 @@
-/* Patches of a convolution: a padded copy of the part of an input plane that a block of output pixels
- * reads.
+/* Patches of a convolution: a padded copy of the part of an input plane that a block of output
+ * pixels reads.
  *
  * Element e of a patch row (counted in columns of the padded input from column x0) lies in phase
  * e % stride at index e / stride, so that every tap reads the pixels of an output row contiguously,

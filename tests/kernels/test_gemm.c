@@ -491,50 +491,6 @@ static void test_conv(void **state)
     (void)state;
 }
 
-/* The kernel itself, on shapes for which drivers gather too, and on rows of all of them. */
-static void direct_case(const struct kern *kern, const struct conv_shape *s, bool biased)
-{
-    struct conv_job job = {.images = 1, .groups = s->groups, .cout = s->cout,
-                           .geom = geometry(s), .up = 1};
-    const struct conv_geom *g = &job.geom;
-    const size_t pixels = g->out_h * g->out_w, n_y = s->groups * s->cout * pixels;
-    const size_t n_w = conv_packed_size(g, s->groups, s->cout);
-    f16 *x = values(s->groups * s->cin * s->h * s->w);
-    f16 *w = values(s->groups * s->cout * s->cin * s->kh * s->kw);
-    f16 *bias = values(s->groups * s->cout), *packed = untouched(n_w);
-    f16 *want = untouched(n_y), *y = untouched(n_y);
-    float *wide = malloc(n_w * sizeof *wide), *adds = malloc(s->groups * s->cout * sizeof *adds);
-    float *scratch = malloc(ANF_DIRECT_FLOATS * sizeof *scratch);
-    const size_t oy0 = next() % g->out_h, oy1 = oy0 + 1 + next() % (g->out_h - oy0);
-
-    job.x = x;
-    job.bias = biased ? bias : NULL;
-    conv_naive(&job, w, want);
-    conv_pack_weights(g, s->groups, s->cout, CONV_WEIGHTS, 1, w, packed);
-    kern->f32_from_f16(packed, wide, n_w);
-    kern->f32_from_f16(bias, adds, s->groups * s->cout);
-    const struct conv_filters filters = {
-        .w = wide, .bias = biased ? adds : NULL, .w_group = n_w / s->groups,
-        .w_k = conv_depthwise(g, s->cout) ? 1 : ANF_PANEL, .cout = s->cout, .n_groups = s->groups};
-    kern->conv_direct(g, x, &filters, y, oy0, oy1, scratch);
-    for (size_t i = 0; i < n_y; i++)
-        if (i % pixels < oy0 * g->out_w || i % pixels >= oy1 * g->out_w)
-            want[i] = UNTOUCHED;
-    same(kern, "direct", y, want, n_y);
-    free(x), free(w), free(bias), free(packed), free(want), free(y);
-    free(wide), free(adds), free(scratch);
-}
-
-static void test_direct(void **state)
-{
-    const struct kern *kern[8];
-    for (size_t t = tables(kern); t-- > 0;)
-        for (size_t i = 0; i < sizeof conv_shapes / sizeof *conv_shapes; i++)
-            if (conv_shapes[i].up == 1)
-                direct_case(kern[t], &conv_shapes[i], i % 2);
-    (void)state;
-}
-
 /* Every cut of pixels and taps that a driver could ask for, and nothing written around it. */
 static void test_gather(void **state)
 {
@@ -810,9 +766,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiles),     cmocka_unit_test(test_packing),
         cmocka_unit_test(test_gemm),      cmocka_unit_test(test_pack_weights),
-        cmocka_unit_test(test_gather),    cmocka_unit_test(test_direct),
-        cmocka_unit_test(test_conv),      cmocka_unit_test(test_transposed_conv),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_large),
+        cmocka_unit_test(test_gather),    cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_transposed_conv), cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

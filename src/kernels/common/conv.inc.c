@@ -1,9 +1,9 @@
 /* Convolution: the patches that turn it into a matrix product, and the case of few taps.
  *
- * Both work on patches (conv_patch.h).  The gather has the patch of one plane at a time in a buffer on
- * the stack that stays in L1, and the zeros in it never move between planes, so they are written once
- * per call.  A block of which even sixteen pixels need a larger patch (a kernel of thousands of taps)
- * is read tap by tap instead. */
+ * Both work on patches (conv_patch.h).  The gather has the patch of one plane at a time in a buffer
+ * on the stack that stays in L1, and the zeros in it never move between planes, so they are written
+ * once per call.  A block of which even sixteen pixels need a larger patch (a kernel of thousands
+ * of taps) is read tap by tap instead. */
 enum {
     GATHER_PIXELS = 256, /* pixels of one patch */
 };
@@ -77,7 +77,8 @@ VFN void ISA(patch_row)(const struct conv_geom *g, const struct conv_patch *p, c
     }
 }
 
-static void ISA(patch_load)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x, f16 *y)
+static void ISA(patch_load)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
+                            f16 *y)
 {
     ptrdiff_t row = p->y0;
     if (!p->n)
@@ -263,7 +264,7 @@ static void ISA(conv_gather)(const struct conv_geom *g, const f16 *x, size_t k0,
     }
 }
 
-/* ---- few taps --------------------------------------------------------------------------------- */
+/* ---- few taps -------------------------------------------------------------------------------- */
 /* The register tile: channels broadcast, pixels along the vector, read from the patch. */
 #if VL == 8
 #define DIRECT_MR 4
@@ -357,12 +358,14 @@ DIRECT_TILE(direct_full_2, DIRECT_MR, 2)
 DIRECT_TILE(direct_full_3, DIRECT_MR, 3)
 
 static const struct {
-    size_t mr, nv; /* nv: the most */
-    ISA(direct_tile_fn) *tile[DIRECT_ONE + 1];
+    size_t mr, nv; /* nv: the most vectors */
+    ISA(direct_tile_fn) *tile[DIRECT_ONE]; /* of 1, 2, ... vectors */
 } ISA(direct_tiles)[] = {
-    {DIRECT_MR, 3, {NULL, ISA(direct_full_1), ISA(direct_full_2), ISA(direct_full_3)}},
-    {DIRECT_MR / 2, 3, {NULL, ISA(direct_half_1), ISA(direct_half_2), ISA(direct_half_3)}},
-    {1, 8, {NULL, ISA(direct_1x1), ISA(direct_1x2), ISA(direct_1x3), ISA(direct_1x4), ISA(direct_1x5), ISA(direct_1x6), ISA(direct_1x7), ISA(direct_1x8)}},
+    {DIRECT_MR, DIRECT_NV, {ISA(direct_full_1), ISA(direct_full_2), ISA(direct_full_3)}},
+    {DIRECT_MR / 2, DIRECT_NV, {ISA(direct_half_1), ISA(direct_half_2), ISA(direct_half_3)}},
+    {1, DIRECT_ONE,
+     {ISA(direct_1x1), ISA(direct_1x2), ISA(direct_1x3), ISA(direct_1x4), ISA(direct_1x5),
+      ISA(direct_1x6), ISA(direct_1x7), ISA(direct_1x8)}},
 };
 
 /* Channels c0 .. c1-1 of one place in the patch. */
@@ -389,12 +392,12 @@ static void ISA(direct_channels)(const struct direct *d, const struct direct_gro
         size_t ox = 0;
         for (; ox + wide <= n_ox; ox += wide)
             for (size_t r = 0; r < n_oy; r++)
-                ISA(direct_place)(tile[nv], mr, d, f, c, c1, x + r * down + ox, VL, r * out_w + ox,
-                                  VL, VL);
+                ISA(direct_place)(tile[nv - 1], mr, d, f, c, c1, x + r * down + ox, VL,
+                                  r * out_w + ox, VL, VL);
         for (; ox < n_ox; ox += VL)
             for (size_t r = 0, n; r < n_oy; r += n) {
                 n = n_oy - r < nv ? n_oy - r : nv;
-                ISA(direct_place)(tile[n], mr, d, f, c, c1, x + r * down + ox, down,
+                ISA(direct_place)(tile[n - 1], mr, d, f, c, c1, x + r * down + ox, down,
                                   r * out_w + ox, out_w, n_ox - ox < VL ? n_ox - ox : VL);
             }
     }

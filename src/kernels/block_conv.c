@@ -15,6 +15,7 @@
  * is fma(b, a, s), so the bits are the same. */
 #include "kernels/block_conv.h"
 
+#include "kernels/block_direct.h"
 #include "kernels/block_transposed.h"
 #include "kernels/block_winograd.h"
 
@@ -27,7 +28,7 @@ enum {
 
 struct conv_cut {
     struct block_grid grid;
-    bool depthwise, channels_across; /* channels along the vector */
+    bool channels_across; /* along the vector */
     size_t k, kc, pixels;
     size_t image_panels, pixel_panels, channel_panels; /* of an image, of all images, of a group */
     size_t block_pixels, block_channels;               /* panels of the largest block */
@@ -35,11 +36,6 @@ struct conv_cut {
     size_t patch_panel;                                /* floats from one panel to the next */
     size_t ld;                                         /* of the sums */
 };
-
-static bool is_depthwise(const struct conv_geom *g, size_t cout)
-{
-    return g->cin == 1 && cout == 1;
-}
 
 /* Rows of a panel cut into even strips of at most mr. */
 static size_t strip_rows(const struct kern *kern, size_t rows)
@@ -78,7 +74,6 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     const struct conv_geom *g = &job->geom;
     struct conv_cut cut = {
         .grid = {1, 1},
-        .depthwise = is_depthwise(g, job->cout),
         .k = g->cin * g->kh * g->kw,
         .pixels = g->out_h * g->out_w,
         .channel_panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL,
@@ -90,11 +85,6 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     cut.kc = block_even(cut.k, kern->kc);
     cut.image_panels = (cut.pixels + ANF_PANEL - 1) / ANF_PANEL;
     cut.pixel_panels = cut.image_panels * job->images;
-    if (cut.depthwise) {
-        const size_t planes = job->images * job->groups;
-        cut.grid.n_rows = small || n_threads == 1 ? 1 : block_least(planes, 4 * n_threads);
-        return cut;
-    }
     cut.channels_across = rows_cost(kern, cut.pixels) * cut.channel_panels * 16 <
                           rows_cost(kern, job->cout) * cut.image_panels * 15;
     if (n_threads > 1 && !small)
@@ -120,10 +110,13 @@ size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t ph
         return winograd_tasks(kern, job, phase);
     if (job->up > 1)
         return transposed_tasks(kern, job, phase);
-    const struct conv_cut cut = conv_cut(kern, job);
-    if (!phase || !job->images || !job->groups || !job->cout || !cut.pixels)
+    if (!phase || !job->images || !job->groups || !job->cout || !job->geom.out_h ||
+        !job->geom.out_w)
         return 0;
-    return cut.depthwise ? cut.grid.n_rows : job->groups * cut.grid.n_rows * cut.grid.n_cols;
+    if (direct_chosen(job))
+        return direct_tasks(job);
+    const struct conv_cut cut = conv_cut(kern, job);
+    return job->groups * cut.grid.n_rows * cut.grid.n_cols;
 }
 
 static size_t patch_floats(const struct conv_cut *cut)
@@ -147,9 +140,9 @@ size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
         return winograd_thread_bytes(kern, job);
     if (job->up > 1)
         return transposed_thread_bytes(kern, job);
+    if (direct_chosen(job))
+        return direct_thread_bytes(job);
     const struct conv_cut cut = conv_cut(kern, job);
-    if (cut.depthwise)
-        return 0;
     size_t n = patch_floats(&cut) + weight_floats(&cut) + sum_floats(&cut);
     return n * sizeof(float);
 }
@@ -377,25 +370,6 @@ static void run_block(const struct block *b)
             store_rows(b, &s, channels);
 }
 
-static void depthwise_task(const struct kern *kern, const struct conv_job *job,
-                           const struct conv_cut *cut, size_t task)
-{
-    const struct conv_geom *g = &job->geom;
-    const size_t planes = job->images * job->groups;
-    const size_t end = block_start(planes, cut->grid.n_rows, task + 1);
-    for (size_t i = block_start(planes, cut->grid.n_rows, task); i < end; i++) {
-        const size_t group = i % job->groups;
-        float bias = 0.0f;
-        if (job->bias)
-            kern->f32_from_f16(job->bias + group, &bias, 1);
-        kern->conv_depthwise(g, job->x + i * g->in_h * g->in_w, 
-                             job->weights + group * cut->k, bias, job->bias != NULL,
-                             job->y + i * cut->pixels, 0, g->out_h);
-        if (job->epilogue)
-            job->epilogue(job->epilogue_arg, i * cut->pixels, cut->pixels);
-    }
-}
-
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
                void *shared, void *own)
 {
@@ -407,11 +381,11 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
         transposed_task(kern, job, phase, task, shared, own);
         return;
     }
-    const struct conv_cut cut = conv_cut(kern, job);
-    if (cut.depthwise) {
-        depthwise_task(kern, job, &cut, task);
+    if (direct_chosen(job)) {
+        direct_task(kern, job, task, own);
         return;
     }
+    const struct conv_cut cut = conv_cut(kern, job);
     const size_t per_group = cut.grid.n_rows * cut.grid.n_cols, part = task % per_group;
     const size_t q1 = block_start(cut.pixel_panels, cut.grid.n_rows, part / cut.grid.n_cols + 1);
     const size_t c1 = block_start(cut.channel_panels, cut.grid.n_cols, part % cut.grid.n_cols + 1);
@@ -440,7 +414,7 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
 size_t conv_packed_size(const struct conv_geom *geom, size_t groups, size_t cout)
 {
     const size_t k = geom->cin * geom->kh * geom->kw;
-    return is_depthwise(geom, cout) ? groups * k : groups * gemm_packed_size(k, cout);
+    return conv_depthwise(geom, cout) ? groups * k : groups * gemm_packed_size(k, cout);
 }
 
 size_t conv_tap_step(size_t up, size_t dilation)
@@ -460,7 +434,7 @@ static f16 *pack_taps(const struct conv_geom *geom, size_t groups, size_t cout,
                       f16 *packed)
 {
     const size_t taps = geom->kh * geom->kw, k = geom->cin * taps;
-    const size_t lanes = is_depthwise(geom, cout) ? 1 : ANF_PANEL;
+    const size_t lanes = conv_depthwise(geom, cout) ? 1 : ANF_PANEL;
     for (size_t g = 0; g < groups; g++)
         for (size_t c0 = 0; c0 < cout; c0 += lanes)
             for (size_t ci = 0; ci < geom->cin; ci++)

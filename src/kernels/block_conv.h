@@ -38,6 +38,11 @@ size_t conv_shared_bytes(const struct kern *kern, const struct conv_job *job);
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
                void *shared, void *own);
 
+static inline bool conv_depthwise(const struct conv_geom *geom, size_t cout)
+{
+    return geom->cin == 1 && cout == 1;
+}
+
 enum conv_weights {
     CONV_WEIGHTS,            /* [groups*cout][cin][kh][kw] */
     CONV_WEIGHTS_TRANSPOSED, /* [groups*cin][cout][kh][kw], kernels to be turned */

@@ -36,6 +36,8 @@ enum {
     ANF_REDUCE_LANES = 64,   /* hides the latency of an add on every ISA */
     ANF_REDUCE_BLOCK = 4096, /* elements of one reduction block */
     ANF_TILE = 512,          /* elements of an elementwise tile: 1 KiB an operand, L1-resident */
+    ANF_DIRECT_TAPS = 256,   /* of a convolution whose taps are read where they lie */
+    ANF_DIRECT_FLOATS = 24 * 1024, /* of its patches: 96 KiB, L2-resident */
     ANF_WINOGRAD_TILES = 64, /* tiles of one input transform: its rows stay in L1 */
     ANF_WINOGRAD_SLICE = 8,  /* input channels of which winograd_few keeps the weights in L1 */
 };
@@ -167,10 +169,17 @@ struct conv_geom {
  * zero in the rest of the last panel.  x is [cin][in_h][in_w]. */
 typedef void conv_gather_fn(const struct conv_geom *g, const f16 *x, size_t k0, size_t kc,
                             size_t p0, size_t np, float *b, size_t b_panel);
-/* cin == 1: y[p] = round(chain of fma over k ascending from 0, + bias) for rows oy0 <= oy < oy1;
- * `w` is [kh*kw], `y` the whole output plane. */
-typedef void conv_depthwise_fn(const struct conv_geom *g, const f16 *x, const f16 *w, float bias,
-                               bool has_bias, f16 *y, size_t oy0, size_t oy1);
+/* Few taps.  For each of n_groups groups, which follow each other in x, f->w, f->bias and y, its
+ * output channels c < cout and the pixels p of the output rows oy0 <= oy < oy1
+ *     y[c*out_h*out_w + p] = round(chain of fma over k ascending from 0, + bias[c])
+ * with weights w[(c/16*n + k)*w_k + c%16] of n = cin*kh*kw taps; w_k is 16, or 1 where cout is 1.
+ * `scratch` is ANF_DIRECT_FLOATS. */
+struct conv_filters {
+    const float *w, *bias; /* bias: or NULL */
+    size_t w_group, w_k, cout, n_groups;
+};
+typedef void conv_direct_fn(const struct conv_geom *g, const f16 *x, const struct conv_filters *f,
+                            f16 *y, size_t oy0, size_t oy1, float *scratch);
 
 /* Winograd, see winograd.h for the formulas.  Input: V of the tiles of one channel plane x, rows
  * row .. row+n_rows-1 and columns col .. col+n_cols-1, n_rows*n_cols <= ANF_WINOGRAD_TILES:

@@ -1,68 +1,12 @@
-/* Convolution: the patches that turn it into a matrix product, and the depthwise case.
+/* Convolution: the patches that turn it into a matrix product, and the case of few taps.
  *
- * Both work on a `patch`: a padded copy of the part of one input plane that a block of output
- * pixels reads, in a buffer on the stack that stays in L1.  Element e of a patch row (counted in
- * columns of the padded input from column x0) lies in phase e % stride at index e / stride, so that
- * every tap reads the pixels of an output row contiguously, whatever the stride; padding and edges
- * are in the buffer and cost nothing afterwards:
- *
- *     tap (u, v) of pixel (oy, ox)  =  patch_tap(u, v) + (oy - oy0)*patch.down + (ox - ox0)
- *
- * The zeros never move between channels, so they are written once per call.  A block of which
- * even sixteen pixels need a larger patch (a kernel of thousands of taps) is read tap by tap
- * instead. */
+ * Both work on patches (conv_patch.h).  The gather has the patch of one plane at a time in a buffer
+ * on the stack that stays in L1, and the zeros in it never move between planes, so they are written
+ * once per call.  A block of which even sixteen pixels need a larger patch (a kernel of thousands
+ * of taps) is read tap by tap instead. */
 enum {
-    PATCH_CAP = 6144,   /* elements: 12 KiB */
-    PATCH_SLACK = 64,   /* a vector read may run over the end of a row */
     GATHER_PIXELS = 256, /* pixels of one patch */
-    DEPTHWISE_TAPS = 256,
 };
-
-struct patch {
-    ptrdiff_t y0;       /* padded coordinate of row 0 */
-    size_t n_rows, row_step;
-    size_t phases, phase_len, pitch, down, size;
-    size_t in_x, n, e0; /* columns in_x .. in_x+n-1 of the input lie in a row, the first at e0 */
-    size_t tap_phase, tap_at; /* from tap (u, v) to tap (u, v + 1) */
-};
-
-/* Whether rows n_oy from oy0 and columns n_ox from ox0 of the output fit. */
-static bool ISA(patch_plan)(const struct conv_geom *g, size_t oy0, size_t n_oy, size_t ox0,
-                            size_t n_ox, struct patch *p)
-{
-    /* Rows and columns between the taps are left out where there is one tap only. */
-    p->row_step = g->kh == 1 ? g->stride_h : 1;
-    p->phases = g->kw == 1 ? 1 : g->stride_w;
-    const size_t span = (n_ox - 1) * g->stride_w + (g->kw - 1) * g->dil_w + 1;
-    p->y0 = (ptrdiff_t)(oy0 * g->stride_h) - g->pad_h;
-    p->n_rows = ((n_oy - 1) * g->stride_h + (g->kh - 1) * g->dil_h) / p->row_step + 1;
-    p->phase_len = (span - 1) / g->stride_w + 1;
-    p->pitch = p->phases * p->phase_len;
-    p->down = g->stride_h / p->row_step * p->pitch;
-    p->size = p->n_rows * p->pitch;
-    p->tap_phase = g->dil_w % g->stride_w;
-    p->tap_at = g->dil_w / g->stride_w;
-    if (p->n_rows > PATCH_CAP || p->pitch > PATCH_CAP || p->size > PATCH_CAP)
-        return false;
-
-    const ptrdiff_t x0 = (ptrdiff_t)(ox0 * g->stride_w) - g->pad_w, first = x0 > 0 ? x0 : 0;
-    ptrdiff_t end = x0 + (ptrdiff_t)span;
-    if (end > (ptrdiff_t)g->in_w)
-        end = (ptrdiff_t)g->in_w;
-    p->n = 0;
-    if (first < end) {
-        p->in_x = (size_t)first;
-        p->n = (size_t)(end - first);
-        p->e0 = (size_t)(first - x0);
-    }
-    return true;
-}
-
-VFN size_t ISA(patch_tap)(const struct conv_geom *g, const struct patch *p, size_t u, size_t v)
-{
-    const size_t e = v * g->dil_w;
-    return u * g->dil_h * p->pitch + e % g->stride_w * p->phase_len + e / g->stride_w;
-}
 
 /* n elements by the largest moves that fit, the last of which overlaps the one before. */
 VFN void ISA(copy_run)(f16 *y, const f16 *x, size_t n)
@@ -108,7 +52,7 @@ VFN void ISA(split_run)(f16 *y0, f16 *y1, const f16 *x, size_t n, bool both)
 }
 
 /* The elements of input row x that the patch row holds. */
-VFN void ISA(patch_row)(const struct conv_geom *g, const struct patch *p, const f16 *x, f16 *y)
+VFN void ISA(patch_row)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x, f16 *y)
 {
     const size_t sw = g->stride_w, n = p->n, e0 = p->e0;
     x += p->in_x;
@@ -133,7 +77,8 @@ VFN void ISA(patch_row)(const struct conv_geom *g, const struct patch *p, const 
     }
 }
 
-static void ISA(patch_load)(const struct conv_geom *g, const struct patch *p, const f16 *x, f16 *y)
+static void ISA(patch_load)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
+                            f16 *y)
 {
     ptrdiff_t row = p->y0;
     if (!p->n)
@@ -144,7 +89,7 @@ static void ISA(patch_load)(const struct conv_geom *g, const struct patch *p, co
 }
 
 /* The next channel lies too far ahead for the hardware to follow. */
-VFN void ISA(patch_prefetch)(const struct conv_geom *g, const struct patch *p, const f16 *x)
+VFN void ISA(patch_prefetch)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x)
 {
     const ptrdiff_t rows = (ptrdiff_t)g->in_h;
     ptrdiff_t row = p->y0;
@@ -172,7 +117,7 @@ struct gather_piece {
     size_t to;     /* in the panels, relative to row k */
 };
 
-static size_t ISA(gather_pieces)(const struct conv_geom *g, const struct patch *p, size_t p0,
+static size_t ISA(gather_pieces)(const struct conv_geom *g, const struct conv_patch *p, size_t p0,
                                  size_t np, size_t ox0, size_t b_panel, struct gather_piece *piece)
 {
     size_t n_pieces = 0, ox = p0 % g->out_w, row = 0, at = 0;
@@ -224,7 +169,7 @@ VFN void ISA(gather_tap)(const struct gather_piece *piece, size_t n_pieces, cons
     }
 }
 
-static void ISA(gather_patch)(const struct conv_geom *g, const struct patch *p, const f16 *x,
+static void ISA(gather_patch)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
                               size_t k0, size_t kc, size_t p0, size_t np, size_t ox0, float *b,
                               size_t b_panel)
 {
@@ -234,9 +179,9 @@ static void ISA(gather_patch)(const struct conv_geom *g, const struct patch *p, 
     const size_t plane = g->in_h * g->in_w, tail = np % ANF_PANEL;
     float *last = b + np / ANF_PANEL * b_panel;
     size_t ci = k0 / (g->kh * g->kw), u = k0 / g->kw % g->kh, v = k0 % g->kw;
-    size_t phase = v * g->dil_w % g->stride_w, at = ISA(patch_tap)(g, p, u, v);
+    size_t phase = v * g->dil_w % g->stride_w, at = conv_patch_tap(g, p, u, v);
 
-    __builtin_memset(buf, 0, (p->size + PATCH_SLACK) / 16 * 16 * sizeof *buf);
+    __builtin_memset(buf, 0, conv_patch_room(p) * sizeof *buf);
     ISA(patch_load)(g, p, x + ci * plane, buf);
     if (ci + 1 < g->cin)
         ISA(patch_prefetch)(g, p, x + (ci + 1) * plane);
@@ -303,8 +248,8 @@ static void ISA(conv_gather)(const struct conv_geom *g, const f16 *x, size_t k0,
         for (;; n = (n / 2 + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL) {
             const size_t oy0 = p0 / g->out_w, n_oy = (p0 + n - 1) / g->out_w - oy0 + 1;
             const size_t ox0 = n_oy == 1 ? p0 % g->out_w : 0, n_ox = n_oy == 1 ? n : g->out_w;
-            struct patch p;
-            if (ISA(patch_plan)(g, oy0, n_oy, ox0, n_ox, &p)) {
+            struct conv_patch p;
+            if (conv_patch_plan(g, oy0, n_oy, ox0, n_ox, &p)) {
                 ISA(gather_patch)(g, &p, x, k0, kc, p0, n, ox0, b, b_panel);
                 break;
             }
@@ -319,112 +264,219 @@ static void ISA(conv_gather)(const struct conv_geom *g, const f16 *x, size_t k0,
     }
 }
 
-/* ---- depthwise ------------------------------------------------------------------------------- */
-struct filter {
-    size_t n; /* taps */
-    float w[DEPTHWISE_TAPS];
-    size_t at[DEPTHWISE_TAPS]; /* in the patch */
-    float bias;
-    bool has_bias;
+/* ---- few taps -------------------------------------------------------------------------------- */
+/* The register tile: channels broadcast, pixels along the vector, read from the patch. */
+#if VL == 8
+#define DIRECT_MR 4
+#elif VL == 1
+#define DIRECT_MR 2
+#else
+#define DIRECT_MR 8
+#endif
+
+enum {
+    DIRECT_NV = 3,
+    DIRECT_CHANNELS = 16, /* of which the weights stay in L1 */
+    DIRECT_ONE = 8, /* vectors of a single channel */
+    DIRECT_ACC = DIRECT_MR * DIRECT_NV > DIRECT_ONE ? DIRECT_MR * DIRECT_NV : DIRECT_ONE,
 };
 
-/* n_acc vectors of n <= VL pixels: vector i reads x + i*x_step and writes y + i*y_step.  They are
- * neighbours in a long row, or the starts of several short ones: independent chains either way. */
-VFN void ISA(depthwise_block)(const struct filter *f, size_t n_acc, const float *x, size_t x_step,
-                              f16 *y, size_t y_step, size_t n)
+struct direct {
+    const struct conv_geom *g;
+    struct conv_patch p;
+    size_t n_oy, n_ox, n_taps, cout, w_k;
+    size_t at[ANF_DIRECT_TAPS]; /* of a tap, in the patches */
+};
+
+/* One group: what of it belongs to channel 0. */
+struct direct_group {
+    const f16 *x;
+    const float *w, *bias;
+    f16 *y; /* of pixel 0 of the patch */
+};
+
+/* nv vectors of n <= VL pixels of mr channels from c on: vector i reads x + i*x_step and writes at
+ * y + i*y_step.  They are neighbours in a long row, or the starts of several short ones. */
+VFN void ISA(direct_tile)(const struct direct *d, const struct direct_group *f, size_t c, size_t mr,
+                          size_t nv, const float *x, size_t x_step, size_t y, size_t y_step,
+                          size_t n)
 {
-    vf acc[4];
-    UNROLL for (size_t i = 0; i < n_acc; i++)
+    const size_t w_k = d->w_k, y_channel = d->g->out_h * d->g->out_w;
+    const float *w = f->w + c / ANF_PANEL * d->n_taps * w_k + c % ANF_PANEL;
+    vf acc[DIRECT_ACC];
+    UNROLL for (size_t i = 0; i < mr * nv; i++)
         acc[i] = v_zero();
-    for (size_t k = 0; k < f->n; k++) {
-        const vf w = v_set(f->w[k]);
-        const float *from = x + f->at[k];
-        UNROLL for (size_t i = 0; i < n_acc; i++)
-            acc[i] = v_fma(v_load(from + i * x_step), w, acc[i]);
+    for (const size_t *at = d->at, *end = at + d->n_taps; at < end; at++, w += w_k) {
+        const float *from = x + *at;
+        vf b[DIRECT_ONE];
+        UNROLL for (size_t v = 0; v < nv; v++)
+            b[v] = v_load(from + v * x_step);
+        UNROLL for (size_t i = 0; i < mr; i++) {
+            const vf a = v_set(w[i]);
+            UNROLL for (size_t v = 0; v < nv; v++)
+                acc[i * nv + v] = v_fma(b[v], a, acc[i * nv + v]);
+        }
     }
-    if (f->has_bias)
-        UNROLL for (size_t i = 0; i < n_acc; i++)
-            acc[i] = v_add(acc[i], v_set(f->bias));
-    UNROLL for (size_t i = 0; i < n_acc; i++) {
-        if (n == VL)
-            v_store_f16(y + i * y_step, acc[i]);
-        else
-            v_store_f16_n(y + i * y_step, acc[i], n);
+    UNROLL for (size_t i = 0; i < mr; i++) {
+        f16 *to = f->y + (c + i) * y_channel + y;
+        if (f->bias) {
+            const vf bias = v_set(f->bias[c + i]);
+            UNROLL for (size_t v = 0; v < nv; v++)
+                acc[i * nv + v] = v_add(acc[i * nv + v], bias);
+        }
+        UNROLL for (size_t v = 0; v < nv; v++) {
+            if (n == VL)
+                v_store_f16(to + v * y_step, acc[i * nv + v]);
+            else
+                v_store_f16_n(to + v * y_step, acc[i * nv + v], n);
+        }
     }
 }
 
-static void ISA(depthwise_patch)(const struct conv_geom *g, const struct patch *p,
-                                 const struct filter *f, const float *x, f16 *y, size_t n_oy,
-                                 size_t n_ox)
+/* Each shape a function of its own: together they have more addresses than there are registers. */
+typedef void ISA(direct_tile_fn)(const struct direct *d, const struct direct_group *f, size_t c,
+                                 const float *x, size_t x_step, size_t y, size_t y_step, size_t n);
+#define DIRECT_TILE(name, mr, nv)                                                                  \
+    static void ISA(name)(const struct direct *d, const struct direct_group *f, size_t c,          \
+                          const float *x, size_t x_step, size_t y, size_t y_step, size_t n)        \
+    {                                                                                              \
+        ISA(direct_tile)(d, f, c, mr, nv, x, x_step, y, y_step, n);                                \
+    }
+DIRECT_TILE(direct_1x1, 1, 1)
+DIRECT_TILE(direct_1x2, 1, 2)
+DIRECT_TILE(direct_1x3, 1, 3)
+DIRECT_TILE(direct_1x4, 1, 4)
+DIRECT_TILE(direct_1x5, 1, 5)
+DIRECT_TILE(direct_1x6, 1, 6)
+DIRECT_TILE(direct_1x7, 1, 7)
+DIRECT_TILE(direct_1x8, 1, 8)
+DIRECT_TILE(direct_half_1, DIRECT_MR / 2, 1)
+DIRECT_TILE(direct_half_2, DIRECT_MR / 2, 2)
+DIRECT_TILE(direct_half_3, DIRECT_MR / 2, 3)
+DIRECT_TILE(direct_full_1, DIRECT_MR, 1)
+DIRECT_TILE(direct_full_2, DIRECT_MR, 2)
+DIRECT_TILE(direct_full_3, DIRECT_MR, 3)
+
+static const struct {
+    size_t mr, nv; /* nv: the most vectors */
+    ISA(direct_tile_fn) *tile[DIRECT_ONE]; /* of 1, 2, ... vectors */
+} ISA(direct_tiles)[] = {
+    {DIRECT_MR, DIRECT_NV, {ISA(direct_full_1), ISA(direct_full_2), ISA(direct_full_3)}},
+    {DIRECT_MR / 2, DIRECT_NV, {ISA(direct_half_1), ISA(direct_half_2), ISA(direct_half_3)}},
+    {1, DIRECT_ONE,
+     {ISA(direct_1x1), ISA(direct_1x2), ISA(direct_1x3), ISA(direct_1x4), ISA(direct_1x5),
+      ISA(direct_1x6), ISA(direct_1x7), ISA(direct_1x8)}},
+};
+
+/* Channels c0 .. c1-1 of one place in the patch. */
+VFN void ISA(direct_place)(ISA(direct_tile_fn) *tile, size_t mr, const struct direct *d,
+                           const struct direct_group *f, size_t c0, size_t c1, const float *x,
+                           size_t x_step, size_t y, size_t y_step, size_t n)
 {
-    size_t ox = 0;
-    for (; ox + 4 * VL <= n_ox; ox += 4 * VL)
-        for (size_t r = 0; r < n_oy; r++)
-            ISA(depthwise_block)(f, 4, x + r * p->down + ox, VL, y + r * g->out_w + ox, VL, VL);
-    for (; ox < n_ox; ox += VL) {
-        const size_t n = n_ox - ox < VL ? n_ox - ox : VL;
-        size_t r = 0;
-        for (; r + 4 <= n_oy; r += 4)
-            ISA(depthwise_block)(f, 4, x + r * p->down + ox, p->down, y + r * g->out_w + ox,
-                                 g->out_w, n);
-        for (; r < n_oy; r++)
-            ISA(depthwise_block)(f, 1, x + r * p->down + ox, 0, y + r * g->out_w + ox, 0, n);
+    for (size_t c = c0; c < c1; c += mr)
+        tile(d, f, c, x, x_step, y, y_step, n);
+}
+
+/* All channels and pixels of the patch.  The weights of some channels stay in L1, and so does what
+ * they meet in one place. */
+static void ISA(direct_channels)(const struct direct *d, const struct direct_group *f,
+                                 const float *x)
+{
+    const size_t n_oy = d->n_oy, n_ox = d->n_ox, down = d->p.down, out_w = d->g->out_w;
+    for (size_t c = 0, t = 0, c1; c < d->cout; c = c1) {
+        while (ISA(direct_tiles)[t].mr > d->cout - c)
+            t++;
+        const size_t mr = ISA(direct_tiles)[t].mr, nv = ISA(direct_tiles)[t].nv, wide = nv * VL;
+        ISA(direct_tile_fn) *const *const tile = ISA(direct_tiles)[t].tile;
+        c1 = c + (d->cout - c < DIRECT_CHANNELS ? d->cout - c : DIRECT_CHANNELS) / mr * mr;
+        size_t ox = 0;
+        for (; ox + wide <= n_ox; ox += wide)
+            for (size_t r = 0; r < n_oy; r++)
+                ISA(direct_place)(tile[nv - 1], mr, d, f, c, c1, x + r * down + ox, VL,
+                                  r * out_w + ox, VL, VL);
+        for (; ox < n_ox; ox += VL)
+            for (size_t r = 0, n; r < n_oy; r += n) {
+                n = n_oy - r < nv ? n_oy - r : nv;
+                ISA(direct_place)(tile[n - 1], mr, d, f, c, c1, x + r * down + ox, down,
+                                  r * out_w + ox, out_w, n_ox - ox < VL ? n_ox - ox : VL);
+            }
     }
 }
 
 /* Any geometry, one pixel at a time. */
-static void ISA(depthwise_plain)(const struct conv_geom *g, const f16 *x, const f16 *w, float bias,
-                                 bool has_bias, f16 *y, size_t oy0, size_t oy1)
+static void ISA(direct_plain)(const struct direct *d, const struct direct_group *f, size_t oy)
 {
-    for (size_t oy = oy0; oy < oy1; oy++)
-        for (size_t ox = 0; ox < g->out_w; ox++) {
+    const struct conv_geom *g = d->g;
+    const size_t taps = g->kh * g->kw;
+    for (size_t c = 0; c < d->cout; c++)
+        for (size_t p = 0; p < d->n_oy * g->out_w; p++) {
+            const float *w = f->w + c / ANF_PANEL * d->n_taps * d->w_k + c % ANF_PANEL;
             vf s = v_zero();
-            for (size_t k = 0; k < g->kh * g->kw; k++) {
-                const f16 a = ISA(one_tap)(g, x, k / g->kw, k % g->kw, oy, ox);
-                s = v_fma(v_load_f16_n(&a, 1), v_load_f16_n(w + k, 1), s);
+            for (size_t k = 0; k < d->n_taps; k++) {
+                const f16 a = ISA(one_tap)(g, f->x + k / taps * g->in_h * g->in_w,
+                                           k % taps / g->kw, k % g->kw, oy + p / g->out_w,
+                                           p % g->out_w);
+                s = v_fma(v_load_f16_n(&a, 1), v_set(w[k * d->w_k]), s);
             }
-            if (has_bias)
-                s = v_add(s, v_set(bias));
-            v_store_f16_n(y + oy * g->out_w + ox, s, 1);
+            if (f->bias)
+                s = v_add(s, v_set(f->bias[c]));
+            v_store_f16_n(f->y + c * g->out_h * g->out_w + p, s, 1);
         }
 }
 
-static void ISA(conv_depthwise)(const struct conv_geom *g, const f16 *x, const f16 *w, float bias,
-                                bool has_bias, f16 *y, size_t oy0, size_t oy1)
+/* The patches of a group in float32, and its results from them. */
+static void ISA(direct_group)(const struct direct *d, const struct direct_group *f, f16 *half,
+                              float *patches)
 {
-    f16 half[PATCH_CAP + PATCH_SLACK];
-    float wide[PATCH_CAP + PATCH_SLACK];
-    struct patch p;
-    struct filter f;
-    size_t n_ox = g->out_w;
-
-    if (oy0 >= oy1 || !n_ox)
-        return;
-    f.n = g->kh * g->kw;
-    f.bias = bias;
-    f.has_bias = has_bias;
-    while (n_ox > 4 * VL && !ISA(patch_plan)(g, oy0, 1, 0, n_ox, &p))
-        n_ox = (n_ox + 1) / 2;
-    if (f.n > DEPTHWISE_TAPS || !ISA(patch_plan)(g, oy0, 1, 0, n_ox, &p)) {
-        ISA(depthwise_plain)(g, x, w, bias, has_bias, y, oy0, oy1);
-        return;
+    const size_t used = conv_patch_room(&d->p);
+    for (size_t ci = 0; ci < d->g->cin; ci++) {
+        ISA(patch_load)(d->g, &d->p, f->x + ci * d->g->in_h * d->g->in_w, half);
+        for (size_t i = 0; i < used; i += VL)
+            v_store(patches + ci * used + i, v_load_f16(half + i));
     }
-    for (size_t k = 0; k < f.n; k++)
-        f.w[k] = v_first(v_load_f16_n(w + k, 1));
-    for (size_t ox = 0; ox < g->out_w; ox += n_ox) {
-        const size_t cols = g->out_w - ox < n_ox ? g->out_w - ox : n_ox;
-        for (size_t oy = oy0, rows; oy < oy1; oy += rows) {
-            rows = oy1 - oy;
-            while (!ISA(patch_plan)(g, oy, rows, ox, cols, &p))
-                rows = (rows + 1) / 2;
-            for (size_t k = 0; k < f.n; k++)
-                f.at[k] = ISA(patch_tap)(g, &p, k / g->kw, k % g->kw);
-            const size_t used = (p.size + PATCH_SLACK) / 16 * 16;
-            __builtin_memset(half, 0, used * sizeof *half);
-            ISA(patch_load)(g, &p, x, half);
-            for (size_t i = 0; i < used; i += VL)
-                v_store(wide + i, v_load_f16(half + i));
-            ISA(depthwise_patch)(g, &p, &f, wide, y + oy * g->out_w + ox, rows, cols);
+    ISA(direct_channels)(d, f, patches);
+}
+
+static void ISA(direct_taps)(struct direct *d)
+{
+    const struct conv_geom *g = d->g;
+    size_t k = 0;
+    for (size_t ci = 0; ci < g->cin; ci++)
+        for (size_t u = 0; u < g->kh; u++)
+            for (size_t v = 0; v < g->kw; v++)
+                d->at[k++] = ci * conv_patch_room(&d->p) + conv_patch_tap(g, &d->p, u, v);
+}
+
+static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const struct conv_filters *f,
+                             f16 *y, size_t oy0, size_t oy1, float *scratch)
+{
+    const size_t in = g->cin * g->in_h * g->in_w, out = f->cout * g->out_h * g->out_w;
+    const size_t n_ox = conv_direct_columns(g);
+    f16 half[PATCH_CAP + PATCH_SLACK];
+    struct direct d;
+    d.g = g;
+    d.n_taps = g->cin * g->kh * g->kw;
+    d.cout = f->cout;
+    d.w_k = f->w_k;
+    for (size_t ox = 0; oy0 < oy1 && ox < g->out_w; ox += d.n_ox) {
+        d.n_ox = n_ox && g->out_w - ox > n_ox ? n_ox : g->out_w - ox;
+        for (size_t oy = oy0; oy < oy1; oy += d.n_oy) {
+            d.n_oy = oy1 - oy;
+            if (n_ox) {
+                while (!conv_direct_plan(g, oy, d.n_oy, ox, d.n_ox, &d.p))
+                    d.n_oy = (d.n_oy + 1) / 2;
+                ISA(direct_taps)(&d);
+                __builtin_memset(half, 0, conv_patch_room(&d.p) * sizeof *half);
+            }
+            for (size_t i = 0; i < f->n_groups; i++) {
+                const struct direct_group group = {
+                    x + i * in, f->w + i * f->w_group, f->bias ? f->bias + i * f->cout : NULL,
+                    y + i * out + oy * g->out_w + ox};
+                if (n_ox)
+                    ISA(direct_group)(&d, &group, half, scratch);
+                else
+                    ISA(direct_plain)(&d, &group, oy);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
  * it.  The list of includes says which kernels the table takes: shared ones or tuned ones. */
 #if defined(__x86_64__)
 #include "kernels/cpu.h"
+#include "kernels/conv_patch.h"
 #include "kernels/kern.h"
 #include "kernels/weight_panels.h"
 #include "kernels/winograd.h"

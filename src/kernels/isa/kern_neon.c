@@ -4,6 +4,7 @@
  * which kernels the table takes: shared ones or tuned ones. */
 #if defined(__aarch64__)
 #include "kernels/cpu.h"
+#include "kernels/conv_patch.h"
 #include "kernels/kern.h"
 #include "kernels/weight_panels.h"
 #include "kernels/winograd.h"

@@ -4,6 +4,7 @@
  * own.  The list of includes says which kernels a table takes: the shared ones, compiled over the
  * vector vocabulary chosen above them, or tuned ones in their place. */
 #include "kernels/cpu.h"
+#include "kernels/conv_patch.h"
 #include "kernels/kern.h"
 #include "kernels/weight_panels.h"
 #include "kernels/winograd.h"

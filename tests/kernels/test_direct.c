@@ -1,0 +1,107 @@
+/* The kernel of convolutions of few taps, of every table, with ==: shapes for which drivers gather
+ * too, more taps than it keeps places for, and some rows of the output, around which nothing is
+ * written. */
+#include "plain.h"
+
+#include "kernel_values.h"
+#include "kernels/block_conv.h"
+
+#include <math.h>
+
+enum { UNTOUCHED = 0x1234, MOST_TABLES = 8 };
+
+struct shape {
+    size_t groups, cin, cout, h, w, kh, kw, stride, pad, dil;
+};
+
+static const struct shape shapes[] = {
+    {1, 3, 29, 37, 64, 7, 7, 2, 3, 1},   {1, 3, 12, 17, 48, 3, 3, 1, 1, 1},
+    {1, 1, 5, 3, 7000, 3, 3, 1, 1, 1},   {1, 4, 18, 20, 55, 8, 8, 1, 0, 1},
+    {6, 4, 4, 16, 16, 3, 3, 1, 1, 1},    {2, 2, 17, 19, 95, 3, 3, 3, 1, 2},
+    {70, 1, 1, 9, 9, 3, 3, 2, 1, 1},     {1, 100, 3, 6, 16, 1, 2, 1, 1, 1},
+    {13, 1, 1, 9, 70, 3, 3, 1, 1, 1},    {3, 1, 1, 40, 40, 17, 17, 1, 8, 1}, /* 289 taps */
+    {1, 2, 3, 16, 16, 12, 12, 1, 6, 1},  {1, 1, 2, 91, 93, 90, 90, 1, 2, 1},
+    {1, 1, 1, 1, 1, 1, 1, 1, 0, 1},      {1, 6, 10, 14, 15, 1, 1, 2, 0, 1},
+    {1, 2, 3, 3, 3, 3, 3, 1, 9, 1},      {3, 1, 1, 30, 19, 3, 4, 3, 2, 2},
+};
+
+static size_t out_size(size_t in, size_t kernel, const struct shape *s)
+{
+    return (in + 2 * s->pad - s->dil * (kernel - 1) - 1) / s->stride + 1;
+}
+
+static float tap(const struct conv_geom *g, const f16 *x, size_t k, size_t p)
+{
+    const size_t ci = k / (g->kh * g->kw), u = k / g->kw % g->kh, v = k % g->kw;
+    const long y = (long)(p / g->out_w * g->stride_h + u * g->dil_h) - (long)g->pad_h;
+    const long c = (long)(p % g->out_w * g->stride_w + v * g->dil_w) - (long)g->pad_w;
+    const bool inside = y >= 0 && c >= 0 && y < (long)g->in_h && c < (long)g->in_w;
+    return inside ? f16_to_f32(x[(ci * g->in_h + (size_t)y) * g->in_w + (size_t)c]) : 0.0f;
+}
+
+/* Element i of y. */
+static f16 expected(const struct conv_geom *g, size_t cout, const f16 *x, const f16 *w,
+                    const f16 *bias, size_t i)
+{
+    const size_t n_k = g->cin * g->kh * g->kw, pixels = g->out_h * g->out_w, c = i / pixels;
+    float s = 0.0f;
+    for (size_t k = 0; k < n_k; k++)
+        s = fmaf(f16_to_f32(w[c * n_k + k]),
+                 tap(g, x + c / cout * g->cin * g->in_h * g->in_w, k, i % pixels), s);
+    return f32_to_f16(bias ? s + f16_to_f32(bias[c]) : s);
+}
+
+static void direct_case(const struct kern *kern, const struct shape *s, bool biased)
+{
+    const struct conv_geom g = {
+        .cin = s->cin, .in_h = s->h, .in_w = s->w, .out_h = out_size(s->h, s->kh, s),
+        .out_w = out_size(s->w, s->kw, s), .kh = s->kh, .kw = s->kw, .stride_h = s->stride,
+        .stride_w = s->stride, .dil_h = s->dil, .dil_w = s->dil, .pad_h = (ptrdiff_t)s->pad,
+        .pad_w = (ptrdiff_t)s->pad};
+    const size_t pixels = g.out_h * g.out_w, channels = s->groups * s->cout;
+    const size_t n_y = channels * pixels, n_w = conv_packed_size(&g, s->groups, s->cout);
+    f16 *x = values(s->groups * s->cin * s->h * s->w);
+    f16 *w = values(channels * s->cin * s->kh * s->kw), *packed = values(n_w);
+    f16 *bias = values(channels), *y = malloc(n_y * sizeof *y);
+    float *wide = malloc(n_w * sizeof *wide), *adds = malloc(channels * sizeof *adds);
+    float *scratch = malloc(ANF_DIRECT_FLOATS * sizeof *scratch);
+    const size_t oy0 = next() % g.out_h, oy1 = oy0 + 1 + next() % (g.out_h - oy0);
+
+    conv_pack_weights(&g, s->groups, s->cout, CONV_WEIGHTS, 1, w, packed);
+    kern->f32_from_f16(packed, wide, n_w);
+    kern->f32_from_f16(bias, adds, channels);
+    for (size_t i = 0; i < n_y; i++)
+        y[i] = UNTOUCHED;
+    const struct conv_filters filters = {
+        .w = wide, .bias = biased ? adds : NULL, .w_group = n_w / s->groups,
+        .w_k = conv_depthwise(&g, s->cout) ? 1 : ANF_PANEL, .cout = s->cout,
+        .n_groups = s->groups};
+    kern->conv_direct(&g, x, &filters, y, oy0, oy1, scratch);
+    for (size_t i = 0; i < n_y; i++) {
+        const size_t row = i % pixels / g.out_w;
+        const f16 want = row >= oy0 && row < oy1
+                             ? expected(&g, s->cout, x, w, biased ? bias : NULL, i)
+                             : UNTOUCHED;
+        if (y[i] != want)
+            fail_msg("%s: element %zu of %zu is %04x, not %04x\n", kern->name, i, n_y, y[i], want);
+    }
+    free(x), free(w), free(packed), free(bias), free(y);
+    free(wide), free(adds), free(scratch);
+}
+
+static void test_direct(void **state)
+{
+    const struct kern *kern[MOST_TABLES];
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            direct_case(kern[t], &shapes[i], false);
+            direct_case(kern[t], &shapes[i], true);
+        }
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_direct)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-enum { UNTOUCHED = 0x1234, MOST_TABLES = 8 };
+enum { MOST_TABLES = 8 };
 
 struct shape {
     size_t groups, cin, cout, h, w, kh, kw, stride, pad, dil;

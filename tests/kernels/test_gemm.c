@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNTOUCHED 0x1234
 #define GUARD 64
 
 /* Small, so that sums do not round. */
@@ -37,14 +36,6 @@ static void poison(f16 *x, size_t n)
     static const f16 bad[] = {0x7e00, 0x7c00, 0xfc00, 0xfe01, 0x8000, 0x7bff};
     for (size_t i = 0; i < 3 && n; i++)
         x[next() % n] = bad[next() % 6];
-}
-
-static f16 *untouched(size_t n)
-{
-    f16 *x = malloc((n ? n : 1) * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = UNTOUCHED;
-    return x;
 }
 
 static void same(const struct kern *kern, const char *what, const f16 *got, const f16 *want,
@@ -116,178 +107,6 @@ static void all_seen_once(struct seen *s)
 }
 
 static const size_t thread_counts[] = {1, 2, 3, 7};
-
-/* ---- slots ----------------------------------------------------------------------------------- */
-enum tile { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, IN_ROWS };
-
-/* finish: results of a tile whose last columns and bias are missing or not. */
-static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, enum tile kind,
-                      bool accumulate, bool finish)
-{
-    /* a[k*a_k + i*a_i], dense in i or, for rows, in k. */
-    const size_t a_i = kind == IN_ROWS ? kc + next() % 3 : 1;
-    const size_t a_k = kind == IN_ROWS ? 1 : mr + next() % 3;
-    const size_t b_panel = kc * 16 + next() % 5, ldc = nv * 16 + next() % 4;
-    const size_t n_a = kc ? (kc - 1) * a_k + (mr - 1) * a_i + 1 : 0;
-    const size_t n_b = (nv - 1) * b_panel + kc * 16;
-    float *a = malloc((n_a + 1) * sizeof *a), *b = malloc((n_b + 1) * sizeof *b);
-    float *c = malloc(mr * ldc * sizeof *c), *want = malloc(mr * ldc * sizeof *want);
-    f16 *b16 = values(n_b);
-    for (size_t i = 0; i < n_a; i++)
-        a[i] = f16_to_f32(any_value());
-    for (size_t i = 0; i < n_b; i++)
-        b[i] = f16_to_f32(b16[i]);
-    for (size_t i = 0; i < mr * ldc; i++)
-        c[i] = want[i] = (float)next() * 0x1p-20f;
-    for (size_t i = 0; i < mr; i++)
-        for (size_t j = 0; j < nv * 16; j++) {
-            float s = accumulate ? c[i * ldc + j] : 0.0f;
-            for (size_t k = 0; k < kc; k++)
-                s = fmaf(a[k * a_k + i * a_i], b[j / 16 * b_panel + 16 * k + j % 16], s);
-            want[i * ldc + j] = s;
-        }
-    const size_t cols = nv * 16 - next() % 16, ldy = cols + next() % 3;
-    f16 *bias = next() % 2 ? values(cols) : NULL, *y = untouched(mr * ldy);
-    const struct gemm_out result = {y, ldy, bias, cols}, *out = finish ? &result : NULL;
-    /* What a tile asks for may lie anywhere. */
-    const struct gemm_ahead ahead = {b16 + n_b, (size_t)1 << 40, 3};
-    float *wide = malloc((nv * kc * 16 + 1) * sizeof *wide);
-    wide[nv * kc * 16] = -77.0f;
-    switch (kind) {
-    case FLOATS: kern->gemm_tile(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate); break;
-    case FLOATS_AHEAD:
-        kern->gemm_tile_ahead(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, &ahead, out);
-        break;
-    case HALVES:
-        kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate, out);
-        break;
-    case WIDENING:
-        kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate, &ahead,
-                              out);
-        for (size_t i = 0; i < nv * kc * 16; i++)
-            if (wide[i] != b[i / (kc * 16) * b_panel + i % (kc * 16)])
-                fail_msg("%s: widened panels differ at %zu\n", kern->name, i);
-        break;
-    case IN_ROWS:
-        kern->gemm_tile_rows(mr, nv, kc, a, a_i, b, b_panel, c, ldc, accumulate);
-        break;
-    }
-    assert_true(wide[nv * kc * 16] == -77.0f);
-    for (size_t i = 0; i < mr * ldy; i++) {
-        const size_t j = i % ldy;
-        f16 expected = UNTOUCHED;
-        if (finish && j < cols)
-            expected = f32_to_f16(want[i / ldy * ldc + j] + (bias ? f16_to_f32(bias[j]) : 0.0f));
-        assert_int_equal(y[i], expected);
-    }
-    if (!finish)
-        assert_memory_equal(c, want, mr * ldc * sizeof *c);
-    free(a), free(b), free(c), free(want), free(b16), free(wide), free(bias), free(y);
-}
-
-static void test_tiles(void **state)
-{
-    const struct kern *kern[8];
-    static const size_t depths[] = {0, 1, 2, 37};
-    for (size_t t = tables(kern); t-- > 0;)
-        for (size_t mr = 1; mr <= kern[t]->mr; mr++)
-            for (size_t nv = 1; nv <= kern[t]->mr; nv++)
-                for (size_t d = 0; d < 4; d++)
-                    for (unsigned flags = 0; flags < 8; flags++)
-                        if (nv <= kern[t]->nv || (mr == 1 && flags / 2 == HALVES))
-                            tile_case(kern[t], mr, nv, depths[d], flags / 2, flags & 1, false);
-    for (size_t t = tables(kern); t-- > 0;)
-        for (size_t mr = 1; mr <= kern[t]->few_rows; mr++)
-            for (size_t nv = 1; mr * nv <= kern[t]->mr * kern[t]->nv && nv <= kern[t]->nv; nv++)
-                for (size_t d = 0; d < 4; d++)
-                    for (unsigned flags = 0; flags < 4; flags++)
-                        tile_case(kern[t], mr, nv, depths[d], HALVES, flags & 1, flags & 2);
-    for (size_t t = tables(kern); t-- > 0;)
-        for (size_t mr = 1; mr <= kern[t]->rows_mr; mr++)
-            for (size_t nv = 1; nv <= kern[t]->rows_nv; nv++)
-                for (size_t d = 0; d < 4; d++)
-                    for (unsigned accumulate = 0; accumulate < 2; accumulate++)
-                        tile_case(kern[t], mr, nv, depths[d], IN_ROWS, accumulate, false);
-    for (size_t t = tables(kern); t-- > 0;)
-        for (size_t mr = 1; mr <= kern[t]->mr; mr++)
-            for (size_t nv = 1; nv <= kern[t]->nv; nv++)
-                for (unsigned flags = 0; flags < 4; flags++)
-                    tile_case(kern[t], mr, nv, 37, flags & 1 ? WIDENING : FLOATS_AHEAD, flags & 2,
-                              true);
-    (void)state;
-}
-
-static void columns_case(const struct kern *kern, size_t rows, size_t h, size_t k, size_t cols)
-{
-    const size_t ldy = cols + next() % 3, n_a = rows * k;
-    float *a = malloc((n_a + GEMM_SLACK) * sizeof *a);
-    f16 *b = values(k * 16), *bias = next() % 2 ? values(cols) : NULL, *y = untouched(rows * ldy);
-    for (size_t i = 0; i < n_a + GEMM_SLACK; i++)
-        a[i] = f16_to_f32(any_value());
-    const struct gemm_out out = {y, ldy, bias, cols};
-    kern->gemm_columns(rows, h, k, a, b, &out);
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < ldy; j++) {
-            const size_t strip = i / h * h, step = rows - strip < h ? rows - strip : h;
-            float s = 0.0f;
-            for (size_t e = 0; e < k && j < cols; e++)
-                s = fmaf(a[strip * k + e * step + i - strip], f16_to_f32(b[e * 16 + j]), s);
-            if (bias && j < cols)
-                s += f16_to_f32(bias[j]);
-            assert_int_equal(y[i * ldy + j], j < cols ? f32_to_f16(s) : UNTOUCHED);
-        }
-    free(a), free(b), free(bias), free(y);
-}
-
-static void test_columns(void **state)
-{
-    const struct kern *kern[8];
-    static const size_t sizes[][3] = {{1, 1, 3},   {12, 12, 0},  {17, 17, 65}, {24, 24, 64},
-                                      {33, 7, 33}, {100, 8, 70}, {131, 6, 9},  {50, 24, 130}};
-    for (size_t t = tables(kern); t-- > 0;)
-        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-            for (size_t cols = 1; cols <= 4; cols++)
-                columns_case(kern[t], sizes[i][0], sizes[i][1], sizes[i][2], cols);
-    (void)state;
-}
-
-static void pack_case(const struct kern *kern, size_t m, size_t kc)
-{
-    const size_t ldx = kc + next() % 3, ldn = m + next() % 3, a_k = m + next() % 3;
-    const size_t panels = (m + 15) / 16, b_panel = kc * 16 + next() % 2 * 16;
-    const size_t n_out = panels * b_panel + kc * a_k + 1;
-    f16 *x = values(m && kc ? (m - 1) * ldx + kc : 0);
-    f16 *xt = values(m && kc ? (kc - 1) * ldn + m : 0);
-    float *got = malloc(n_out * sizeof *got), *want = malloc(n_out * sizeof *want);
-    for (int kind = 0; kind < 3; kind++) {
-        for (size_t i = 0; i < n_out; i++)
-            got[i] = want[i] = -77.0f;
-        for (size_t k = 0; k < kc; k++)
-            for (size_t i = 0; i < (kind == 0 ? m : panels * 16); i++) {
-                const size_t to = kind == 0 ? k * a_k + i : i / 16 * b_panel + 16 * k + i % 16;
-                want[to] = i >= m ? 0.0f : f16_to_f32(kind == 1 ? xt[k * ldn + i] : x[i * ldx + k]);
-            }
-        if (kind == 0)
-            kern->pack_rows(x, ldx, m, kc, got, a_k);
-        else if (kind == 1)
-            kern->pack_panels(xt, ldn, kc, m, got, b_panel);
-        else
-            kern->pack_panels_t(x, ldx, kc, m, got, b_panel);
-        assert_memory_equal(got, want, n_out * sizeof *got);
-    }
-    free(x), free(xt), free(got), free(want);
-}
-
-static void test_packing(void **state)
-{
-    const struct kern *kern[8];
-    static const size_t depths[] = {0, 1, 3, 7, 8, 9, 16, 31, 64, 65, 130};
-    for (size_t t = tables(kern); t-- > 0;)
-        for (size_t m = 0; m < 36; m++)
-            for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
-                pack_case(kern[t], m, depths[d]);
-    (void)state;
-}
 
 /* ---- gemm ------------------------------------------------------------------------------------ */
 static void gemm_naive(const struct gemm_job *job, const f16 *b, f16 *c)
@@ -807,9 +626,6 @@ static void test_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiles),
-        cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_packing),
         cmocka_unit_test(test_gemm),      cmocka_unit_test(test_pack_weights),
         cmocka_unit_test(test_gather),    cmocka_unit_test(test_conv),
         cmocka_unit_test(test_transposed_conv), cmocka_unit_test(test_attention),

@@ -18,7 +18,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define UNTOUCHED 0x1234
 #define GUARD 64
 enum { REGION = 1 << 22, REGIONS = 2 };
 

@@ -9,8 +9,9 @@
  *     C block   [rows][columns]           float32, L2, where sums wait between two k slices
  *
  * B is widened once per block of rows.  With few rows that would cost more than the
- * multiplication: they read the binary16 panels directly, once, from wherever they are.  Both
- * give the same bits, so m alone decides. */
+ * multiplication: they read the binary16 panels directly, once, from wherever they are.  A last
+ * panel of a few columns would be mostly empty: they are computed one by one, with vectors along
+ * the rows.  All give the same bits, so the shape alone decides. */
 #include "kernels/block_gemm.h"
 
 enum {

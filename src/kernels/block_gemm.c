@@ -274,8 +274,8 @@ static size_t few_columns(const struct gemm_job *job)
     return job->b_kind == GEMM_B_PACKED && n <= FEW_COLUMNS && n * COLUMN_ROWS <= job->m ? n : 0;
 }
 
-/* They, for rows i0 .. i0+rows-1, packed in strips of h, where panels up to q1 are whose turn it is.
- * The panels that are left. */
+/* They, for rows i0 .. i0+rows-1, packed in strips of h, if panel q1 - 1 is theirs.  Where the
+ * panels end that are left. */
 static size_t multiply_columns(const struct kern *kern, const struct gemm_job *job, size_t z,
                                size_t i0, size_t rows, size_t h, size_t q1, const float *a)
 {

@@ -115,8 +115,8 @@ typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a,
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                               const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
                               const struct gemm_out *out);
-/* The same for the first out->cols columns of one binary16 panel, one by one, with vectors along the
- * rows: a tile would spend a whole panel on them.  Strip s of the packed rows begins at a + s*h*k
+/* The same for the first out->cols columns of one binary16 panel, one by one, with vectors along
+ * the rows: a tile would spend a whole panel on them.  Strip s of the packed rows begins at a + s*h*k
  * and has h of them, the last one what is left.  Up to GEMM_SLACK floats after a are read. */
 enum { GEMM_SLACK = 16 };
 typedef void gemm_columns_fn(size_t rows, size_t h, size_t k, const float *a, const f16 *b,

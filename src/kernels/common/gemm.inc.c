@@ -258,7 +258,7 @@ static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, 
         ISA(tile_any)(&t, mr, nv, HALVES);
 }
 
-/* ---- few columns ------------------------------------------------------------------------------ */
+/* ---- few columns ----------------------------------------------------------------------------- */
 /* What a vector holds: n rows from `row` on. */
 struct row_vector {
     const float *a;
@@ -320,8 +320,8 @@ static void ISA(gemm_columns)(size_t rows, size_t h, size_t k, const float *a, c
 }
 
 /* ---- packing --------------------------------------------------------------------------------- */
-/* Eight rows in 128-bit lanes: in every lane, element j of r[i] and element i of r[j] change places.
- * Zipping row i with row i + 4 rotates the index bits (i, j) by one; three times transposes. */
+/* Eight rows in 128-bit lanes: in every lane, element j of r[i] and element i of r[j] change
+ * places.  Zipping row i with row i + 4 rotates the index bits (i, j) by one; three times transposes. */
 #define ZIP(lane, n, at)                                                                           \
     8 * (lane) + (at), 8 * (lane) + (at) + (n), 8 * (lane) + (at) + 1, 8 * (lane) + (at) + (n) + 1,\
     8 * (lane) + (at) + 2, 8 * (lane) + (at) + (n) + 2, 8 * (lane) + (at) + 3,                     \
@@ -349,7 +349,7 @@ typedef uint16_t u16x32 __attribute__((vector_size(64)));
 TURN(turn_32, u16x32, ZIPS_32)
 #endif
 
-/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc rounded up to 8; rows from `rows` on read as zero. */
+/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc rounded up to 8; rows from `rows` on are zero. */
 VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t, size_t ld)
 {
     size_t k = 0;

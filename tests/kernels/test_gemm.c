@@ -9,6 +9,7 @@
 #include "plain.h"
 
 #include "kernel_values.h"
+#include "epilogue_seen.h"
 
 #include "base/fp16.h"
 #include "kernels/block_attention.h"
@@ -84,19 +85,6 @@ static void run(const struct kern *kern, task_fn *fn, const void *job, size_t n_
             assert_int_equal(own[bytes + i], 0xa5);
     }
     free(own);
-}
-
-struct seen {
-    unsigned char *count;
-    size_t n;
-};
-
-static void see(void *arg, size_t offset, size_t n)
-{
-    struct seen *s = arg;
-    assert_true(n > 0 && offset + n <= s->n);
-    for (size_t i = 0; i < n; i++)
-        s->count[offset + i]++;
 }
 
 static void all_seen_once(struct seen *s)

@@ -7,6 +7,7 @@
 #include "plain.h"
 
 #include "kernel_values.h"
+#include "epilogue_seen.h"
 
 #include "base/fp16.h"
 #include "kernels/block_gemm.h"
@@ -286,19 +287,6 @@ static void test_scale_columns(void **state)
 }
 
 /* ---- the driver ------------------------------------------------------------------------------ */
-struct seen {
-    unsigned char *count;
-    size_t n;
-};
-
-static void see(void *arg, size_t offset, size_t n)
-{
-    struct seen *s = arg;
-    assert_true(n > 0 && offset + n <= s->n);
-    for (size_t i = 0; i < n; i++)
-        s->count[offset + i]++;
-}
-
 static void run(const struct kern *kern, const struct gemm_job *job)
 {
     const size_t bytes = gemm_thread_bytes(kern, job);

@@ -5,6 +5,8 @@
  * guarded; the epilogue must meet every output element once. */
 #include "plain.h"
 
+#include "epilogue_seen.h"
+
 #include "base/fp16.h"
 #include "kernels/block_conv.h"
 #include "kernels/winograd.h"
@@ -133,19 +135,6 @@ static void naive(const struct conv_job *job, const f16 *w, f16 *out)
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
-struct seen {
-    unsigned char *count;
-    size_t n;
-};
-
-static void see(void *arg, size_t offset, size_t n)
-{
-    struct seen *s = arg;
-    assert_true(n > 0 && offset + n <= s->n);
-    for (size_t i = 0; i < n; i++)
-        s->count[offset + i]++;
-}
-
 static unsigned char *guarded(size_t bytes)
 {
     unsigned char *p = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);

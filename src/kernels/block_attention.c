@@ -6,7 +6,7 @@
  * softmax of a row is the separate operator's, bit for bit.
  *
  * Queries and probabilities stay in rows, as float32: the tile of this file's products reads them
- * so, and the softmax works in place. */
+ * so.  Scores are binary16, as the operators round them. */
 #include "kernels/block_attention.h"
 
 enum {
@@ -53,7 +53,7 @@ size_t attention_tasks(const struct kern *kern, const struct attention_job *job,
     return job->heads * attention_cut(kern, job).parts;
 }
 
-enum scratch { KEYS, VALUES, QUERIES, SCORES, SUMS, N_SCRATCH };
+enum scratch { KEYS, VALUES, QUERIES, SCORES, SHARES, SUMS, N_SCRATCH };
 
 static void scratch_floats(const struct attention_job *job, const struct attention_cut *cut,
                            size_t n[N_SCRATCH])
@@ -61,7 +61,8 @@ static void scratch_floats(const struct attention_job *job, const struct attenti
     n[KEYS] = cut->key_panels * job->d * ANF_PANEL;     /* panels of k^T */
     n[VALUES] = cut->value_panels * job->skv * ANF_PANEL; /* panels of v */
     n[QUERIES] = cut->rows * job->d;
-    n[SCORES] = cut->rows * cut->ld;
+    n[SCORES] = (cut->rows * cut->ld + 1) / 2; /* in binary16 */
+    n[SHARES] = cut->rows * cut->ld;
     n[SUMS] = cut->rows * cut->ldo;
 }
 
@@ -90,6 +91,11 @@ struct block {
     float *at[N_SCRATCH];
 };
 
+static f16 *scores(const struct block *b)
+{
+    return (f16 *)(void *)b->at[SCORES];
+}
+
 static void score_rows(const struct block *b)
 {
     const struct attention_job *job = b->job;
@@ -101,23 +107,33 @@ static void score_rows(const struct block *b)
     for (size_t i = 0; i < runs; i++)
         kern->f32_from_f16(q + i * job->q_row, b->at[QUERIES] + i * job->d, run);
     for (size_t v = 0; v < panels; v += nv)
-        for (size_t i = 0; i < b->rows; i += b->strip)
-            kern->gemm_tile_rows(block_least(b->strip, b->rows - i), block_least(nv, panels - v),
-                                 job->d, b->at[QUERIES] + i * job->d, job->d,
-                                 b->at[KEYS] + v * panel, panel,
-                                 b->at[SCORES] + i * b->cut->ld + v * ANF_PANEL, b->cut->ld, false);
+        for (size_t i = 0; i < b->rows; i += b->strip) {
+            const size_t j = v * ANF_PANEL, n = block_least(nv, panels - v);
+            const struct gemm_out out = {.y = scores(b) + i * b->cut->ld + j, .ldy = b->cut->ld,
+                                         .cols = block_least(n * ANF_PANEL, job->skv - j),
+                                         .any_nan = true};
+            kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, job->d,
+                                 b->at[QUERIES] + i * job->d, job->d, b->at[KEYS] + v * panel,
+                                 panel, NULL, 0, false, &out);
+        }
 }
 
 static void softmax_rows(const struct block *b)
 {
     const struct attention_job *job = b->job;
-    const f16 *mask =
-        job->mask ? job->mask + b->head * job->mask_head + b->r0 * job->mask_row : NULL;
-    float scale = 1.0f;
+    const size_t ld = b->cut->ld, most = job->skv ? ANF_REDUCE_BLOCK / job->skv : b->rows;
+    const size_t together = most ? most : 1; /* rows that stay in L1 */
+    float scale = 1.0f, top[MOST_ROWS];
     if (job->has_scale)
         b->kern->f32_from_f16(&job->scale, &scale, 1);
-    b->kern->attention_scores(b->at[SCORES], b->cut->ld, b->rows, job->skv, job->has_scale, scale,
-                              mask, job->mask_row);
+    for (size_t r = 0, n; r < b->rows; r += n) {
+        const f16 *mask =
+            job->mask ? job->mask + b->head * job->mask_head + (b->r0 + r) * job->mask_row : NULL;
+        n = block_least(together, b->rows - r);
+        b->kern->score_rows(scores(b) + r * ld, ld, n, job->skv, job->has_scale, scale, mask,
+                            job->mask_row, top);
+        b->kern->score_softmax(scores(b) + r * ld, b->at[SHARES] + r * ld, ld, n, job->skv, top);
+    }
 }
 
 static void value_rows(const struct block *b)
@@ -126,34 +142,32 @@ static void value_rows(const struct block *b)
     const struct kern *kern = b->kern;
     const size_t panels = b->cut->value_panels, nv = block_even(panels, kern->rows_nv);
     const size_t panel = job->skv * ANF_PANEL;
+    f16 *y = job->out + b->head * job->out_head + b->r0 * job->out_row;
     size_t k0 = 0;
     do {
         const size_t kc = block_least(b->cut->kc, job->skv - k0);
         for (size_t v = 0; v < panels; v += nv)
-            for (size_t i = 0; i < b->rows; i += b->strip)
-                kern->gemm_tile_rows(block_least(b->strip, b->rows - i),
-                                     block_least(nv, panels - v), kc,
-                                     b->at[SCORES] + i * b->cut->ld + k0, b->cut->ld,
+            for (size_t i = 0; i < b->rows; i += b->strip) {
+                const size_t j = v * ANF_PANEL, n = block_least(nv, panels - v);
+                const struct gemm_out out = {.y = y + i * job->out_row + j, .ldy = job->out_row,
+                                             .cols = block_least(n * ANF_PANEL, job->dv - j)};
+                kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, kc,
+                                     b->at[SHARES] + i * b->cut->ld + k0, b->cut->ld,
                                      b->at[VALUES] + v * panel + k0 * ANF_PANEL, panel,
-                                     b->at[SUMS] + i * b->cut->ldo + v * ANF_PANEL, b->cut->ldo,
-                                     k0 > 0);
+                                     b->at[SUMS] + i * b->cut->ldo + j, b->cut->ldo, k0 > 0,
+                                     k0 + kc >= job->skv ? &out : NULL);
+            }
         k0 += kc;
     } while (k0 < job->skv);
 }
 
-static void store_rows(const struct block *b)
+static void hand_on(const struct block *b)
 {
     const struct attention_job *job = b->job;
-    const bool dense = job->out_row == job->dv;
     const size_t first = (b->head * job->sq + b->r0) * job->dv;
-    f16 *out = job->out + b->head * job->out_head + b->r0 * job->out_row;
-    const size_t runs = dense && b->cut->ldo == job->dv ? 1 : b->rows;
-    for (size_t r = 0; r < runs; r++)
-        b->kern->f16_from_f32(b->at[SUMS] + r * b->cut->ldo, out + r * job->out_row,
-                              b->rows / runs * job->dv);
-    if (job->epilogue)
-        for (size_t r = 0, n = dense ? 1 : b->rows; r < n; r++)
-            job->epilogue(job->epilogue_arg, first + r * job->dv, b->rows / n * job->dv);
+    const size_t runs = job->out_row == job->dv ? 1 : b->rows;
+    for (size_t r = 0; job->epilogue && r < runs; r++)
+        job->epilogue(job->epilogue_arg, first + r * job->dv, b->rows / runs * job->dv);
 }
 
 void attention_task(const struct kern *kern, const struct attention_job *job, size_t phase,
@@ -182,6 +196,6 @@ void attention_task(const struct kern *kern, const struct attention_job *job, si
         score_rows(&b);
         softmax_rows(&b);
         value_rows(&b);
-        store_rows(&b);
+        hand_on(&b);
     }
 }

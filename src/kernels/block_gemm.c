@@ -282,8 +282,8 @@ static size_t multiply_columns(const struct kern *kern, const struct gemm_job *j
     const size_t n = few_columns(job), j0 = job->n - n;
     if (!n || q1 * ANF_PANEL < job->n)
         return q1;
-    const struct gemm_out out = {output(job, z, i0, j0), job->c_row,
-                                 job->bias ? job->bias + j0 : NULL, n};
+    const struct gemm_out out = {.y = output(job, z, i0, j0), .ldy = job->c_row,
+                                 .bias = job->bias ? job->bias + j0 : NULL, .cols = n};
     kern->gemm_columns(rows, h, job->k, a, job->b + j0 * job->k, &out);
     return q1 - 1;
 }

@@ -92,12 +92,14 @@ struct gemm_ahead {
     size_t panel, step;
 };
 /* With `out`, the sums are final and go there instead of to c, for the columns j < out->cols:
- *     y[i*ldy + j] = round(s + bias[j]), or round(s) without bias. */
+ *     y[i*ldy + j] = round(s + bias[j]), or round(s) without bias.
+ * any_nan: gemm_tile_rows may leave any NaN for a NaN. */
 struct gemm_out {
     f16 *y;
     size_t ldy;
     const f16 *bias;
     size_t cols;
+    bool any_nan;
 };
 typedef void gemm_tile_ahead_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                 const float *b, size_t b_panel, float *c, size_t ldc,
@@ -140,7 +142,7 @@ typedef void scale_columns_fn(float *x, const f16 *scale, size_t n);
  * table.rows_mr, 1 <= nv <= table.rows_nv. */
 typedef void gemm_tile_rows_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t lda,
                                const float *b, size_t b_panel, float *c, size_t ldc,
-                               bool accumulate);
+                               bool accumulate, const struct gemm_out *out);
 /* a[k*a_k + i] = widen(x[i*ldx + k]) for i < m, k < kc.  m <= a_k.  Entries i >= m stay unwritten.
  * */
 typedef void pack_rows_fn(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k);
@@ -244,13 +246,16 @@ typedef void pool_fn(const struct conv_geom *g, const f16 *x, f16 *y, size_t oy0
 typedef void transpose_fn(const f16 *x, size_t ldx, f16 *y, size_t ldy, size_t rows, size_t cols);
 
 /* ---- attention ------------------------------------------------------------------------------- */
-/* On `rows` rows of n float32 score chains (row stride ld): what the separate operators do,
- * s = round(score); s = round(s * scale); if mask: s = round(s + mask[j]); then softmax of the row
- * as above.  The result stays where the scores were, each binary16 value as the float32 it is (of
- * NaN, only that it is one).  scale and mask are binary16 values; a NULL mask adds nothing; mask row
- * r is mask + r*mask_ld. scaled = false skips the scale rounding. */
-typedef void attention_scores_fn(float *s, size_t ld, size_t rows, size_t n, bool scaled,
-                                 float scale, const f16 *mask, size_t mask_ld);
+/* On `rows` rows of n scores (row stride ld), in place, what the separate operators do: if scaled,
+ * s = round(s * scale); if mask, s = round(s + mask[j]).  top[r] becomes the maximum of row r, of
+ * zeros any, and anything where the row has a NaN.  scale is a binary16 value; mask row r is mask +
+ * r*mask_ld, and a NULL mask adds nothing. */
+typedef void score_rows_fn(f16 *s, size_t ld, size_t rows, size_t n, bool scaled, float scale,
+                           const f16 *mask, size_t mask_ld, float *top);
+/* e[r*ld + j]: the softmax of rows of scores, s[r*ld + j], with their maxima top[r], each binary16
+ * value as the float32 it is (of NaN, only that it is one).  top is used up.  Rows of one call go
+ * through each phase together: few, that stay in L1. */
+typedef void score_softmax_fn(const f16 *s, float *e, size_t ld, size_t rows, size_t n, float *top);
 
 /* ---- the table ------------------------------------------------------------------------------- */
 enum uop {

@@ -429,7 +429,8 @@ static void test_transposed_conv(void **state)
 /* ---- attention ------------------------------------------------------------------------------- */
 static void attention_naive(const struct kern *kern, const struct attention_job *job, f16 *out)
 {
-    float *s = malloc(job->skv * sizeof *s);
+    float *s = malloc(job->skv * sizeof *s), top;
+    f16 *score = malloc(job->skv * sizeof *score);
     for (size_t h = 0; h < job->heads; h++)
         for (size_t i = 0; i < job->sq; i++) {
             for (size_t j = 0; j < job->skv; j++) {
@@ -438,9 +439,12 @@ static void attention_naive(const struct kern *kern, const struct attention_job 
                     s[j] = fmaf(f16_to_f32(job->q[h * job->q_head + i * job->q_row + e]),
                                 f16_to_f32(job->k[h * job->k_head + j * job->k_row + e]), s[j]);
             }
-            kern->attention_scores(
-                s, job->skv, 1, job->skv, job->has_scale, f16_to_f32(job->scale),
-                job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0);
+            for (size_t j = 0; j < job->skv; j++)
+                score[j] = f32_to_f16(s[j]);
+            kern->score_rows(
+                score, job->skv, 1, job->skv, job->has_scale, f16_to_f32(job->scale),
+                job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0, &top);
+            kern->score_softmax(score, s, job->skv, 1, job->skv, &top);
             for (size_t e = 0; e < job->dv; e++) {
                 float sum = 0.0f;
                 for (size_t j = 0; j < job->skv; j++)
@@ -449,7 +453,7 @@ static void attention_naive(const struct kern *kern, const struct attention_job 
                 out[h * job->out_head + i * job->out_row + e] = f32_to_f16(sum);
             }
         }
-    free(s);
+    free(s), free(score);
 }
 
 /* mask: 0 none, 1 one row, 2 one matrix, 3 one matrix for each head. */

@@ -38,7 +38,8 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
         }
     const size_t cols = nv * 16 - next() % 16, ldy = cols + next() % 3;
     f16 *bias = next() % 2 ? values(cols) : NULL, *y = untouched(mr * ldy);
-    const struct gemm_out result = {y, ldy, bias, cols}, *out = finish ? &result : NULL;
+    const bool any_nan = kind == IN_ROWS && !bias; /* as there is none, nothing changes */
+    const struct gemm_out result = {y, ldy, bias, cols, any_nan}, *out = finish ? &result : NULL;
     /* What a tile asks for may lie anywhere. */
     const struct gemm_ahead ahead = {b16 + n_b, (size_t)1 << 40, 3};
     float *wide = malloc((nv * kc * 16 + 1) * sizeof *wide);
@@ -59,7 +60,7 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
                 fail_msg("%s: widened panels differ at %zu\n", kern->name, i);
         break;
     case IN_ROWS:
-        kern->gemm_tile_rows(mr, nv, kc, a, a_i, b, b_panel, c, ldc, accumulate);
+        kern->gemm_tile_rows(mr, nv, kc, a, a_i, b, b_panel, c, ldc, accumulate, out);
         break;
     }
     assert_true(wide[nv * kc * 16] == -77.0f);
@@ -96,8 +97,8 @@ static void test_tiles(void **state)
         for (size_t mr = 1; mr <= kern[t]->rows_mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->rows_nv; nv++)
                 for (size_t d = 0; d < 4; d++)
-                    for (unsigned accumulate = 0; accumulate < 2; accumulate++)
-                        tile_case(kern[t], mr, nv, depths[d], IN_ROWS, accumulate, false);
+                    for (unsigned flags = 0; flags < 4; flags++)
+                        tile_case(kern[t], mr, nv, depths[d], IN_ROWS, flags & 1, flags & 2);
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->nv; nv++)
@@ -114,7 +115,7 @@ static void columns_case(const struct kern *kern, size_t rows, size_t h, size_t 
     f16 *b = values(k * 16), *bias = next() % 2 ? values(cols) : NULL, *y = untouched(rows * ldy);
     for (size_t i = 0; i < n_a + GEMM_SLACK; i++)
         a[i] = f16_to_f32(any_value());
-    const struct gemm_out out = {y, ldy, bias, cols};
+    const struct gemm_out out = {.y = y, .ldy = ldy, .bias = bias, .cols = cols};
     kern->gemm_columns(rows, h, k, a, b, &out);
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < ldy; j++) {

@@ -277,40 +277,63 @@ static void test_softmax(void **state)
     walk(check_softmax);
 }
 
+static bool is_nan(f16 h)
+{
+    return (h & 0x7fff) > 0x7c00;
+}
+
 /* Gaps between rows must survive; so must the mask. */
 static void check_scores(const struct kern *k, size_t rows, size_t n, enum kind kind)
 {
     enum { GAP = 3 };
-    size_t ld = n + GAP, floats = rows ? rows * ld - GAP : 0;
+    size_t ld = n + GAP, size = rows ? rows * ld - GAP : 0;
     for (int variant = 0; variant < 4; variant++) {
         bool scaled = variant & 1, masked = variant & 2;
-        float *s = guarded(0, floats * sizeof *s), scale = f16_to_f32(f32_to_f16(0.125f + 0.3f));
-        f16 *mask = guarded(1, rows * n * sizeof *mask), *x = guarded(2, rows * n * sizeof *x);
+        float *e = guarded(0, size * sizeof *e), *top = guarded(3, rows * sizeof *top);
+        float scale = f16_to_f32(f32_to_f16(0.125f + 0.3f));
+        f16 *mask = guarded(1, rows * n * sizeof *mask), *s = guarded(2, size * sizeof *s);
+        f16 *x = malloc((rows * n + 1) * sizeof *x), *scored = malloc((size + 1) * sizeof *scored);
         make_rows(x, rows, n, kind);
         make_rows(mask, rows, n, kind == EQUAL ? MINUS_INFS : ORDINARY);
-        for (size_t i = 0; i < floats; i++)
-            s[i] = -77.0f;
+        for (size_t i = 0; i < size; i++) {
+            e[i] = -77.0f;
+            s[i] = scored[i] = 0x1234;
+        }
         for (size_t r = 0; r < rows; r++) {
             float *row = wide + r * n;
             for (size_t j = 0; j < n; j++) {
-                s[r * ld + j] = f16_to_f32(x[r * n + j]) * 1.0001f;
-                float v = f16_to_f32(f32_to_f16(s[r * ld + j]));
+                s[r * ld + j] = x[r * n + j];
+                float v = f16_to_f32(x[r * n + j]);
                 v = scaled ? f16_to_f32(f32_to_f16(v * scale)) : v;
                 row[j] = masked ? f16_to_f32(f32_to_f16(v + f16_to_f32(mask[r * n + j]))) : v;
+                scored[r * ld + j] = f32_to_f16(row[j]);
             }
             slow_softmax(row, want + r * n, n);
         }
-        k->attention_scores(s, ld, rows, n, scaled, scale, masked ? mask : NULL, n);
+        k->score_rows(s, ld, rows, n, scaled, scale, masked ? mask : NULL, n, top);
+        for (size_t i = 0; i < size; i++)
+            assert_true(s[i] == scored[i] || (is_nan(s[i]) && is_nan(scored[i])));
+        for (size_t r = 0; r < rows; r++) {
+            float most = -INFINITY;
+            bool nan = false;
+            for (size_t j = 0; j < n; j++) {
+                most = fmaxf(most, f16_to_f32(scored[r * ld + j]));
+                nan |= is_nan(scored[r * ld + j]);
+            }
+            assert_true(nan || top[r] == most);
+        }
+        k->score_softmax(s, e, ld, rows, n, top);
         for (size_t r = 0; r < rows; r++) {
             for (size_t j = 0; j < n; j++) {
-                const f16 half = f32_to_f16(s[r * ld + j]);
+                const f16 half = f32_to_f16(e[r * ld + j]);
                 assert_int_equal(half, want[r * n + j]);
-                assert_true(half == F16_NAN || f16_to_f32(half) == s[r * ld + j]);
+                assert_true(half == F16_NAN || f16_to_f32(half) == e[r * ld + j]);
             }
             for (size_t j = n; j < ld && r + 1 < rows; j++)
-                assert_true(s[r * ld + j] == -77.0f);
+                assert_true(e[r * ld + j] == -77.0f);
         }
-        assert_true(frame_intact(s));
+        assert_true(frame_intact(e) && frame_intact(s) && frame_intact(top));
+        free(x), free(scored);
     }
 }
 

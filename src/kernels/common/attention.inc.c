@@ -39,9 +39,9 @@ VFN void ISA(rows_any)(const struct tile *t, size_t mr, size_t nv)
 
 static void ISA(gemm_tile_rows)(size_t mr, size_t nv, size_t kc, const float *a, size_t lda,
                                 const float *b, size_t b_panel, float *c, size_t ldc,
-                                bool accumulate)
+                                bool accumulate, const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, lda, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL};
+    const struct tile t = {kc, a, lda, b, b_panel, c, ldc, accumulate, NULL, NULL, out};
     switch (nv) {
     case 1: ISA(rows_any)(&t, mr, 1); break;
 #if ROWS_NV > 1

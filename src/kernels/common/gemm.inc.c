@@ -67,7 +67,8 @@ struct tile {
  * follow where that pays.  IN_ROWS is about A, which then lies in rows, a_k apart. */
 enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, IN_ROWS };
 
-VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, const vf *acc)
+VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, const vf *acc,
+                          bool any_nan)
 {
     const f16 *bias = out->bias;
     UNROLL for (size_t v = 0; v < nvec; v++) {
@@ -77,7 +78,10 @@ VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, co
             const vf add = bias ? v_load_f16(bias + j) : v_zero();
             UNROLL for (size_t i = 0; i < mr; i++) {
                 const vf s = acc[i * nvec + v];
-                v_store_f16(y + i * out->ldy, bias ? v_add(s, add) : s);
+                if (any_nan)
+                    v_put_f16(y + i * out->ldy, s);
+                else
+                    v_store_f16(y + i * out->ldy, bias ? v_add(s, add) : s);
             }
         } else if (n > 0) {
             const vf add = bias ? v_load_f16_n(bias + j, n) : v_zero();
@@ -139,8 +143,11 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
         }
         a += kind == IN_ROWS ? 1 : a_k;
     }
-    if ((ask || kind == HALVES) && t->out) {
-        ISA(tile_finish)(t->out, mr, nvec, acc);
+    if (kind != FLOATS && t->out) {
+        if (kind == IN_ROWS && t->out->any_nan)
+            ISA(tile_finish)(t->out, mr, nvec, acc, true);
+        else
+            ISA(tile_finish)(t->out, mr, nvec, acc, false);
         return;
     }
     UNROLL for (size_t i = 0; i < mr; i++)

@@ -1,4 +1,4 @@
-/* Row kernels: reductions, softmax, norms, the score rows of attention.
+/* Row kernels: reductions, softmax, norms.
  *
  * Every sum, maximum and minimum goes through row_block, the one place that knows the 64 virtual
  * lanes: element i of a block belongs to lane i % 64, and a short last group touches only the lanes
@@ -232,34 +232,6 @@ static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scr
     }
 }
 
-VFN vf ISA(score)(vf s, bool scaled, vf scale)
-{
-    s = v_round_f16(s);
-    return scaled ? v_round_f16(v_mul(s, scale)) : s;
-}
-
-/* Rounds the row in place and returns its maximum.  Here its zero and a NaN do not matter, so any
- * order will do: x - (-0) and x - 0 have the same exponential, and a NaN makes the sum NaN. */
-VFN float ISA(score_row)(float *s, size_t n, bool scaled, float scale_by, const f16 *mask)
-{
-    const vf scale = v_set(scale_by);
-    vf top = v_set(-__builtin_inff());
-    size_t i = 0;
-    for (; n - i >= VL; i += VL) {
-        vf t = ISA(score)(v_load(s + i), scaled, scale);
-        t = mask ? v_round_f16(v_add(t, v_load_f16(mask + i))) : t;
-        v_store(s + i, t);
-        top = v_max(t, top);
-    }
-    if (i < n) {
-        vf t = ISA(score)(v_load_n(s + i, n - i), scaled, scale);
-        t = mask ? v_round_f16(v_add(t, v_load_f16_n(mask + i, n - i))) : t;
-        v_store_n(s + i, t, n - i);
-        top = v_sel_n(n - i, v_max(t, top), top);
-    }
-    return v_hmax(top);
-}
-
 /* y = round(e * by), in place. */
 VFN void ISA(row_share)(float *e, size_t n, float by)
 {
@@ -271,20 +243,12 @@ VFN void ISA(row_share)(float *e, size_t n, float by)
         v_store_n(e + i, v_round_f16(v_mul(v_load_n(e + i, n - i), f)), n - i);
 }
 
-static void ISA(attention_scores)(float *s, size_t ld, size_t rows, size_t n, bool scaled,
-                                  float scale, const f16 *mask, size_t mask_ld)
+static void ISA(score_softmax)(const f16 *s, float *e, size_t ld, size_t rows, size_t n, float *top)
 {
-    float part[ROW_GROUP];
-    for (size_t at = 0, group; at < rows; at += group, s += group * ld) {
-        group = ISA(row_group)(rows - at, n, ANF_REDUCE_BLOCK);
-        for (size_t r = 0; r < group; r++)
-            part[r] = ISA(score_row)(s + r * ld, n, scaled, scale,
-                                     mask ? mask + (at + r) * mask_ld : NULL);
-        for (size_t r = 0; r < group; r++)
-            part[r] = ISA(row_exp)(ROW_F32, s + r * ld, s + r * ld, n, part[r]);
-        for (size_t r = 0; r < group; r++)
-            ISA(row_share)(s + r * ld, n, part[r]);
-    }
+    for (size_t r = 0; r < rows; r++)
+        top[r] = ISA(row_exp)(ROW_F16, s + r * ld, e + r * ld, n, top[r]);
+    for (size_t r = 0; r < rows; r++)
+        ISA(row_share)(e + r * ld, n, top[r]);
 }
 
 /* ---- norms ----------------------------------------------------------------------------------- */

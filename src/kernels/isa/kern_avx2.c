@@ -43,6 +43,7 @@
 #include "kernels/common/uops_float.inc.c"
 #include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/rows.inc.c"
+#include "kernels/common/scores.inc.c"
 
 #if defined(__clang__)
 #pragma clang attribute pop

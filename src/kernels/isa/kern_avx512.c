@@ -56,6 +56,7 @@ ENTER_AVX512
 #include "kernels/common/uops_float.inc.c"
 #include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/rows.inc.c"
+#include "kernels/common/scores.inc.c"
 
 LEAVE_AVX512
 
@@ -89,6 +90,7 @@ const struct kern kern_avx512 = {
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
 #include "kernels/common/uop_chain.inc.c"
+#include "kernels/common/scores.inc.c"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
@@ -122,6 +124,7 @@ const struct kern kern_avx512fp16 = {
 #include "kernels/common/uops_float.inc.c"
 #define gemm_tile_sparse_avx512 gemm_tile_sparse_avx512fp16
 #define widen_sparse_avx512 widen_sparse_avx512fp16
+#define score_rows_avx512 score_rows_avx512fp16
 #define K(slot, type, doc) .slot = slot##_avx512,
 #include "kernels/kernels.def"
 #undef K

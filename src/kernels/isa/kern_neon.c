@@ -35,6 +35,7 @@
 #include "kernels/common/uops_float.inc.c"
 #include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/rows.inc.c"
+#include "kernels/common/scores.inc.c"
 
 extern const struct kern kern_neon;
 const struct kern kern_neon = {

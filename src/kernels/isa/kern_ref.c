@@ -29,6 +29,7 @@
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/rows.inc.c"
+#include "kernels/common/scores.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"
 

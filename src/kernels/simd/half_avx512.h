@@ -42,6 +42,7 @@ VFN half_vf half_zero(void) { return _mm512_setzero_si512(); }
 VFN half_vm half_nan(half_vf a) { return half_unordered(a, a); }
 VFN half_vm half_not(half_vm a) { return ~a; }
 VFN half_vf half_sel(half_vm m, half_vf a, half_vf b) { return _mm512_mask_blend_epi16(m, b, a); }
+VFN half_vf half_sel_n(size_t n, half_vf a, half_vf b) { return half_sel(half_first_n(n), a, b); }
 VFN half_vf half_abs(half_vf a) { return _mm512_and_si512(a, _mm512_set1_epi16(0x7fff)); }
 VFN half_vf half_neg(half_vf a) { return _mm512_xor_si512(a, _mm512_set1_epi16(INT16_MIN)); }
 
@@ -55,9 +56,17 @@ VFN half_vf half_load_n(const f16 *p, size_t n)
     return _mm512_maskz_loadu_epi16(half_first_n(n), p);
 }
 VFN void half_store(f16 *p, half_vf a) { _mm512_storeu_si512(p, half_canonical(a)); }
+VFN void half_put(f16 *p, half_vf a) { _mm512_storeu_si512(p, a); }
 VFN void half_store_n(f16 *p, half_vf a, size_t n)
 {
     _mm512_mask_storeu_epi16(p, half_first_n(n), half_canonical(a));
+}
+
+VFN float half_hmax(half_vf a)
+{
+    const __m512 lo = _mm512_cvtph_ps(_mm512_castsi512_si256(a));
+    const __m512 hi = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(a, 1));
+    return _mm512_reduce_max_ps(_mm512_max_ps(lo, hi));
 }
 
 #undef V_BLOCK
@@ -70,6 +79,7 @@ VFN void half_store_n(f16 *p, half_vf a, size_t n)
 #undef v_load_f16_n
 #undef v_store_f16
 #undef v_store_f16_n
+#undef v_put_f16
 #undef v_add
 #undef v_sub
 #undef v_mul
@@ -83,7 +93,9 @@ VFN void half_store_n(f16 *p, half_vf a, size_t n)
 #undef v_nan
 #undef vm_not
 #undef v_sel
+#undef v_sel_n
 #undef v_round_f16
+#undef v_hmax
 #define V_BLOCK 8
 #define VL 32
 #define vf half_vf
@@ -94,6 +106,7 @@ VFN void half_store_n(f16 *p, half_vf a, size_t n)
 #define v_load_f16_n half_load_n
 #define v_store_f16 half_store
 #define v_store_f16_n half_store_n
+#define v_put_f16 half_put
 #define v_add half_add
 #define v_sub half_sub
 #define v_mul half_mul
@@ -107,6 +120,8 @@ VFN void half_store_n(f16 *p, half_vf a, size_t n)
 #define v_nan half_nan
 #define vm_not half_not
 #define v_sel half_sel
+#define v_sel_n half_sel_n
+#define v_hmax half_hmax
 #define v_round_f16(a) (a)
 
 #endif

@@ -99,6 +99,10 @@ VFN vf v_load_f16(const f16 *p)
 }
 VFN vf v_load_f16_n(const f16 *p, size_t n) { return f16_widen(f16_load_n(p, n)); }
 VFN void v_store_f16(f16 *p, vf a) { _mm_storeu_si128((__m128i *)(void *)p, f16_round(a)); }
+VFN void v_put_f16(f16 *p, vf a)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
 VFN void v_store_f16_n(f16 *p, vf a, size_t n) { f16_store_n(p, f16_round(a), n); }
 VFN vf v_round_f16(vf a) { return f16_widen(_mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)); }
 
@@ -224,6 +228,12 @@ VFN vm vi_test(vi a, vi b)
     return vm_not(v_from_bits(_mm256_cmpeq_epi32(vi_and(a, b), _mm256_setzero_si256())));
 }
 
+VFN vf v_power(vf n, vf t) /* 2^n: the bits of t are those of its exponent, 23 places too low */
+{
+    (void)n;
+    return v_from_bits(vi_shl(v_bits(t), 23));
+}
+VFN vf v_scale(vf a, vf power) { return v_mul(a, power); }
 VFN float v_first(vf a) { return _mm256_cvtss_f32(a); }
 VFN float v_hadd(vf a)
 {

@@ -59,6 +59,10 @@ VFN vf v_load_f16_n(const f16 *p, size_t n)
     return f16_widen(_mm256_maskz_loadu_epi16(vm_first_n(n), p));
 }
 VFN void v_store_f16(f16 *p, vf a) { _mm256_storeu_si256((__m256i *)(void *)p, f16_round(a)); }
+VFN void v_put_f16(f16 *p, vf a)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
 VFN void v_store_f16_n(f16 *p, vf a, size_t n)
 {
     _mm256_mask_storeu_epi16(p, vm_first_n(n), f16_round(a));
@@ -168,6 +172,12 @@ VFN vi vi_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 VFN vi vi_shr(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
 VFN vm vi_test(vi a, vi b) { return _mm512_test_epi32_mask(a, b); }
 
+VFN vf v_power(vf n, vf t)
+{
+    (void)t;
+    return n;
+}
+VFN vf v_scale(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 VFN float v_first(vf a) { return _mm512_cvtss_f32(a); }
 VFN float v_hadd(vf a)
 {

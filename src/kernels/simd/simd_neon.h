@@ -71,6 +71,7 @@ VFN vf v_load_f16_n(const f16 *p, size_t n)
     return vcvt_f32_f16(vreinterpret_f16_u16(h));
 }
 VFN void v_store_f16(f16 *p, vf a) { vst1_u16(p, vreinterpret_u16_f16(f16_round(a))); }
+VFN void v_put_f16(f16 *p, vf a) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a))); }
 VFN void v_store_f16_n(f16 *p, vf a, size_t n)
 {
     uint16x4_t h = vreinterpret_u16_f16(f16_round(a));
@@ -198,6 +199,12 @@ VFN vi vi_shr(vi a, int n)
 }
 VFN vm vi_test(vi a, vi b) { return vtstq_s32(a, b); }
 
+VFN vf v_power(vf n, vf t) /* 2^n: the bits of t are those of its exponent, 23 places too low */
+{
+    (void)n;
+    return v_from_bits(vi_shl(v_bits(t), 23));
+}
+VFN vf v_scale(vf a, vf power) { return v_mul(a, power); }
 VFN float v_first(vf a) { return vgetq_lane_f32(a, 0); }
 VFN float v_hadd(vf a)
 {

@@ -61,6 +61,7 @@ VFN void v_store_f16(f16 *p, vf a)
 }
 
 VFN vf v_load_f16_n(const f16 *p, size_t n) { return n ? v_load_f16(p) : 0.0f; }
+VFN void v_put_f16(f16 *p, vf a) { v_store_f16(p, a); }
 VFN void v_store_f16_n(f16 *p, vf a, size_t n) { if (n) v_store_f16(p, a); }
 VFN vf v_round_f16(vf a) { f16 h; v_store_f16(&h, a); return v_load_f16(&h); }
 VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
@@ -148,6 +149,12 @@ VFN vi vi_shl(vi a, int n) { return (vi)((uint32_t)a << n); }
 VFN vi vi_shr(vi a, int n) { return (vi)((uint32_t)a >> n); }
 VFN vm vi_test(vi a, vi b) { return (a & b) != 0; }
 
+VFN vf v_power(vf n, vf t) /* 2^n: the bits of t are those of its exponent, 23 places too low */
+{
+    (void)n;
+    return v_from_bits(vi_shl(v_bits(t), 23));
+}
+VFN vf v_scale(vf a, vf power) { return v_mul(a, power); }
 VFN float v_first(vf a) { return a; }
 VFN float v_hadd(vf a) { return a; }
 VFN float v_hmax(vf a) { return a; }

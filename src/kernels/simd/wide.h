@@ -61,6 +61,7 @@ WIDE_LOAD(v_load, float)
 WIDE_LOAD(v_load_f16, f16)
 WIDE_STORE(v_store, float)
 WIDE_STORE(v_store_f16, f16)
+VFN void w_v_put_f16(f16 *p, wide_vf a) { EACH v_put_f16(p + k * NARROW, a.v[k]); }
 WIDE_1(wide_vf, v_round_f16, wide_vf)
 WIDE_2(wide_vf, v_add, wide_vf, wide_vf)
 WIDE_2(wide_vf, v_sub, wide_vf, wide_vf)
@@ -83,6 +84,8 @@ WIDE_2(wide_vm, vm_and, wide_vm, wide_vm)
 WIDE_1(wide_vm, vm_not, wide_vm)
 WIDE_3(wide_vf, v_sel, wide_vm, wide_vf, wide_vf)
 WIDE_1(wide_vf, v_float, wide_vi)
+WIDE_2(wide_vf, v_power, wide_vf, wide_vf)
+WIDE_2(wide_vf, v_scale, wide_vf, wide_vf)
 WIDE_1(wide_vi, v_bits, wide_vf)
 WIDE_1(wide_vf, v_from_bits, wide_vi)
 WIDE_0(wide_vi, vi_set, int32_t)
@@ -129,6 +132,7 @@ VFN float w_v_first(wide_vf a) { return v_first(a.v[0]); }
 #define v_store_n w_v_store_n
 #define v_store_f16 w_v_store_f16
 #define v_store_f16_n w_v_store_f16_n
+#define v_put_f16 w_v_put_f16
 #define v_round_f16 w_v_round_f16
 #define v_add w_v_add
 #define v_sub w_v_sub
@@ -153,6 +157,8 @@ VFN float w_v_first(wide_vf a) { return v_first(a.v[0]); }
 #define v_sel w_v_sel
 #define v_sel_n w_v_sel_n
 #define v_float w_v_float
+#define v_power w_v_power
+#define v_scale w_v_scale
 #define v_bits w_v_bits
 #define v_from_bits w_v_from_bits
 #define vi_set w_vi_set

@@ -4,7 +4,8 @@
  *     bench_probe - [ISA]    commands on stdin, one line of JSON each
  *
  *     cores                  multiply-add rate of one thread and of two at once, some 2 ms
- *     peak SECONDS           the same for the best of many, and the read bandwidth of memory
+ *     read                   the read bandwidth of memory in one pass, of one thread and of two
+ *     peak SECONDS           both, the best of many
  *     quit
  *
  * The rate counts float32 multiply-adds on registers only, in the vectors of the kernel set ISA
@@ -37,23 +38,50 @@ static void print_cores(fma_loop *loop)
     printf("{\"ok\":true,\"one\":%.1f,\"two\":%.1f,\"ratio\":%.3f}\n", one, two, two / one);
 }
 
+/* Memory to read by one thread and by two. */
+struct blocks {
+    struct peak_memory of[2];
+    bool had[2];
+};
+
+static struct blocks blocks_new(void)
+{
+    struct blocks b;
+    for (int n = 1; n <= 2; n++)
+        b.had[n - 1] = peak_memory_new(&b.of[n - 1], READ_BYTES, n);
+    return b;
+}
+
+static void blocks_free(struct blocks *b)
+{
+    for (int n = 1; n <= 2; n++)
+        peak_memory_free(&b->of[n - 1]);
+}
+
+/* GB/s; 0 where there was no memory. */
+static double read_rate(const struct blocks *b, int n)
+{
+    return b->had[n - 1] ? peak_read(&b->of[n - 1]) * 1e-9 : 0;
+}
+
+static void print_read(const struct blocks *b)
+{
+    double one = read_rate(b, 1), two = read_rate(b, 2);
+    printf("{\"ok\":true,\"one\":%.1f,\"two\":%.1f}\n", one, two);
+}
+
 static void print_peak(fma_loop *loop, double seconds)
 {
     double fma[2] = {0}, read[2] = {0}, end = now() + seconds;
-    struct peak_memory memory[2];
-    bool had[2];
-    for (int n = 1; n <= 2; n++)
-        had[n - 1] = peak_memory_new(&memory[n - 1], READ_BYTES, n);
+    struct blocks b = blocks_new();
     do {
         for (int n = 1; n <= 2; n++) {
             for (int i = 0; i < FMA_TRIES; i++) /* much shorter than a read of the memory */
                 fma[n - 1] = fmax(fma[n - 1], peak_flops(loop, n) * 1e-9);
-            if (had[n - 1])
-                read[n - 1] = fmax(read[n - 1], peak_read(&memory[n - 1]) * 1e-9);
+            read[n - 1] = fmax(read[n - 1], read_rate(&b, n));
         }
     } while (now() < end);
-    for (int n = 1; n <= 2; n++)
-        peak_memory_free(&memory[n - 1]);
+    blocks_free(&b);
     printf("{\"ok\":true,\"fma_one\":%.1f,\"fma_two\":%.1f,\"read_one\":%.1f,\"read_two\":%.1f}\n",
            fma[0], fma[1], read[0], read[1]);
 }
@@ -61,6 +89,8 @@ static void print_peak(fma_loop *loop, double seconds)
 int main(int argc, char **argv)
 {
     char text[256];
+    struct blocks b;
+    bool has_blocks = false;
     fma_loop *loop = peak_loop(argc > 2 ? argv[2] : NULL);
     if (argc < 2) {
         print_peak(loop, 1);
@@ -75,11 +105,18 @@ int main(int argc, char **argv)
         double seconds = strncmp(text, "peak ", 5) == 0 ? strtod(text + 5, NULL) : 0;
         if (strcmp(text, "cores\n") == 0)
             print_cores(loop);
-        else if (seconds > 0 && seconds < 600)
+        else if (strcmp(text, "read\n") == 0) {
+            if (!has_blocks)
+                b = blocks_new();
+            has_blocks = true;
+            print_read(&b);
+        } else if (seconds > 0 && seconds < 600)
             print_peak(loop, seconds);
         else
-            printf("{\"ok\":false,\"error\":\"cores, peak SECONDS and quit exist\"}\n");
+            printf("{\"ok\":false,\"error\":\"cores, read, peak SECONDS and quit exist\"}\n");
         fflush(stdout);
     }
+    if (has_blocks)
+        blocks_free(&b);
     return 0;
 }

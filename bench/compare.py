@@ -4,7 +4,8 @@ Every engine is a process behind a line protocol (bench_worker.c, peers.py); the
 that what disturbs the machine disturbs all of them.  Between the samples a probe measures one
 thread and two threads of multiply-adds: a sample between two good probes is clean, others are
 dropped and taken again, and the number dropped is printed.  Figures are medians over the clean
-samples.  A workload that got no clean sample is printed from all samples, with `~`: such figures
+samples, and "of peak" is the share of what the probes beside them reached: of their multiply-adds,
+or of what they read from memory where a workload reads much more than it computes.  A workload that got no clean sample is printed from all samples, with `~`: such figures
 say little, and their ratios not much more.
 
 An engine has enough samples when it has `--rounds` clean ones, or three that agree, or two that
@@ -45,6 +46,8 @@ LEAST_COSINE_OF = {"int4": 0.98}  # engines place their 16 values differently
 COMPRESS = {None: 0, "int8": 1, "int4": 2, "sparse": 3}  # anf_compress
 AGREEMENT = 0.03      # of three clean samples: spread that decides nothing
 FAR = 1.5             # times the fastest: no best peer
+STREAM_BYTES = 64e6   # of weights that no cache holds,
+STREAM_FLOPS = 8      # and this many operations a byte or fewer: memory is the limit
 CPU_LIMITS = ("avx2", "ref")  # kernel sets beside which peers see no AVX-512
 
 
@@ -94,11 +97,21 @@ class Machine:
         self.process = Process("probe", [program, "-", *isa], o)
         self.threads, self.always = o.threads, o.clock == "cpu"
         self.peak = self.process.ask("peak", 1)
+        self.fma = None  # GFLOP/s of the threads in use, in the last probe
+
+    def of_threads(self, seen):
+        """Of a pair of rates; beyond two, the cores are taken to be alike."""
+        return seen["one"] if self.threads == 1 else seen["two"] * self.threads / 2
+
+    def read(self):
+        """GB/s of one pass through memory."""
+        return self.of_threads(self.process.ask("read"))
 
     def good(self):
+        seen = self.process.ask("cores")
+        self.fma = self.of_threads(seen)
         if self.always:
             return True
-        seen = self.process.ask("cores")
         self.peak["fma_one"] = max(self.peak["fma_one"], seen["one"])
         self.peak["fma_two"] = max(self.peak["fma_two"], seen["two"])
         undisturbed = seen["one"] >= LEAST_SHARE * self.peak["fma_one"]
@@ -201,9 +214,9 @@ def enough(samples, fastest, o):
     return len(times) >= 2 and min(times) > FAR * fastest
 
 
-def sample_rounds(running, machine, o, seconds):
+def sample_rounds(running, machine, o, seconds, streams):
     """Samples of every engine, taking turns until each has enough or the time is up, and those
-    engines that died."""
+    engines that died; where memory is the limit, its bandwidth with each sample."""
     running, samples, gone = dict(running), {name: [] for name in running}, {}
     end, before = time.monotonic() + seconds, machine.good()
     for turn in range(o.rounds * o.tries):
@@ -222,8 +235,12 @@ def sample_rounds(running, machine, o, seconds):
                 gone[name] = str(error)
                 del running[name]
                 continue
+            sample["fma"] = machine.fma
             after = machine.good()
+            sample["fma"] = (sample["fma"] + machine.fma) / 2
             sample["clean"], before = before and after, after
+            if streams:
+                sample["read"] = machine.read()
             samples[name].append(sample)
     return {name: samples[name] for name in running}, gone
 
@@ -233,7 +250,13 @@ def condense(info, samples, graph, o):
     middle = lambda key: statistics.median(s[key] for s in (used or samples)) / 1e6
     ms = middle(o.key)
     p10 = None if o.clock == "cpu" else middle("p10_ns")
-    return {**info, "ms": ms, "p10_ms": p10, "gflops": graph.flops / ms / 1e6, "clean": len(used),
+    gflops, share = graph.flops / ms / 1e6, None
+    if "read" in samples[0]:
+        share = info.get("weight_bytes", 0) / ms / 1e6
+        share /= statistics.median(s["read"] for s in (used or samples))
+    elif graph.flops:
+        share = gflops / statistics.median(s["fma"] for s in (used or samples))
+    return {**info, "ms": ms, "p10_ms": p10, "gflops": gflops, "share": share, "clean": len(used),
             "dropped": len(samples) - len(used), "samples": samples}
 
 
@@ -257,7 +280,9 @@ def run_workload(name, engines, machine, o, folder, seconds):
                 result["absent"][engine_name] = f"its output differs: cosine {info['cosine']:.6f}"
                 continue
         running[engine_name], infos[engine_name] = engine, info
-    sampled, gone = sample_rounds(running, machine, o, seconds)
+    weights = infos.get(OURS, {}).get("weight_bytes", 0)
+    streams = weights > STREAM_BYTES and graph.flops <= STREAM_FLOPS * weights
+    sampled, gone = sample_rounds(running, machine, o, seconds, streams)
     result["absent"].update(gone)
     for engine_name, samples in sampled.items():
         result["engines"][engine_name] = condense(infos[engine_name], samples, graph, o)

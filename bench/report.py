@@ -1,7 +1,7 @@
 """What bench/compare.py shows of its results: tables for the terminal, Markdown, and a plot."""
 import re
 
-from targets import TARGETS, Ratio
+from targets import Ratio, Row, targets_of
 
 OURS = "aneforge"
 COLOURS = {"onnxruntime": "#1f77b4", "openvino": "#2ca02c", "ncnn": "#8c564b",
@@ -25,16 +25,10 @@ def conditions_text(results):
     return f"{n} thread{'s' if n > 1 else ''}, {results['clock']} time, {isa}"
 
 
-def peak_rate(results):
-    """GFLOP/s of the threads in use; beyond two, the cores are taken to be alike."""
-    one, two = results["peak"]["fma_one"], results["peak"]["fma_two"]
-    return one if results["threads"] == 1 else two * results["threads"] / 2
-
-
-def _rate(engine, flops, results):
-    if not flops:
-        return "-", "-"
-    return f"{engine['gflops']:.1f}", f"{engine['gflops'] / peak_rate(results) * 100:.0f} %"
+def _rate(engine, flops):
+    """GFLOP/s, and the share of what the machine gave beside it."""
+    share = engine.get("share")
+    return (f"{engine['gflops']:.1f}" if flops else "-", f"{share * 100:.0f} %" if share else "-")
 
 
 def _peers(result):
@@ -48,7 +42,7 @@ def workload_table(result, results):
     lines.append(f"  {'engine':18} {'time':>11} {'p10':>10} {'GFLOP/s':>8} {'of peak':>8} "
                  f"{'to best peer':>12} {'load':>10}  samples")
     for name, e in sorted(result["engines"].items(), key=lambda item: item[1]["ms"]):
-        rate, share = _rate(e, flops, results)
+        rate, share = _rate(e, flops)
         mark = " " if e["clean"] else "~"
         ratio = f"{e['ms'] / best:.2f}x" if best else "-"
         form = f" {e['form']}" if e.get("form") else ""
@@ -91,19 +85,26 @@ def footprint_table(rows):
 
 # ---- the summary ---------------------------------------------------------------------------------
 
-def verdict(name, ours, theirs, best):
-    """(target, met): `theirs` maps peers to values, `best` names the least of them."""
-    target = TARGETS.get(name)
-    if target is None:
-        return "", ""
-    if isinstance(target, Ratio):
-        peer = target.peer or best
-        if peer not in theirs:
-            return target.text(), "-"
-        met = ours / theirs[peer] <= target.most
-        text = target.text() + (f" ({target.peer})" if target.peer and target.peer != best else "")
-        return text, "yes" if met else "no"
-    return target.text(), "yes" if ours <= target.most else "no"
+def verdict(name, row):
+    """(targets, met), each a text."""
+    words = {None: "-", True: "yes", False: "no"}
+    targets = targets_of(name)
+    return ("; ".join(t.text(row.best) for t in targets),
+            "; ".join(words[t.met(row)] for t in targets))
+
+
+def _row(r, results):
+    """Of a workload that we ran."""
+    ours, theirs = r["engines"][OURS], {n: e["ms"] for n, e in _peers(r).items()}
+    run = {w["name"]: w["engines"][OURS]["ms"] for w in results["workloads"]
+           if OURS in w["engines"]}
+    return Row(ours["ms"], theirs, min(theirs, key=theirs.get, default=None), ours.get("share"),
+               run)
+
+
+def _footprint_row(r):
+    theirs = {r["peer"]: r["theirs"]} if r["theirs"] else {}
+    return Row(r["ours"], theirs, r["peer"], None, {})
 
 
 def _line(*cells):
@@ -113,24 +114,23 @@ def _line(*cells):
 def _workload_line(r, results):
     ours, peers = r["engines"].get(OURS), _peers(r)
     if not ours:
-        return _line(r["name"], *["-"] * 6, *verdict(r["name"], float("inf"), {}, None))
-    best = min(peers, key=lambda n: peers[n]["ms"]) if peers else None
-    rate, share = _rate(ours, r["flops"], results)
+        return _line(r["name"], *["-"] * 8)
+    row = _row(r, results)
+    best = row.best
+    rate, share = _rate(ours, r["flops"])
     unsure = "~" if not ours["clean"] or (best and not peers[best]["clean"]) else ""
     form = f" ({peers[best]['form']})" if best and peers[best].get("form") else ""
-    target, met = verdict(r["name"], ours["ms"], {n: e["ms"] for n, e in peers.items()}, best)
+    target, met = verdict(r["name"], row)
     return _line(r["name"], time_text(ours["ms"]), rate, share, f"{best}{form}" if best else "-",
                  time_text(peers[best]["ms"]) if best else "-",
                  f"{unsure}{ours['ms'] / peers[best]['ms']:.2f}" if best else "-", target,
-                 unsure + met if met in ("yes", "no") else met)
+                 unsure + met if met not in ("", "-") else met)
 
 
 def _footprint_line(r):
     ratio = f"{r['ours'] / r['theirs']:.2f}" if r["theirs"] else "-"
-    theirs = {r["peer"]: r["theirs"]} if r["theirs"] else {}
     return _line(r["name"], _amount(r["ours"], r["unit"]), "-", "-", r["peer"],
-                 _amount(r["theirs"], r["unit"]), ratio,
-                 *verdict(r["name"], r["ours"], theirs, r["peer"]))
+                 _amount(r["theirs"], r["unit"]), ratio, *verdict(r["name"], _footprint_row(r)))
 
 
 def versions_text(results):
@@ -145,18 +145,19 @@ def losses_text(results):
     """Where a peer is faster, worst first, and which targets are missed."""
     slower, missed = [], []
     for r in results["workloads"]:
-        ours, peers = r["engines"].get(OURS), {n: e["ms"] for n, e in _peers(r).items()}
-        if not ours or not peers:
+        ours, peers = r["engines"].get(OURS), _peers(r)
+        if not ours:
             continue
-        best = min(peers, key=peers.get)
-        unsure = "" if ours["clean"] and r["engines"][best]["clean"] else "~"
-        slower.append((ours["ms"] / peers[best], unsure, f"{r['name']} ({best})"))
-        if verdict(r["name"], ours["ms"], peers, best)[1] == "no":
-            missed.append(unsure + r["name"])
+        row = _row(r, results)
+        unsure = "" if ours["clean"] and (not peers or peers[row.best]["clean"]) else "~"
+        if peers:
+            ratio = row.ours / row.theirs[row.best]
+            slower.append((ratio, unsure, f"{r['name']} ({row.best})"))
+        missed += [f"{unsure}{r['name']} ({t.text(row.best)})" for t in targets_of(r["name"])
+                   if t.met(row) is False]
     for r in results["footprint"]:
-        theirs = {r["peer"]: r["theirs"]} if r["theirs"] else {}
-        if verdict(r["name"], r["ours"], theirs, r["peer"])[1] == "no":
-            missed.append(r["name"])
+        missed += [f"{r['name']} ({t.text(r['peer'])})" for t in targets_of(r["name"])
+                   if t.met(_footprint_row(r)) is False]
     slower = [f"{unsure}{ratio:.2f} {name}"
               for ratio, unsure, name in sorted(slower, reverse=True) if ratio > 1]
     return (f"Slower than the fastest peer: {', '.join(slower) or 'none'}.  "
@@ -204,8 +205,8 @@ def plot(results, folder):
               if peer in r["engines"]]
         if at:
             axes.plot(*zip(*at), "o", markersize=4, color=colour, label=peer)
-    aims = [(TARGETS[r["name"]].most, i) for i, r in enumerate(rows)
-            if isinstance(TARGETS.get(r["name"]), Ratio) and not TARGETS[r["name"]].peer]
+    aims = [(t.most, i) for i, r in enumerate(rows) for t in targets_of(r["name"])
+            if isinstance(t, Ratio) and not t.peer]
     if aims:
         axes.plot(*zip(*aims), "|", markersize=11, color="black", label="target")
     axes.set_xscale("log")

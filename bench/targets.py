@@ -1,26 +1,66 @@
-"""What the project wants of a workload: a ratio to a peer's time, or a time of its own.
+"""What the project wants of a workload: a ratio to a peer's time or to our own, a share of what the
+machine gives, or a time.
 
-A ratio is ours / theirs; `peer` None means the fastest peer of the run.  A bound is in
-milliseconds.  Names are those of graphs.WORKLOADS and of footprint.py's rows; what has no target
-has no line.
+Names are those of graphs.WORKLOADS and of footprint.py's rows; what has no target has no line.
 """
 from typing import NamedTuple, Optional
 
 
 class Ratio(NamedTuple):
+    """Ours / theirs; `peer` None means the fastest peer of the run."""
     most: float
     peer: Optional[str] = None
 
-    def text(self):
-        return f"{self.most:.2f}"
+    def text(self, best):
+        return f"{self.most:.2f}" + (f" ({self.peer})" if self.peer and self.peer != best else "")
+
+    def met(self, row):
+        peer = self.peer or row.best
+        return row.ours / row.theirs[peer] <= self.most if peer in row.theirs else None
+
+
+class OfOurs(NamedTuple):
+    """Our time / our time of another workload."""
+    most: float
+    workload: str
+
+    def text(self, _):
+        return f"{self.most:.2f} of {self.workload}"
+
+    def met(self, row):
+        other = row.run.get(self.workload)
+        return row.ours <= self.most * other if other else None
+
+
+class Share(NamedTuple):
+    """Of what the machine gives: multiply-adds, or reads of memory."""
+    least: float
+
+    def text(self, _):
+        return f">= {self.least * 100:.0f} %"
+
+    def met(self, row):
+        return row.share >= self.least if row.share else None
 
 
 class Bound(NamedTuple):
     most: float  # milliseconds
     text_form: str
 
-    def text(self):
+    def text(self, _):
         return self.text_form
+
+    def met(self, row):
+        return row.ours <= self.most
+
+
+class Row(NamedTuple):
+    """What a run measured of one workload."""
+    ours: float               # milliseconds, or the unit of footprint.py's row
+    theirs: dict              # the same of peers
+    best: Optional[str]       # the least of them
+    share: Optional[float]
+    run: dict                 # our milliseconds of every workload
 
 
 TARGETS = {
@@ -28,10 +68,17 @@ TARGETS = {
     "resnet18_b8": Ratio(0.80),
     "encoder_s16": Ratio(0.72),
     "encoder_s32": Ratio(0.75),
-    "encoder_s128": Ratio(0.85),
+    "encoder_s128": (Ratio(0.85), Share(0.87)),
     "gemm_512": Ratio(1.04),
-    "gemm_1024": Ratio(1.02),
-    "gemm_2048": Ratio(1.02),
+    "gemm_1024": (Ratio(1.02), Share(0.95)),
+    "gemm_2048": (Ratio(1.02), Share(0.95)),
+    "gemv_4096_x16": (Ratio(0.95), Share(0.95)),
+    "gemv_4096_x16_int8": (Ratio(1.00), OfOurs(0.55, "gemv_4096_x16")),
+    "gemv_4096_x16_int4": (Ratio(0.90), OfOurs(0.32, "gemv_4096_x16")),
+    "gemv_4096_x16_sparse": OfOurs(0.60, "gemv_4096_x16"),
+    "gemm_128_4096_int8": OfOurs(1.00, "gemm_128_4096"),
+    "gemm_128_4096_int4": OfOurs(1.00, "gemm_128_4096"),
+    "gemm_128_4096_sparse": OfOurs(1.00, "gemm_128_4096"),
     "conv3_c64_x4": Ratio(0.85),
     "conv3_c128_x4": Ratio(0.85),
     "conv3_c256_x4": Ratio(0.85),
@@ -53,3 +100,9 @@ TARGETS = {
     "memory_resnet18": Ratio(0.50),
     "memory_resnet18_above_idle": Ratio(0.50),
 }
+
+
+def targets_of(name):
+    """The targets of a workload, none to two."""
+    found = TARGETS.get(name, ())
+    return found if type(found) is tuple else (found,)

@@ -51,15 +51,21 @@ VFN half_vf half_canonical(half_vf a)
     return _mm512_mask_mov_epi16(a, half_nan(a), _mm512_set1_epi16(0x7e00));
 }
 VFN half_vf half_load(const f16 *p) { return _mm512_loadu_si512(p); }
+/* Half a vector is common, and what a masked access has stored or loads is not forwarded. */
 VFN half_vf half_load_n(const f16 *p, size_t n)
 {
+    if (n == 16)
+        return _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p));
     return _mm512_maskz_loadu_epi16(half_first_n(n), p);
 }
 VFN void half_store(f16 *p, half_vf a) { _mm512_storeu_si512(p, half_canonical(a)); }
 VFN void half_put(f16 *p, half_vf a) { _mm512_storeu_si512(p, a); }
 VFN void half_store_n(f16 *p, half_vf a, size_t n)
 {
-    _mm512_mask_storeu_epi16(p, half_first_n(n), half_canonical(a));
+    if (n == 16)
+        _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(half_canonical(a)));
+    else
+        _mm512_mask_storeu_epi16(p, half_first_n(n), half_canonical(a));
 }
 
 VFN float half_hmax(half_vf a)

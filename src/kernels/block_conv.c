@@ -8,31 +8,27 @@
  *     weights   [channel panels][kc][16]  float32, widened just before use
  *     sums      float32, L2, between two k slices
  *
- * Patches and weights have the same form, so either can be the vector side of the register tile.
- * Pixels along the vector write the output as it lies; but an image of 7 x 7 fills only 49 of 64
- * lanes.  With channels along the vector the 49 pixels are rows, none is wasted, and a block of
- * sums is transposed when it is stored.  The cheaper way is chosen from the shape; fma(a, b, s)
- * is fma(b, a, s), so the bits are the same. */
+ * Pixels lie along the vector, which writes the output as it lies.  Most convolutions go another
+ * way, chosen from the shape: all of them give the same bits, as fma(a, b, s) is fma(b, a, s). */
 #include "kernels/block_conv.h"
 
 #include "kernels/block_direct.h"
+#include "kernels/block_strips.h"
 #include "kernels/block_transposed.h"
 #include "kernels/block_winograd.h"
 
 enum {
     SMALL_CONV = 1 << 17,  /* multiply-adds not worth a second thread */
     WIDE_PANELS = 4,       /* channel panels widened together */
-    MOST_CHANNELS = 32,    /* channel panels of one block of sums */
+    MOST_CHANNELS = CONV_TURNED_CHANNELS / ANF_PANEL, /* panels of one block of sums */
     WIDEN_COST = 6,        /* of a panel of weights, see gather_cost */
 };
 
 struct conv_cut {
     struct block_grid grid;
-    bool channels_across; /* along the vector */
     size_t k, kc, pixels;
     size_t image_panels, pixel_panels, channel_panels; /* of an image, of all images, of a group */
     size_t block_pixels, block_channels;               /* panels of the largest block */
-    size_t wide;                                       /* channel panels widened together */
     size_t patch_panel;                                /* floats from one panel to the next */
     size_t ld;                                         /* of the sums */
 };
@@ -41,22 +37,6 @@ struct conv_cut {
 static size_t strip_rows(const struct kern *kern, size_t rows)
 {
     return block_even(block_least(rows, ANF_PANEL), kern->mr);
-}
-
-/* Row-equivalents of time for `rows` of one panel: a strip of fewer than three waits for the
- * latency of its multiply-adds. */
-static size_t panel_cost(const struct kern *kern, size_t rows)
-{
-    const size_t h = strip_rows(kern, rows);
-    size_t cost = 0;
-    for (size_t r = 0; r < rows; r += h)
-        cost += block_least(h, rows - r) < 3 ? 3 : block_least(h, rows - r);
-    return cost;
-}
-
-static size_t rows_cost(const struct kern *kern, size_t n)
-{
-    return n / ANF_PANEL * panel_cost(kern, ANF_PANEL) + panel_cost(kern, n % ANF_PANEL);
 }
 
 /* What gathering a panel of pixels costs, where its multiplication with a panel of channels is 8: a
@@ -85,8 +65,6 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     cut.kc = block_even(cut.k, kern->kc);
     cut.image_panels = (cut.pixels + ANF_PANEL - 1) / ANF_PANEL;
     cut.pixel_panels = cut.image_panels * job->images;
-    cut.channels_across = rows_cost(kern, cut.pixels) * cut.channel_panels * 16 <
-                          rows_cost(kern, job->cout) * cut.image_panels * 15;
     if (n_threads > 1 && !small)
         cut.grid = block_grid_fine(cut.pixel_panels, cut.channel_panels,
                                    block_threads(job->groups, n_threads), gather_cost(g),
@@ -98,9 +76,8 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     cut.block_pixels = block_even(q, kern->nc / ANF_PANEL);
     cut.block_channels = block_even(c, MOST_CHANNELS);
     cut.patch_panel = (cut.kc | 1) * ANF_PANEL;
-    cut.wide = cut.channels_across ? kern->nv : WIDE_PANELS;
     /* Odd strides: rows and panels that are used together must not share cache sets. */
-    cut.ld = ((cut.channels_across ? cut.block_channels : cut.block_pixels) | 1) * ANF_PANEL;
+    cut.ld = (cut.block_pixels | 1) * ANF_PANEL;
     return cut;
 }
 
@@ -115,6 +92,8 @@ size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t ph
         return 0;
     if (direct_chosen(job))
         return direct_tasks(job);
+    if (strips_chosen(kern, job))
+        return strips_tasks(kern, job);
     const struct conv_cut cut = conv_cut(kern, job);
     return job->groups * cut.grid.n_rows * cut.grid.n_cols;
 }
@@ -126,12 +105,12 @@ static size_t patch_floats(const struct conv_cut *cut)
 
 static size_t weight_floats(const struct conv_cut *cut)
 {
-    return cut->wide * ANF_PANEL * cut->kc;
+    return WIDE_PANELS * ANF_PANEL * cut->kc;
 }
 
 static size_t sum_floats(const struct conv_cut *cut)
 {
-    return (cut->channels_across ? cut->block_pixels : cut->block_channels) * ANF_PANEL * cut->ld;
+    return cut->block_channels * ANF_PANEL * cut->ld;
 }
 
 size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
@@ -142,6 +121,8 @@ size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
         return transposed_thread_bytes(kern, job);
     if (direct_chosen(job))
         return direct_thread_bytes(job);
+    if (strips_chosen(kern, job))
+        return strips_thread_bytes(kern, job);
     const struct conv_cut cut = conv_cut(kern, job);
     size_t n = patch_floats(&cut) + weight_floats(&cut) + sum_floats(&cut);
     return n * sizeof(float);
@@ -185,12 +166,6 @@ static bool next_segment(const struct block *b, struct segment *s, size_t *panel
     return true;
 }
 
-static size_t panel_pixels(const struct block *b, size_t panel)
-{
-    const size_t p0 = (b->q0 + panel) % b->cut->image_panels * ANF_PANEL;
-    return block_least(ANF_PANEL, b->cut->pixels - p0);
-}
-
 static size_t panel_channels(const struct block *b, size_t panel)
 {
     return block_least(ANF_PANEL, b->job->cout - (b->c0 + panel) * ANF_PANEL);
@@ -232,51 +207,11 @@ static void tiles(const struct kern *kern, size_t kc, const float *panel, size_t
                         across_panel, c + r * ld, ld, accumulate);
 }
 
-/* All pixels against n channel panels from panel c on, which lie along the vector.  The first strip
- * widens the weights for the others; all of them ask for their share of `next`, the weights that
- * follow. */
-static void multiply_across(const struct block *b, size_t k0, size_t kc, size_t c, size_t n,
-                            const f16 *next)
-{
-    const struct kern *kern = b->kern;
-    const size_t panel = kc * ANF_PANEL, stride = b->cut->k * ANF_PANEL, ld = b->cut->ld;
-    size_t strips = 0, strip = 0;
-    for (size_t q = 0; q < b->n_pixels; q++) {
-        const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
-        strips += (rows + h - 1) / h;
-    }
-    const size_t share = block_share(ANF_PANEL, strips);
-    for (size_t q = 0; q < b->n_pixels; q++) {
-        const size_t rows = panel_pixels(b, q), h = strip_rows(kern, rows);
-        for (size_t r = 0; r < rows; r += h, strip++) {
-            const size_t m = block_least(h, rows - r);
-            const float *patches = b->patches + q * b->cut->patch_panel + r;
-            float *sums = b->sums + (q * ANF_PANEL + r) * ld + c * ANF_PANEL;
-            const struct gemm_ahead ahead = block_ahead(next, stride, ANF_PANEL, kc, strip, share);
-            if (strip)
-                kern->gemm_tile_ahead(m, n, kc, patches, ANF_PANEL, b->weights, panel, sums, ld,
-                                      k0 > 0, &ahead, NULL);
-            else
-                kern->gemm_tile_widen(m, n, kc, patches, ANF_PANEL, weights(b, k0, c), stride,
-                                      b->weights, sums, ld, k0 > 0, &ahead, NULL);
-        }
-    }
-}
-
 static void multiply(const struct block *b, size_t k0, size_t kc)
 {
     const struct kern *kern = b->kern;
     const size_t panel = kc * ANF_PANEL, patch = b->cut->patch_panel, ld = b->cut->ld;
     gather(b, k0, kc);
-    if (b->cut->channels_across) {
-        const size_t wide = block_even(b->n_channels, kern->nv);
-        for (size_t c = 0; c < b->n_channels; c += wide) {
-            const bool last = c + wide >= b->n_channels;
-            multiply_across(b, k0, kc, c, block_least(wide, b->n_channels - c),
-                            last ? weights(b, k0 + kc, 0) : weights(b, k0, c + wide));
-        }
-        return;
-    }
     const size_t nv = block_even(b->n_pixels, kern->nv);
     for (size_t c = 0; c < b->n_channels; c += WIDE_PANELS) {
         const size_t n = block_least(WIDE_PANELS, b->n_channels - c);
@@ -289,66 +224,69 @@ static void multiply(const struct block *b, size_t k0, size_t kc)
     }
 }
 
-/* Output of segment s, channels channel .. channel+n-1 of the group, is complete. */
-static void hand_on(const struct block *b, const struct segment *s, size_t channel, size_t n)
+static f16 *output(const struct conv_job *job, const struct conv_sums *s, size_t i)
 {
-    const struct conv_job *job = b->job;
-    const size_t row = (s->image * job->groups + b->group) * job->cout + channel;
+    const size_t pixels = job->geom.out_h * job->geom.out_w;
+    return job->y +
+           ((s->image * job->groups + s->group) * job->cout + s->channel + i) * pixels + s->p0;
+}
+
+/* n output channels from the block's channel i on are complete. */
+static void hand_on(const struct conv_job *job, const struct conv_sums *s, size_t i, size_t n)
+{
+    const size_t pixels = job->geom.out_h * job->geom.out_w;
+    const size_t row = (s->image * job->groups + s->group) * job->cout + s->channel + i;
     if (!job->epilogue)
         return;
-    if (s->n == b->cut->pixels) {
+    if (s->n == pixels) {
         job->epilogue(job->epilogue_arg, row * s->n, n * s->n);
         return;
     }
-    for (size_t i = 0; i < n; i++)
-        job->epilogue(job->epilogue_arg, (row + i) * b->cut->pixels + s->p0, s->n);
+    for (size_t c = 0; c < n; c++)
+        job->epilogue(job->epilogue_arg, (row + c) * pixels + s->p0, s->n);
 }
 
-static f16 *output(const struct block *b, const struct segment *s, size_t channel)
+static const f16 *bias_of(const struct conv_job *job, const struct conv_sums *s)
 {
-    const struct conv_job *job = b->job;
-    return job->y + ((s->image * job->groups + b->group) * job->cout + channel) * b->cut->pixels +
-           s->p0;
+    return job->bias ? job->bias + s->group * job->cout + s->channel : NULL;
 }
 
 /* Sums [channel][pixel]. */
-static void store_rows(const struct block *b, const struct segment *s, size_t channels)
+static void store_rows(const struct kern *kern, const struct conv_job *job,
+                       const struct conv_sums *s)
 {
-    const struct kern *kern = b->kern;
-    const f16 *bias = b->job->bias ? b->job->bias + b->group * b->job->cout : NULL;
-    for (size_t i = 0; i < channels; i++) {
-        const size_t channel = b->c0 * ANF_PANEL + i;
-        const float *sum = b->sums + i * b->cut->ld + s->first * ANF_PANEL;
+    const f16 *bias = bias_of(job, s);
+    const bool whole = s->n == job->geom.out_h * job->geom.out_w;
+    for (size_t i = 0; i < s->channels; i++) {
+        const float *sum = s->sums + i * s->ld;
         float add = 0.0f;
         if (bias) {
-            kern->f32_from_f16(bias + channel, &add, 1);
-            kern->add_bias(sum, add, output(b, s, channel), s->n);
+            kern->f32_from_f16(bias + i, &add, 1);
+            kern->add_bias(sum, add, output(job, s, i), s->n);
         } else {
-            kern->f16_from_f32(sum, output(b, s, channel), s->n);
+            kern->f16_from_f32(sum, output(job, s, i), s->n);
         }
-        if (s->n != b->cut->pixels)
-            hand_on(b, s, channel, 1);
+        if (!whole)
+            hand_on(job, s, i, 1);
     }
-    if (s->n == b->cut->pixels)
-        hand_on(b, s, b->c0 * ANF_PANEL, channels);
+    if (whole)
+        hand_on(job, s, 0, s->channels);
 }
 
-/* Sums [pixel][channel], transposed after rounding. */
-static void store_turned(const struct block *b, const struct segment *s, size_t channels)
+void conv_store_turned(const struct kern *kern, const struct conv_job *job,
+                       const struct conv_sums *s)
 {
-    const struct kern *kern = b->kern;
-    const size_t channel = b->c0 * ANF_PANEL;
-    const f16 *bias = b->job->bias ? b->job->bias + b->group * b->job->cout + channel : NULL;
-    f16 rounded[ANF_PANEL * MOST_CHANNELS * ANF_PANEL];
+    const f16 *bias = bias_of(job, s);
+    f16 rounded[ANF_PANEL * CONV_TURNED_CHANNELS];
     for (size_t p = 0; p < s->n; p += ANF_PANEL) {
         const size_t rows = block_least(ANF_PANEL, s->n - p);
         for (size_t r = 0; r < rows; r++)
-            block_store_run(kern, b->sums + (s->first * ANF_PANEL + p + r) * b->cut->ld, bias,
-                            rounded + r * channels, channels);
-        kern->transpose(rounded, channels, output(b, s, channel) + p, b->cut->pixels, rows,
-                        channels);
+            block_store_run(kern, s->sums + (p + r) * s->ld, bias, rounded + r * s->channels,
+                            s->channels);
+        kern->transpose(rounded, s->channels, output(job, s, 0) + p,
+                        job->geom.out_h * job->geom.out_w, rows, s->channels);
     }
-    hand_on(b, s, channel, channels);
+    hand_on(job, s, 0, s->channels);
 }
 
 static void run_block(const struct block *b)
@@ -364,10 +302,10 @@ static void run_block(const struct block *b)
 
     struct segment s;
     for (size_t panel = 0; next_segment(b, &s, &panel);)
-        if (b->cut->channels_across)
-            store_turned(b, &s, channels);
-        else
-            store_rows(b, &s, channels);
+        store_rows(b->kern, b->job, &(struct conv_sums){
+            .image = s.image, .group = b->group, .p0 = s.p0, .n = s.n,
+            .channel = b->c0 * ANF_PANEL, .channels = channels,
+            .sums = b->sums + s.first * ANF_PANEL, .ld = b->cut->ld});
 }
 
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
@@ -383,6 +321,10 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
     }
     if (direct_chosen(job)) {
         direct_task(kern, job, task, own);
+        return;
+    }
+    if (strips_chosen(kern, job)) {
+        strips_task(kern, job, task, own);
         return;
     }
     const struct conv_cut cut = conv_cut(kern, job);

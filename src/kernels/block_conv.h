@@ -38,6 +38,18 @@ size_t conv_shared_bytes(const struct kern *kern, const struct conv_job *job);
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
                void *shared, void *own);
 
+/* Finished sums of output channels channel .. channel+channels-1 of a group, pixels p0 .. p0+n-1. */
+struct conv_sums {
+    size_t image, group, p0, n, channel, channels;
+    const float *sums;
+    size_t ld;
+};
+enum { CONV_TURNED_CHANNELS = 512 };
+/* Rounds sums[pixel*ld + channel] to their places in the output, with the bias, and hands them on to
+ * the epilogue.  channels <= CONV_TURNED_CHANNELS. */
+void conv_store_turned(const struct kern *kern, const struct conv_job *job,
+                       const struct conv_sums *s);
+
 static inline bool conv_depthwise(const struct conv_geom *geom, size_t cout)
 {
     return geom->cin == 1 && cout == 1;

@@ -143,6 +143,13 @@ typedef void scale_columns_fn(float *x, const f16 *scale, size_t n);
 typedef void gemm_tile_rows_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t lda,
                                const float *b, size_t b_panel, float *c, size_t ldc,
                                bool accumulate, const struct gemm_out *out);
+/* gemm_tile and gemm_tile_widen with element (i, k) of A at a[at[k] + i], for convolutions. */
+typedef void gemm_tile_taps_fn(size_t mr, size_t nv, size_t kc, const float *a, const uint32_t *at,
+                               const float *b, size_t b_panel, float *c, size_t ldc,
+                               bool accumulate);
+typedef void gemm_tile_taps_widen_fn(size_t mr, size_t nv, size_t kc, const float *a,
+                                     const uint32_t *at, const f16 *b, size_t b_panel, float *wide,
+                                     float *c, size_t ldc, bool accumulate);
 /* a[k*a_k + i] = widen(x[i*ldx + k]) for i < m, k < kc.  m <= a_k.  Entries i >= m stay unwritten.
  * */
 typedef void pack_rows_fn(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k);
@@ -171,6 +178,10 @@ struct conv_geom {
  * zero in the rest of the last panel.  x is [cin][in_h][in_w]. */
 typedef void conv_gather_fn(const struct conv_geom *g, const f16 *x, size_t k0, size_t kc,
                             size_t p0, size_t np, float *b, size_t b_panel);
+/* planes[i*room + ..] = the patch (conv_patch.h) of plane i < n_planes of x, widened, for the output
+ * rows oy0 .. oy0+n_oy-1; there is a plan for them, and room is its conv_patch_room. */
+typedef void conv_planes_fn(const struct conv_geom *g, const f16 *x, size_t n_planes, size_t oy0,
+                            size_t n_oy, float *planes);
 /* Few taps.  For each of n_groups groups, which follow each other in x, f->w, f->bias and y, its
  * output channels c < cout and the pixels p of the output rows oy0 <= oy < oy1
  *     y[c*out_h*out_w + p] = round(chain of fma over k ascending from 0, + bias[c])

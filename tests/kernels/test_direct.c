@@ -1,10 +1,11 @@
-/* The kernel of convolutions of few taps, of every table, with ==: shapes for which drivers gather
- * too, more taps than it keeps places for, and some rows of the output, around which nothing is
- * written. */
+/* The kernels of convolutions that read their input in patches, of every table, with ==: shapes for
+ * which drivers gather too, more taps than they keep places for, and some rows of the output, around
+ * which nothing is written. */
 #include "plain.h"
 
 #include "kernel_values.h"
 #include "kernels/block_conv.h"
+#include "kernels/conv_patch.h"
 
 #include <math.h>
 
@@ -51,13 +52,18 @@ static f16 expected(const struct conv_geom *g, size_t cout, const f16 *x, const 
     return f32_to_f16(bias ? s + f16_to_f32(bias[c]) : s);
 }
 
-static void direct_case(const struct kern *kern, const struct shape *s, bool biased)
+static struct conv_geom geometry(const struct shape *s)
 {
-    const struct conv_geom g = {
+    return (struct conv_geom){
         .cin = s->cin, .in_h = s->h, .in_w = s->w, .out_h = out_size(s->h, s->kh, s),
         .out_w = out_size(s->w, s->kw, s), .kh = s->kh, .kw = s->kw, .stride_h = s->stride,
         .stride_w = s->stride, .dil_h = s->dil, .dil_w = s->dil, .pad_h = (ptrdiff_t)s->pad,
         .pad_w = (ptrdiff_t)s->pad};
+}
+
+static void direct_case(const struct kern *kern, const struct shape *s, bool biased)
+{
+    const struct conv_geom g = geometry(s);
     const size_t pixels = g.out_h * g.out_w, channels = s->groups * s->cout;
     const size_t n_y = channels * pixels, n_w = conv_packed_size(&g, s->groups, s->cout);
     f16 *x = values(s->groups * s->cin * s->h * s->w);
@@ -100,8 +106,50 @@ static void test_direct(void **state)
     (void)state;
 }
 
+/* Every tap of every pixel of some rows is where the plan says, plane by plane. */
+static bool planes_case(const struct kern *kern, const struct shape *s)
+{
+    const struct conv_geom g = geometry(s);
+    const size_t oy0 = next() % g.out_h, n_oy = 1 + next() % (g.out_h - oy0);
+    const size_t taps = g.kh * g.kw;
+    struct conv_patch p;
+    if (!conv_patch_plan(&g, oy0, n_oy, 0, g.out_w, &p))
+        return false;
+    const size_t room = conv_patch_room(&p);
+    f16 *x = values(g.cin * g.in_h * g.in_w);
+    float *planes = malloc((g.cin * room + 1) * sizeof *planes);
+    planes[g.cin * room] = -77.0f;
+    kern->conv_planes(&g, x, g.cin, oy0, n_oy, planes);
+    for (size_t k = 0; k < g.cin * taps; k++)
+        for (size_t i = 0; i < n_oy * g.out_w; i++) {
+            const size_t at = k / taps * room + conv_patch_tap(&g, &p, k / g.kw % g.kh, k % g.kw);
+            const float got = planes[at + i / g.out_w * p.down + i % g.out_w];
+            const float want = tap(&g, x, k, oy0 * g.out_w + i);
+            if (got != want && (!isnan(got) || !isnan(want)))
+                fail_msg("%s: tap %zu of pixel %zu is %g, not %g\n", kern->name, k, i, (double)got,
+                         (double)want);
+        }
+    assert_true(planes[g.cin * room] == -77.0f);
+    free(x), free(planes);
+    return true;
+}
+
+static void test_planes(void **state)
+{
+    const struct kern *kern[MOST_TABLES];
+    for (size_t t = tables(kern); t-- > 0;) {
+        size_t fit = 0;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+            for (int round = 0; round < 4; round++)
+                fit += planes_case(kern[t], &shapes[i]);
+        assert_true(fit > 40);
+    }
+    (void)state;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_direct)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_direct),
+                                       cmocka_unit_test(test_planes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

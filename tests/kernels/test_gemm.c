@@ -15,6 +15,7 @@
 #include "kernels/block_attention.h"
 #include "kernels/block_conv.h"
 #include "kernels/block_gemm.h"
+#include "kernels/block_strips.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -256,6 +257,11 @@ static const struct conv_shape conv_shapes[] = {
     {1, 1, 1, 5, 3, 7000, 3, 3, 1, 1, 1, 1},  {1, 1, 4, 18, 20, 55, 8, 8, 1, 0, 1, 1},
     {2, 6, 4, 4, 16, 16, 3, 3, 1, 1, 1, 1},   {1, 2, 2, 17, 19, 95, 3, 3, 3, 1, 2, 1},
     {1, 70, 1, 1, 9, 9, 3, 3, 2, 1, 1, 1},    {1, 1, 100, 3, 6, 16, 1, 2, 1, 1, 1, 1},
+    /* Strips: slices of channels, blocks of rows and of channels, strides, pixels in panels. */
+    {2, 1, 40, 70, 15, 13, 3, 3, 2, 1, 1, 1}, {1, 1, 34, 530, 7, 7, 3, 3, 2, 1, 1, 1},
+    {2, 1, 300, 40, 7, 7, 1, 1, 1, 0, 1, 1},  {1, 2, 36, 40, 20, 30, 5, 5, 3, 2, 1, 1},
+    {1, 1, 50, 33, 3, 200, 3, 3, 2, 0, 1, 1}, {3, 1, 130, 48, 5, 6, 1, 1, 2, 0, 1, 1},
+    {1, 1, 29, 48, 60, 61, 3, 3, 2, 1, 1, 1}, {1, 1, 31, 16, 1, 1, 5, 5, 1, 2, 1, 1},
 };
 
 static size_t out_size(size_t in, size_t kernel, const struct conv_shape *s)
@@ -306,7 +312,8 @@ static void conv_run(const struct kern *kern, struct conv_job *job, size_t n_thr
     free(y), free(seen.count);
 }
 
-static void conv_case(const struct conv_shape *s, bool biased, bool poisoned)
+/* How many tables took strips. */
+static size_t conv_case(const struct conv_shape *s, bool biased, bool poisoned)
 {
     const struct kern *kern[8];
     struct conv_job job = {
@@ -328,16 +335,23 @@ static void conv_case(const struct conv_shape *s, bool biased, bool poisoned)
     conv_pack_weights(&job.geom, s->groups, s->cout, CONV_WEIGHTS, conv_tap_step(s->up, s->dil), w,
                       packed);
     job.weights = packed;
-    for (size_t t = tables(kern); t-- > 0;)
+    size_t strips = 0;
+    for (size_t t = tables(kern); t-- > 0;) {
         for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++)
             conv_run(kern[t], &job, thread_counts[i], want);
+        strips += job.up == 1 && strips_chosen(kern[t], &job);
+    }
     free(x), free(w), free(bias), free(want), free(packed);
+    return strips;
 }
 
 static void test_conv(void **state)
 {
+    const struct kern *kern[8];
+    size_t strips = 0;
     for (size_t i = 0; i < sizeof conv_shapes / sizeof *conv_shapes; i++)
-        conv_case(&conv_shapes[i], i % 2, i % 3 == 1);
+        strips += conv_case(&conv_shapes[i], i % 2, i % 3 == 1);
+    assert_true(strips >= 6 * tables(kern));
     (void)state;
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum tile { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, IN_ROWS };
+enum tile { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, IN_ROWS, TAPS, TAPS_WIDENING };
 
 /* finish: results of a tile whose last columns and bias are missing or not. */
 static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, enum tile kind,
@@ -41,6 +41,9 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     const bool any_nan = kind == IN_ROWS && !bias; /* as there is none, nothing changes */
     const struct gemm_out result = {y, ldy, bias, cols, any_nan}, *out = finish ? &result : NULL;
     /* What a tile asks for may lie anywhere. */
+    uint32_t *taps = malloc((kc + 1) * sizeof *taps); /* as if packed */
+    for (size_t k = 0; k < kc; k++)
+        taps[k] = (uint32_t)(k * a_k);
     const struct gemm_ahead ahead = {b16 + n_b, (size_t)1 << 40, 3};
     float *wide = malloc((nv * kc * 16 + 1) * sizeof *wide);
     wide[nv * kc * 16] = -77.0f;
@@ -52,9 +55,16 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     case HALVES:
         kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate, out);
         break;
+    case TAPS:
+        kern->gemm_tile_taps(mr, nv, kc, a, taps, b, b_panel, c, ldc, accumulate);
+        break;
     case WIDENING:
-        kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate, &ahead,
-                              out);
+    case TAPS_WIDENING:
+        if (kind == WIDENING)
+            kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate,
+                                  &ahead, out);
+        else
+            kern->gemm_tile_taps_widen(mr, nv, kc, a, taps, b16, b_panel, wide, c, ldc, accumulate);
         for (size_t i = 0; i < nv * kc * 16; i++)
             if (wide[i] != b[i / (kc * 16) * b_panel + i % (kc * 16)])
                 fail_msg("%s: widened panels differ at %zu\n", kern->name, i);
@@ -73,7 +83,7 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     }
     if (!finish)
         assert_memory_equal(c, want, mr * ldc * sizeof *c);
-    free(a), free(b), free(c), free(want), free(b16), free(wide), free(bias), free(y);
+    free(a), free(b), free(c), free(want), free(b16), free(wide), free(bias), free(y), free(taps);
 }
 
 static void test_tiles(void **state)
@@ -105,6 +115,13 @@ static void test_tiles(void **state)
                 for (unsigned flags = 0; flags < 4; flags++)
                     tile_case(kern[t], mr, nv, 37, flags & 1 ? WIDENING : FLOATS_AHEAD, flags & 2,
                               true);
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t mr = 1; mr <= kern[t]->mr; mr++)
+            for (size_t nv = 1; nv <= kern[t]->nv; nv++)
+                for (size_t d = 0; d < 4; d++)
+                    for (unsigned flags = 0; flags < 4; flags++)
+                        tile_case(kern[t], mr, nv, depths[d], flags & 1 ? TAPS_WIDENING : TAPS,
+                                  flags & 2, false);
     (void)state;
 }
 

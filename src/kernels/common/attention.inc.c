@@ -25,13 +25,13 @@ _Static_assert(ROWS_MR * ROWS_NV <= TILE_MR * TILE_NV, "tile_body has room for t
 VFN void ISA(rows_any)(const struct tile *t, size_t mr, size_t nv)
 {
     switch (mr) {
-    case 1: ISA(tile_body)(t, 1, nv, IN_ROWS); break;
-    case 2: ISA(tile_body)(t, 2, nv, IN_ROWS); break;
-    case 3: ISA(tile_body)(t, 3, nv, IN_ROWS); break;
-    case 4: ISA(tile_body)(t, 4, nv, IN_ROWS); break;
+    case 1: ISA(tile_body)(t, 1, nv, FLOATS, ROWS); break;
+    case 2: ISA(tile_body)(t, 2, nv, FLOATS, ROWS); break;
+    case 3: ISA(tile_body)(t, 3, nv, FLOATS, ROWS); break;
+    case 4: ISA(tile_body)(t, 4, nv, FLOATS, ROWS); break;
 #if ROWS_MR > 4
-    case 5: ISA(tile_body)(t, 5, nv, IN_ROWS); break;
-    case 6: ISA(tile_body)(t, 6, nv, IN_ROWS); break;
+    case 5: ISA(tile_body)(t, 5, nv, FLOATS, ROWS); break;
+    case 6: ISA(tile_body)(t, 6, nv, FLOATS, ROWS); break;
 #endif
     default: break;
     }
@@ -41,7 +41,7 @@ static void ISA(gemm_tile_rows)(size_t mr, size_t nv, size_t kc, const float *a,
                                 const float *b, size_t b_panel, float *c, size_t ldc,
                                 bool accumulate, const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, lda, b, b_panel, c, ldc, accumulate, NULL, NULL, out};
+    const struct tile t = {kc, a, lda, b, b_panel, c, ldc, accumulate, NULL, NULL, out, NULL};
     switch (nv) {
     case 1: ISA(rows_any)(&t, mr, 1); break;
 #if ROWS_NV > 1

@@ -88,6 +88,29 @@ static void ISA(patch_load)(const struct conv_geom *g, const struct conv_patch *
             ISA(patch_row)(g, p, x + (size_t)row * g->in_w, y);
 }
 
+/* n_planes planes in float32, conv_patch_room apart.  `half` holds the zeros around them. */
+VFN void ISA(patch_planes)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
+                           size_t n_planes, f16 *half, float *planes)
+{
+    const size_t room = conv_patch_room(p);
+    for (size_t ci = 0; ci < n_planes; ci++, x += g->in_h * g->in_w) {
+        ISA(patch_load)(g, p, x, half);
+        for (size_t i = 0; i < room; i += VL)
+            v_store(planes + ci * room + i, v_load_f16(half + i));
+    }
+}
+
+static void ISA(conv_planes)(const struct conv_geom *g, const f16 *x, size_t n_planes, size_t oy0,
+                             size_t n_oy, float *planes)
+{
+    f16 half[PATCH_CAP + PATCH_SLACK];
+    struct conv_patch p;
+    if (!conv_patch_plan(g, oy0, n_oy, 0, g->out_w, &p))
+        return;
+    __builtin_memset(half, 0, conv_patch_room(&p) * sizeof *half);
+    ISA(patch_planes)(g, &p, x, n_planes, half, planes);
+}
+
 /* The next channel lies too far ahead for the hardware to follow. */
 VFN void ISA(patch_prefetch)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x)
 {
@@ -428,12 +451,7 @@ static void ISA(direct_plain)(const struct direct *d, const struct direct_group 
 static void ISA(direct_group)(const struct direct *d, const struct direct_group *f, f16 *half,
                               float *patches)
 {
-    const size_t used = conv_patch_room(&d->p);
-    for (size_t ci = 0; ci < d->g->cin; ci++) {
-        ISA(patch_load)(d->g, &d->p, f->x + ci * d->g->in_h * d->g->in_w, half);
-        for (size_t i = 0; i < used; i += VL)
-            v_store(patches + ci * used + i, v_load_f16(half + i));
-    }
+    ISA(patch_planes)(d->g, &d->p, f->x, d->g->cin, half, patches);
     ISA(direct_channels)(d, f, patches);
 }
 

@@ -61,11 +61,14 @@ struct tile {
     float *wide; /* of WIDENING: where B goes in float32, panels kc*16 apart */
     const struct gemm_ahead *ahead;
     const struct gemm_out *out; /* finished results instead of sums, or NULL */
+    const uint32_t *taps;       /* of TAPS: where row k of A is */
 };
 
 /* What a tile does with B: binary16 panels are widened in registers, and kept for the strips that
- * follow where that pays.  IN_ROWS is about A, which then lies in rows, a_k apart. */
-enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, IN_ROWS };
+ * follow where that pays. */
+enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
+/* Where it finds element (i, k) of A: at i + k*a_k, at i*a_k + k, or at i + taps[k]. */
+enum tile_rows { PACKED, ROWS, TAPS };
 
 VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, const vf *acc,
                           bool any_nan)
@@ -93,7 +96,8 @@ VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, co
     }
 }
 
-VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
+VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
+                        enum tile_rows rows)
 {
     const bool half = kind == HALVES || kind == WIDENING;
     const bool ask = kind == FLOATS_AHEAD || kind == WIDENING;
@@ -101,6 +105,7 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
     const size_t ahead_panel = ask ? t->ahead->panel : 0, ahead_step = ask ? t->ahead->step : 0;
     const size_t wide_panel = t->kc * ANF_PANEL;
     const float *a = t->a, *b32 = t->b;
+    const uint32_t *tap = t->taps;
     const f16 *b16 = t->b, *ahead = ask ? t->ahead->at : NULL;
     float *c = t->c, *wide = t->wide;
     vf acc[TILE_ACC];
@@ -115,6 +120,8 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
     }
     for (size_t k = t->kc; k; k--) {
         vf b[TILE_ACC];
+        if (rows == TAPS)
+            a = t->a + *tap++;
         UNROLL for (size_t v = 0; v < nvec; v++) {
             size_t at = v / PANEL_VECS * b_panel + v % PANEL_VECS * VL;
             b[v] = half ? v_load_f16(b16 + at) : v_load(b32 + at);
@@ -137,14 +144,14 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
             b32 += ANF_PANEL;
         wide += kind == WIDENING ? ANF_PANEL : 0;
         UNROLL for (size_t i = 0; i < mr && mr > 1; i++) {
-            vf ai = v_set(a[kind == IN_ROWS ? i * a_k : i]);
+            vf ai = v_set(a[rows == ROWS ? i * a_k : i]);
             UNROLL for (size_t v = 0; v < nvec; v++)
                 acc[i * nvec + v] = v_fma(ai, b[v], acc[i * nvec + v]);
         }
-        a += kind == IN_ROWS ? 1 : a_k;
+        a += rows == ROWS ? 1 : rows == TAPS ? 0 : a_k;
     }
-    if (kind != FLOATS && t->out) {
-        if (kind == IN_ROWS && t->out->any_nan)
+    if ((kind != FLOATS || rows == ROWS) && t->out) {
+        if (rows == ROWS && t->out->any_nan)
             ISA(tile_finish)(t->out, mr, nvec, acc, true);
         else
             ISA(tile_finish)(t->out, mr, nvec, acc, false);
@@ -155,32 +162,34 @@ VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
             v_store(c + i * ldc + v * VL, acc[i * nvec + v]);
 }
 
-VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
+VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
+                        enum tile_rows rows)
 {
     switch (mr) {
-    case 1: ISA(tile_body)(t, 1, nv, kind); break;
-    case 2: ISA(tile_body)(t, 2, nv, kind); break;
-    case 3: ISA(tile_body)(t, 3, nv, kind); break;
-    case 4: ISA(tile_body)(t, 4, nv, kind); break;
+    case 1: ISA(tile_body)(t, 1, nv, kind, rows); break;
+    case 2: ISA(tile_body)(t, 2, nv, kind, rows); break;
+    case 3: ISA(tile_body)(t, 3, nv, kind, rows); break;
+    case 4: ISA(tile_body)(t, 4, nv, kind, rows); break;
 #if TILE_MR > 4
-    case 5: ISA(tile_body)(t, 5, nv, kind); break;
-    case 6: ISA(tile_body)(t, 6, nv, kind); break;
+    case 5: ISA(tile_body)(t, 5, nv, kind, rows); break;
+    case 6: ISA(tile_body)(t, 6, nv, kind, rows); break;
 #endif
 #if TILE_MR > 6
-    case 7: ISA(tile_body)(t, 7, nv, kind); break;
-    case 8: ISA(tile_body)(t, 8, nv, kind); break;
+    case 7: ISA(tile_body)(t, 7, nv, kind, rows); break;
+    case 8: ISA(tile_body)(t, 8, nv, kind, rows); break;
 #endif
     default: break;
     }
 }
 
-VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
+VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
+                       enum tile_rows rows)
 {
     switch (nv) {
-    case 1: ISA(tile_rows)(t, mr, 1, kind); break;
+    case 1: ISA(tile_rows)(t, mr, 1, kind, rows); break;
 #if TILE_NV > 1
-    case 2: ISA(tile_rows)(t, mr, 2, kind); break;
-    case 3: ISA(tile_rows)(t, mr, 3, kind); break;
+    case 2: ISA(tile_rows)(t, mr, 2, kind, rows); break;
+    case 3: ISA(tile_rows)(t, mr, 3, kind, rows); break;
 #endif
     default: break;
     }
@@ -190,16 +199,16 @@ VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, enum tile_kin
 VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
 {
     switch (nv) {
-    case 2: ISA(tile_body)(t, 1, 2, HALVES); break;
-    case 3: ISA(tile_body)(t, 1, 3, HALVES); break;
-    case 4: ISA(tile_body)(t, 1, 4, HALVES); break;
+    case 2: ISA(tile_body)(t, 1, 2, HALVES, PACKED); break;
+    case 3: ISA(tile_body)(t, 1, 3, HALVES, PACKED); break;
+    case 4: ISA(tile_body)(t, 1, 4, HALVES, PACKED); break;
 #if TILE_MR > 4
-    case 5: ISA(tile_body)(t, 1, 5, HALVES); break;
-    case 6: ISA(tile_body)(t, 1, 6, HALVES); break;
+    case 5: ISA(tile_body)(t, 1, 5, HALVES, PACKED); break;
+    case 6: ISA(tile_body)(t, 1, 6, HALVES, PACKED); break;
 #endif
 #if TILE_MR > 6
-    case 7: ISA(tile_body)(t, 1, 7, HALVES); break;
-    case 8: ISA(tile_body)(t, 1, 8, HALVES); break;
+    case 7: ISA(tile_body)(t, 1, 7, HALVES, PACKED); break;
+    case 8: ISA(tile_body)(t, 1, 8, HALVES, PACKED); break;
 #endif
     default: break;
     }
@@ -213,9 +222,9 @@ VFN void ISA(tile_tall)(const struct tile *t, size_t mr, size_t nv)
 #define TALL(rows)                                                                                 \
     case rows:                                                                                     \
         if (2 * rows <= TILE_ACC && nv == 2)                                                       \
-            ISA(tile_body)(t, rows, 2 * rows <= TILE_ACC ? 2 : 1, HALVES);                         \
+            ISA(tile_body)(t, rows, 2 * rows <= TILE_ACC ? 2 : 1, HALVES, PACKED);                         \
         else                                                                                       \
-            ISA(tile_body)(t, rows, 1, HALVES);                                                    \
+            ISA(tile_body)(t, rows, 1, HALVES, PACKED);                                                    \
         break;
         TALL(9) TALL(10) TALL(11) TALL(12) TALL(13) TALL(14) TALL(15) TALL(16)
         TALL(17) TALL(18) TALL(19) TALL(20) TALL(21) TALL(22) TALL(23) TALL(24)
@@ -228,8 +237,8 @@ VFN void ISA(tile_tall)(const struct tile *t, size_t mr, size_t nv)
 static void ISA(gemm_tile)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                            const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL};
-    ISA(tile_any)(&t, mr, nv, FLOATS);
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL, NULL};
+    ISA(tile_any)(&t, mr, nv, FLOATS, PACKED);
 }
 
 static void ISA(gemm_tile_ahead)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
@@ -237,8 +246,8 @@ static void ISA(gemm_tile_ahead)(size_t mr, size_t nv, size_t kc, const float *a
                                  bool accumulate, const struct gemm_ahead *ahead,
                                  const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, ahead, out};
-    ISA(tile_any)(&t, mr, nv, FLOATS_AHEAD);
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, ahead, out, NULL};
+    ISA(tile_any)(&t, mr, nv, FLOATS_AHEAD, PACKED);
 }
 
 static void ISA(gemm_tile_widen)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
@@ -246,15 +255,32 @@ static void ISA(gemm_tile_widen)(size_t mr, size_t nv, size_t kc, const float *a
                                  bool accumulate, const struct gemm_ahead *ahead,
                                  const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead, out};
-    ISA(tile_any)(&t, mr, nv, WIDENING);
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead, out, NULL};
+    ISA(tile_any)(&t, mr, nv, WIDENING, PACKED);
+}
+
+static void ISA(gemm_tile_taps)(size_t mr, size_t nv, size_t kc, const float *a, const uint32_t *at,
+                                const float *b, size_t b_panel, float *c, size_t ldc,
+                                bool accumulate)
+{
+    const struct tile t = {kc, a, 0, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL, at};
+    ISA(tile_any)(&t, mr, nv, FLOATS, TAPS);
+}
+
+static void ISA(gemm_tile_taps_widen)(size_t mr, size_t nv, size_t kc, const float *a,
+                                      const uint32_t *at, const f16 *b, size_t b_panel, float *wide,
+                                      float *c, size_t ldc, bool accumulate)
+{
+    const struct gemm_ahead none = {b, 0, 0};
+    const struct tile t = {kc, a, 0, b, b_panel, c, ldc, accumulate, wide, &none, NULL, at};
+    ISA(tile_any)(&t, mr, nv, WIDENING, TAPS);
 }
 
 static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
                                const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, out};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, out, NULL};
     if (mr == 1 && nv > 1)
         ISA(tile_one_row)(&t, nv);
 #if TILE_FEW > TILE_MR
@@ -262,7 +288,7 @@ static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, 
         ISA(tile_tall)(&t, mr, nv);
 #endif
     else
-        ISA(tile_any)(&t, mr, nv, HALVES);
+        ISA(tile_any)(&t, mr, nv, HALVES, PACKED);
 }
 
 /* ---- few columns ----------------------------------------------------------------------------- */

@@ -85,7 +85,7 @@ typedef void uop_chain_fn(const struct uop_step *steps, size_t n_steps, f16 *con
  * change a bit, because the float32 accumulator is stored exactly in between. */
 typedef void gemm_tile_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                           const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
-/* The same, and with step k the tile asks for the cache lines at + v*panel + k*step, v < nv, which
+/* The same, and on its way the tile asks for kc*step elements at + v*panel, v < nv, step <= 16, which
  * somebody will need soon.  Nothing is read there. */
 struct gemm_ahead {
     const f16 *at;

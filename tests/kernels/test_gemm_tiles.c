@@ -89,24 +89,24 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
 static void test_tiles(void **state)
 {
     const struct kern *kern[8];
-    static const size_t depths[] = {0, 1, 2, 37};
+    static const size_t depths[] = {0, 1, 2, 4, 7, 37}, n_depths = sizeof depths / sizeof *depths;
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->mr; nv++)
-                for (size_t d = 0; d < 4; d++)
+                for (size_t d = 0; d < n_depths; d++)
                     for (unsigned flags = 0; flags < 8; flags++)
                         if (nv <= kern[t]->nv || (mr == 1 && flags / 2 == HALVES))
                             tile_case(kern[t], mr, nv, depths[d], flags / 2, flags & 1, false);
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->few_rows; mr++)
             for (size_t nv = 1; mr * nv <= kern[t]->mr * kern[t]->nv && nv <= kern[t]->nv; nv++)
-                for (size_t d = 0; d < 4; d++)
+                for (size_t d = 0; d < n_depths; d++)
                     for (unsigned flags = 0; flags < 4; flags++)
                         tile_case(kern[t], mr, nv, depths[d], HALVES, flags & 1, flags & 2);
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->rows_mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->rows_nv; nv++)
-                for (size_t d = 0; d < 4; d++)
+                for (size_t d = 0; d < n_depths; d++)
                     for (unsigned flags = 0; flags < 4; flags++)
                         tile_case(kern[t], mr, nv, depths[d], IN_ROWS, flags & 1, flags & 2);
     for (size_t t = tables(kern); t-- > 0;)
@@ -118,7 +118,7 @@ static void test_tiles(void **state)
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->nv; nv++)
-                for (size_t d = 0; d < 4; d++)
+                for (size_t d = 0; d < n_depths; d++)
                     for (unsigned flags = 0; flags < 4; flags++)
                         tile_case(kern[t], mr, nv, depths[d], flags & 1 ? TAPS_WIDENING : TAPS,
                                   flags & 2, false);

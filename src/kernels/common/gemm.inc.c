@@ -44,6 +44,10 @@ enum {
     /* B is read once by the binary16 tile; two cache lines of every panel are asked for this far
      * ahead, because the hardware does not follow a panel over a page end. */
     TILE_AHEAD = 1024,
+    /* Steps of k in one turn of the loop.  A step of AVX2 has about as many other instructions as
+     * multiply-adds; where two programs share a core, fewer of them make the tile faster. */
+    TILE_STEPS = VL == 8 ? 4 : 1,
+    TILE_ASK = TILE_STEPS > 1 ? 2 : 1, /* a cache line holds two rows of a panel */
     PACK_K = 64, /* k's transposed at a time: the buffer is 2 KiB */
     PACK_ROWS = 8,
     COLUMN_VECS = 8, /* hides the latency of a multiply-add */
@@ -96,70 +100,85 @@ VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, co
     }
 }
 
-VFN void ISA(tile_body)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
-                        enum tile_rows rows)
+/* Where a tile is in its k. */
+struct tile_at {
+    const float *a, *b32;
+    const f16 *b16, *ahead;
+    float *wide;
+    const uint32_t *tap;
+};
+
+/* One k.  Of TILE_ASK steps, one `asks`. */
+VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, size_t mr, size_t nv,
+                        enum tile_kind kind, enum tile_rows rows, bool asks, vf *acc)
 {
     const bool half = kind == HALVES || kind == WIDENING;
+    const size_t nvec = nv * PANEL_VECS, wide_panel = t->kc * ANF_PANEL;
+    vf b[TILE_ACC];
+    if (rows == TAPS)
+        at->a = t->a + *at->tap++;
+    UNROLL for (size_t v = 0; v < nvec; v++) {
+        const size_t panel = v / PANEL_VECS, part = v % PANEL_VECS * VL;
+        b[v] = half ? v_load_f16(at->b16 + panel * t->b_panel + part)
+                    : v_load(at->b32 + panel * t->b_panel + part);
+        if (kind == WIDENING)
+            v_store(at->wide + panel * wide_panel + part, b[v]);
+        if (mr == 1) /* here, so that a wide row of B need not be held */
+            acc[v] = v_fma(v_set(at->a[0]), b[v], acc[v]);
+    }
+    if (asks && kind == HALVES)
+        UNROLL for (size_t v = 0; v < nv; v++)
+            __builtin_prefetch(at->b16 + v * t->b_panel + TILE_AHEAD);
+    if (asks && (kind == FLOATS_AHEAD || kind == WIDENING)) {
+        UNROLL for (size_t v = 0; v < nv; v++)
+            __builtin_prefetch(at->ahead + v * t->ahead->panel, 0, 2);
+        at->ahead += TILE_ASK * t->ahead->step;
+    }
+    UNROLL for (size_t i = 0; i < mr && mr > 1; i++) {
+        const vf ai = v_set(at->a[rows == ROWS ? i * t->a_k : i]);
+        UNROLL for (size_t v = 0; v < nvec; v++)
+            acc[i * nvec + v] = v_fma(ai, b[v], acc[i * nvec + v]);
+    }
+    at->a += rows == ROWS ? 1 : rows == TAPS ? 0 : t->a_k;
+    at->b16 += half ? ANF_PANEL : 0;
+    at->b32 += half ? 0 : ANF_PANEL;
+    at->wide += kind == WIDENING ? ANF_PANEL : 0;
+}
+
+VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile_kind kind,
+                        enum tile_rows rows)
+{
+    const struct tile t = *from;
+    const bool half = kind == HALVES || kind == WIDENING;
     const bool ask = kind == FLOATS_AHEAD || kind == WIDENING;
-    const size_t nvec = nv * PANEL_VECS, b_panel = t->b_panel, a_k = t->a_k, ldc = t->ldc;
-    const size_t ahead_panel = ask ? t->ahead->panel : 0, ahead_step = ask ? t->ahead->step : 0;
-    const size_t wide_panel = t->kc * ANF_PANEL;
-    const float *a = t->a, *b32 = t->b;
-    const uint32_t *tap = t->taps;
-    const f16 *b16 = t->b, *ahead = ask ? t->ahead->at : NULL;
-    float *c = t->c, *wide = t->wide;
+    const size_t nvec = nv * PANEL_VECS;
+    struct tile_at at = {t.a, half ? NULL : t.b, half ? t.b : NULL, ask ? t.ahead->at : NULL,
+                         t.wide, t.taps};
     vf acc[TILE_ACC];
 
-    if (t->accumulate) {
+    if (t.accumulate) {
         UNROLL for (size_t i = 0; i < mr; i++)
             UNROLL for (size_t v = 0; v < nvec; v++)
-                acc[i * nvec + v] = v_load(c + i * ldc + v * VL);
+                acc[i * nvec + v] = v_load(t.c + i * t.ldc + v * VL);
     } else {
         UNROLL for (size_t i = 0; i < mr * nvec; i++)
             acc[i] = v_zero();
     }
-    for (size_t k = t->kc; k; k--) {
-        vf b[TILE_ACC];
-        if (rows == TAPS)
-            a = t->a + *tap++;
-        UNROLL for (size_t v = 0; v < nvec; v++) {
-            size_t at = v / PANEL_VECS * b_panel + v % PANEL_VECS * VL;
-            b[v] = half ? v_load_f16(b16 + at) : v_load(b32 + at);
-            if (kind == WIDENING)
-                v_store(wide + v / PANEL_VECS * wide_panel + v % PANEL_VECS * VL, b[v]);
-            if (mr == 1) /* here, so that a wide row of B need not be held */
-                acc[v] = v_fma(v_set(a[0]), b[v], acc[v]);
-        }
-        if (kind == HALVES)
-            UNROLL for (size_t v = 0; v < nv; v++)
-                __builtin_prefetch(b16 + v * b_panel + TILE_AHEAD);
-        if (ask) {
-            UNROLL for (size_t v = 0; v < nv; v++)
-                __builtin_prefetch(ahead + v * ahead_panel, 0, 2);
-            ahead += ahead_step;
-        }
-        if (half)
-            b16 += ANF_PANEL;
+    for (size_t n = t.kc / TILE_STEPS; n; n--)
+        UNROLL for (size_t u = 0; u < TILE_STEPS; u++)
+            ISA(tile_step)(&t, &at, mr, nv, kind, rows, u % TILE_ASK == 0, acc);
+    for (size_t n = t.kc % TILE_STEPS; n; n--)
+        ISA(tile_step)(&t, &at, mr, nv, kind, rows, (n - 1) % TILE_ASK == 0, acc);
+    if ((kind != FLOATS || rows == ROWS) && t.out) {
+        if (rows == ROWS && t.out->any_nan)
+            ISA(tile_finish)(t.out, mr, nvec, acc, true);
         else
-            b32 += ANF_PANEL;
-        wide += kind == WIDENING ? ANF_PANEL : 0;
-        UNROLL for (size_t i = 0; i < mr && mr > 1; i++) {
-            vf ai = v_set(a[rows == ROWS ? i * a_k : i]);
-            UNROLL for (size_t v = 0; v < nvec; v++)
-                acc[i * nvec + v] = v_fma(ai, b[v], acc[i * nvec + v]);
-        }
-        a += rows == ROWS ? 1 : rows == TAPS ? 0 : a_k;
-    }
-    if ((kind != FLOATS || rows == ROWS) && t->out) {
-        if (rows == ROWS && t->out->any_nan)
-            ISA(tile_finish)(t->out, mr, nvec, acc, true);
-        else
-            ISA(tile_finish)(t->out, mr, nvec, acc, false);
+            ISA(tile_finish)(t.out, mr, nvec, acc, false);
         return;
     }
     UNROLL for (size_t i = 0; i < mr; i++)
         UNROLL for (size_t v = 0; v < nvec; v++)
-            v_store(c + i * ldc + v * VL, acc[i * nvec + v]);
+            v_store(t.c + i * t.ldc + v * VL, acc[i * nvec + v]);
 }
 
 VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,

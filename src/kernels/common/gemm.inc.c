@@ -368,14 +368,15 @@ typedef uint16_t u16x32 __attribute__((vector_size(64)));
 TURN(turn_32, u16x32, ZIPS_32)
 #endif
 
-/* Eight columns of eight rows of x, of which `rows` and nk are there; the others are zero. */
+/* Eight columns of eight rows of x, of which `rows` and nk are there; the other rows are zero, the
+ * other columns anything. */
 VFN void ISA(turn_block)(const f16 *x, size_t ldx, size_t rows, size_t nk, f16 *t, size_t ld)
 {
     u16x8 r[8];
     UNROLL for (size_t i = 0; i < 8; i++) {
         r[i] = (u16x8){0};
-        if (i < rows && nk == 8) {
-            __builtin_memcpy(&r[i], x + i * ldx, sizeof r[i]);
+        if (i < rows && (nk == 8 || i * ldx + 8 <= (rows - 1) * ldx + nk)) {
+            __builtin_memcpy(&r[i], x + i * ldx, sizeof r[i]); /* perhaps on into the next row */
         } else if (i < rows) {
             f16 part[8] = {0};
             for (size_t e = 0; e < nk; e++)
@@ -388,8 +389,8 @@ VFN void ISA(turn_block)(const f16 *x, size_t ldx, size_t rows, size_t nk, f16 *
         __builtin_memcpy(t + i * ld, &r[i], sizeof r[i]);
 }
 
-/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc, or k < 8 if kc is less; rows from `rows` on are
- * zero. */
+/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc; rows from `rows` on are zero.  t has room for eight
+ * k's at least. */
 VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t, size_t ld)
 {
     size_t k = 0;
@@ -410,7 +411,7 @@ VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t
     if (kc < 8)
         ISA(turn_block)(x, ldx, rows, kc, t, ld);
     else
-        for (; k < kc; k += 8) { /* the last block once more what the one before it did */
+        for (; k < kc; k += 8) { /* the last block does some of the one before once more */
             k = k + 8 <= kc ? k : kc - 8;
             ISA(turn_block)(x + k, ldx, rows, 8, t + k * ld, ld);
         }

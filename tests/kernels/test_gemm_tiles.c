@@ -189,7 +189,7 @@ static void pack_case(const struct kern *kern, size_t m, size_t kc)
 static void test_packing(void **state)
 {
     const struct kern *kern[8];
-    static const size_t depths[] = {0, 1, 3, 7, 8, 9, 16, 31, 64, 65, 130};
+    static const size_t depths[] = {0, 1, 3, 7, 8, 9, 16, 31, 33, 64, 65, 71, 72, 73, 130, 136};
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t m = 0; m < 36; m++)
             for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)

@@ -48,7 +48,7 @@ enum {
      * multiply-adds; where two programs share a core, fewer of them make the tile faster. */
     TILE_STEPS = VL == 8 ? 4 : 1,
     TILE_ASK = TILE_STEPS > 1 ? 2 : 1, /* a cache line holds two rows of a panel */
-    PACK_K = 64, /* k's transposed at a time: the buffer is 2 KiB */
+    PACK_K = 64, /* k's transposed at a time, up to 7 more the last time: a buffer of 2 KiB */
     PACK_ROWS = 8,
     COLUMN_VECS = 8, /* hides the latency of a multiply-add */
 };
@@ -401,7 +401,29 @@ typedef uint16_t u16x32 __attribute__((vector_size(64)));
 TURN(turn_32, u16x32, ZIPS_32)
 #endif
 
-/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc rounded up to 8; rows from `rows` on are zero. */
+/* Eight columns of eight rows of x, of which `rows` and nk are there; the other rows are zero, the
+ * other columns anything. */
+VFN void ISA(turn_block)(const f16 *x, size_t ldx, size_t rows, size_t nk, f16 *t, size_t ld)
+{
+    u16x8 r[8];
+    UNROLL for (size_t i = 0; i < 8; i++) {
+        r[i] = (u16x8){0};
+        if (i < rows && (nk == 8 || i * ldx + 8 <= (rows - 1) * ldx + nk)) {
+            __builtin_memcpy(&r[i], x + i * ldx, sizeof r[i]); /* perhaps on into the next row */
+        } else if (i < rows) {
+            f16 part[8] = {0};
+            for (size_t e = 0; e < nk; e++)
+                part[e] = x[i * ldx + e];
+            __builtin_memcpy(&r[i], part, sizeof r[i]);
+        }
+    }
+    ISA(turn_8)(r);
+    UNROLL for (size_t i = 0; i < 8; i++)
+        __builtin_memcpy(t + i * ld, &r[i], sizeof r[i]);
+}
+
+/* t[k*ld + i] = x[i*ldx + k] for i < 8, k < kc; rows from `rows` on are zero.  t has room for eight
+ * k's at least. */
 VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t, size_t ld)
 {
     size_t k = 0;
@@ -419,24 +441,13 @@ VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t
                 __builtin_memcpy(t + (k + 8 * lane + i) * ld, (const f16 *)&r[i] + 8 * lane, 16);
     }
 #endif
-    for (; k < kc; k += 8) {
-        const size_t nk = kc - k < 8 ? kc - k : 8;
-        u16x8 r[8];
-        UNROLL for (size_t i = 0; i < 8; i++) {
-            r[i] = (u16x8){0};
-            if (i < rows && nk == 8) {
-                __builtin_memcpy(&r[i], x + i * ldx + k, sizeof r[i]);
-            } else if (i < rows) {
-                f16 part[8] = {0};
-                for (size_t e = 0; e < nk; e++)
-                    part[e] = x[i * ldx + k + e];
-                __builtin_memcpy(&r[i], part, sizeof r[i]);
-            }
+    if (kc < 8)
+        ISA(turn_block)(x, ldx, rows, kc, t, ld);
+    else
+        for (; k < kc; k += 8) { /* the last block does some of the one before once more */
+            k = k + 8 <= kc ? k : kc - 8;
+            ISA(turn_block)(x + k, ldx, rows, 8, t + k * ld, ld);
         }
-        ISA(turn_8)(r);
-        UNROLL for (size_t i = 0; i < 8; i++)
-            __builtin_memcpy(t + (k + i) * ld, &r[i], sizeof r[i]);
-    }
 }
 
 /* y[r*ldy + i] = widen(x[r*ldx + i]) for i < m <= ldx, where ldx is 8 or 16. */
@@ -465,13 +476,19 @@ VFN void ISA(widen_strip)(const f16 *x, size_t ldx, size_t rows, size_t m, float
         }
 }
 
+/* Of `left` k's, how many to turn now, so that no few are left for the last time. */
+VFN size_t ISA(turn_depth)(size_t left)
+{
+    return left < PACK_K + 8 ? left : PACK_K;
+}
+
 /* Up to ld rows, 8 or 16. */
 VFN void ISA(pack_strip)(const f16 *x, size_t ldx, size_t rows, size_t ld, size_t kc, float *a,
                          size_t a_k)
 {
-    f16 turned[PACK_K * 16];
-    for (size_t k = 0; k < kc; k += PACK_K) {
-        const size_t nk = kc - k < PACK_K ? kc - k : PACK_K;
+    f16 turned[(PACK_K + 8) * 16];
+    for (size_t k = 0, nk; k < kc; k += nk) {
+        nk = ISA(turn_depth)(kc - k);
         for (size_t h = 0; h < ld; h += 8) {
             const f16 *from = x + h * ldx + k;
             if (rows >= h + 8)
@@ -528,11 +545,11 @@ static void ISA(pack_panels)(const f16 *x, size_t ldx, size_t kc, size_t n, floa
 static void ISA(pack_panels_t)(const f16 *x, size_t ldx, size_t kc, size_t n, float *b,
                                size_t b_panel)
 {
-    f16 turned[PACK_K * ANF_PANEL];
+    f16 turned[(PACK_K + 8) * ANF_PANEL];
     for (size_t j = 0; j < n; j += ANF_PANEL, b += b_panel) {
         const size_t rows = n - j < ANF_PANEL ? n - j : ANF_PANEL;
-        for (size_t k = 0; k < kc; k += PACK_K) {
-            const size_t nk = kc - k < PACK_K ? kc - k : PACK_K;
+        for (size_t k = 0, nk; k < kc; k += nk) {
+            nk = ISA(turn_depth)(kc - k);
             const f16 *from = x + j * ldx + k;
             if (rows == ANF_PANEL) {
                 ISA(turn_rows)(from, ldx, 8, nk, turned, ANF_PANEL);

@@ -5,7 +5,8 @@
  * panels row by row side by side: several runs of memory at once, and enough independent chains to
  * hide the latency of the multiply-add.  What differs is how sixteen weights are had. */
 enum {
-    WEIGHTS_AHEAD = 2048, /* bytes */
+    WEIGHTS_AHEAD = 1024, /* bytes */
+    CACHE_LINE = 64,
     LINE_INT8 = 4, /* rows of a cache line */
 };
 struct weight_tile {

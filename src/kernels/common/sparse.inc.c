@@ -10,8 +10,8 @@ VFN uint32_t ISA(two_masks)(const f16 *masks, size_t r)
     return two;
 }
 
-/* Where to ask ahead of a group of which the panel has `left` rows to come: a panel's end is followed
- * by the panel beside it, which has been read, so the last rows ask for those of the next tile. */
+/* How far ahead to ask while `left` rows of the panels are to come.  A panel is followed by the one
+ * beside it, which is read already, so its last rows ask for what the next tile begins with. */
 VFN size_t ISA(sparse_ahead)(const struct weight_tile *t, size_t nv, size_t left)
 {
     const struct weight_panel *first = &t->panels[0], *last = &t->panels[nv - 1];

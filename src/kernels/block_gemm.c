@@ -18,7 +18,9 @@ enum {
     SMALL_JOB = 5 << 15,    /* multiply-adds not worth a second thread */
     ROW_AWAY = 8,           /* of block_grid: what a row from another core costs */
     FEW_ROWS = 8,
-    FINE_FEW = 8, /* as BLOCK_FINE: parts of few rows repeat little */
+    /* What packing costs, of block_grid; a single row is not transposed. */
+    PACK_ROW = 1, PACK_STRIP = 6, PACK_PANEL = 4,
+    FINE_FEW = 8, /* as BLOCK_FINE, for few rows */
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
     MOST_L2_FLOATS = 1 << 17, /* of packed rows, half a MiB */
     EPILOGUE_RUN = 4096,    /* elements that are handed on together */
@@ -101,7 +103,7 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
     const bool few = reads_panels(kern, job);
     if (job->n_threads > 1 && job->m * job->n * job->k * job->batch > SMALL_JOB)
         cut.grid = block_grid_fine(few ? 1 : strips, cut.panels, n_threads,
-                                   block_least((6 * job->m + kern->mr - 1) / kern->mr, 6), 4,
+                                   job->m == 1 ? PACK_ROW : PACK_STRIP, PACK_PANEL,
                                    block_least((few ? FINE_FEW : BLOCK_FINE) * n_threads,
                                                job->m * job->n * job->k / SMALL_JOB / 4));
 

@@ -69,7 +69,9 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
         cut.grid = block_grid_fine(cut.pixel_panels, cut.channel_panels,
                                    block_threads(job->groups, n_threads), gather_cost(g),
                                    WIDEN_COST,
-                                   job->images * cut.pixels * job->cout * cut.k / SMALL_CONV / 4);
+                                   block_least(BLOCK_FINE * block_threads(job->groups, n_threads),
+                                               job->images * cut.pixels * job->cout * cut.k /
+                                                   SMALL_CONV / 4));
 
     const size_t q = (cut.pixel_panels + cut.grid.n_rows - 1) / cut.grid.n_rows;
     const size_t c = (cut.channel_panels + cut.grid.n_cols - 1) / cut.grid.n_cols;

@@ -18,6 +18,9 @@ enum {
     SMALL_JOB = 5 << 15,    /* multiply-adds not worth a second thread */
     ROW_AWAY = 8,           /* of block_grid: what a row from another core costs */
     FEW_ROWS = 8,
+    /* What packing costs, of block_grid; a single row is not transposed. */
+    PACK_ROW = 1, PACK_STRIP = 6, PACK_PANEL = 4,
+    FINE_FEW = 8, /* as BLOCK_FINE, for few rows */
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
     MOST_L2_FLOATS = 1 << 17, /* of packed rows, half a MiB */
     EPILOGUE_RUN = 4096,    /* elements that are handed on together */
@@ -51,9 +54,7 @@ struct block_grid block_grid_fine(size_t rows, size_t cols, size_t n_threads, si
 {
     struct block_grid best = {1, 1};
     size_t least = SIZE_MAX;
-    for (size_t m = 1; m <= 4; m *= 2) {
-        if (m > 1 && m * n_threads > most_parts)
-            break;
+    for (size_t m = 1; m == 1 || m * n_threads <= most_parts; m *= 2) {
         const struct block_grid g = block_grid(rows, cols, m * n_threads, row_cost, col_cost);
         const size_t packing = row_cost * rows * g.n_cols + col_cost * cols * g.n_rows;
         least = block_least(least, packing);
@@ -98,10 +99,13 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
 {
     struct gemm_cut cut = {.grid = {1, 1}, .panels = (job->n + ANF_PANEL - 1) / ANF_PANEL};
     const size_t strips = (job->m + kern->mr - 1) / kern->mr;
+    const size_t n_threads = block_threads(job->batch, job->n_threads);
+    const bool few = reads_panels(kern, job);
     if (job->n_threads > 1 && job->m * job->n * job->k * job->batch > SMALL_JOB)
-        cut.grid = block_grid_fine(reads_panels(kern, job) ? 1 : strips, cut.panels,
-                                   block_threads(job->batch, job->n_threads), 6, 4,
-                                   job->m * job->n * job->k / SMALL_JOB / 4);
+        cut.grid = block_grid_fine(few ? 1 : strips, cut.panels, n_threads,
+                                   job->m == 1 ? PACK_ROW : PACK_STRIP, PACK_PANEL,
+                                   block_least((few ? FINE_FEW : BLOCK_FINE) * n_threads,
+                                               job->m * job->n * job->k / SMALL_JOB / 4));
 
     size_t rows = (strips + cut.grid.n_rows - 1) / cut.grid.n_rows * kern->mr;
     rows = block_even(block_least(rows, job->m), kern->mc);

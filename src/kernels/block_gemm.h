@@ -91,9 +91,10 @@ struct block_grid {
 struct block_grid block_grid(size_t rows, size_t cols, size_t n_threads, size_t row_cost,
                              size_t col_cost);
 
-/* The same in up to four times as many parts, so that a thread that falls behind is helped by the
- * others, as long as the packing that is repeated for it stays below 1/32 of the multiplications.
- * No more than most_parts parts are worth a task. */
+enum { BLOCK_FINE = 4 }; /* parts that are asked for, for each thread */
+/* The same in twice, four times, ... as many parts but no more than most_parts, so that a thread
+ * that falls behind is helped by the others, as long as the packing that is repeated for it stays
+ * below 1/32 of the multiplications. */
 struct block_grid block_grid_fine(size_t rows, size_t cols, size_t n_threads, size_t row_cost,
                                   size_t col_cost, size_t most_parts);
 

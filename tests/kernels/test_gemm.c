@@ -629,13 +629,32 @@ static void test_large(void **state)
     (void)state;
 }
 
+/* ---- tasks ----------------------------------------------------------------------------------- */
+/* A product of one row is cut finely enough for a thread that is away to be helped, but not below
+ * what is worth a task. */
+static void test_tasks_of_one_row(void **state)
+{
+    static const struct { size_t k, n, n_threads, tasks; } cases[] = {
+        {4096, 4096, 1, 1}, {4096, 4096, 2, 16}, {4096, 4096, 4, 16}, {1024, 1024, 2, 2},
+        {4096, 16, 2, 1},   {64, 64, 2, 1},      {8192, 8192, 2, 16}, {8192, 8192, 8, 64},
+    };
+    const struct kern *kern[8];
+    for (size_t n_tables = tables(kern), t = 0; t < n_tables; t++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            const struct gemm_job job = {.batch = 1, .m = 1, .k = cases[i].k, .n = cases[i].n,
+                                         .n_threads = cases[i].n_threads};
+            assert_int_equal(gemm_tasks(kern[t], &job, 0), cases[i].tasks);
+        }
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gemm),      cmocka_unit_test(test_pack_weights),
         cmocka_unit_test(test_gather),    cmocka_unit_test(test_conv),
         cmocka_unit_test(test_transposed_conv), cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_large),     cmocka_unit_test(test_tasks_of_one_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,16 @@ VFN uint32_t ISA(two_masks)(const f16 *masks, size_t r)
     return two;
 }
 
+/* How far ahead to ask while `left` rows of the panels are to come.  A panel is followed by the one
+ * beside it, which is read already, so its last rows ask for what the next tile begins with. */
+VFN size_t ISA(sparse_ahead)(const struct weight_tile *t, size_t nv, size_t left)
+{
+    const struct weight_panel *first = &t->panels[0], *last = &t->panels[nv - 1];
+    const size_t others = (*(const uint64_t *)last->side - *(const uint64_t *)first->side) *
+                          sizeof(f16); /* bytes of all panels but one */
+    return WEIGHTS_AHEAD + (left * others <= WEIGHTS_AHEAD * (nv - 1) * first->k ? others : 0);
+}
+
 VFN void ISA(tile_sparse)(const struct weight_tile *t, size_t mr, size_t nv)
 {
     const size_t k = t->panels[0].k;
@@ -21,9 +31,12 @@ VFN void ISA(tile_sparse)(const struct weight_tile *t, size_t mr, size_t nv)
         values[v] = (const f16 *)t->panels[v].w + *(const uint64_t *)t->panels[v].side;
     for (size_t k0 = 0; k0 < k; k0 += WEIGHT_GROUP) {
         const size_t rows = k - k0 < WEIGHT_GROUP ? k - k0 : WEIGHT_GROUP;
+        const size_t ahead = ISA(sparse_ahead)(t, nv, k - k0);
         const f16 *masks[TILE_ACC];
         UNROLL for (size_t v = 0; v < nv; v++) {
             masks[v] = values[v];
+            UNROLL for (size_t e = 0; e < WEIGHT_GROUP * sizeof(f16); e += CACHE_LINE)
+                __builtin_prefetch((const char *)masks[v] + ahead + e);
             values[v] += rows;
         }
         size_t r = 0;
@@ -31,7 +44,7 @@ VFN void ISA(tile_sparse)(const struct weight_tile *t, size_t mr, size_t nv)
             UNROLL for (size_t v = 0; v < nv; v++) {
                 const uint32_t two = ISA(two_masks)(masks[v], r);
                 v_expand_2(two, values[v], b, c);
-                __builtin_prefetch((const char *)values[v] + WEIGHTS_AHEAD);
+                __builtin_prefetch((const char *)values[v] + ahead);
                 values[v] += __builtin_popcount(two);
                 weight_step(a, mr, v, nv, b, acc);
                 weight_step(a + t->a_k, mr, v, nv, c, acc);

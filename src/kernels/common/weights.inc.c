@@ -5,7 +5,8 @@
  * panels row by row side by side: several runs of memory at once, and enough independent chains to
  * hide the latency of the multiply-add.  What differs is how sixteen weights are had. */
 enum {
-    WEIGHTS_AHEAD = 2048, /* bytes */
+    WEIGHTS_AHEAD = 1024, /* bytes; of all panels of a tile they fit L1 beside the packed rows */
+    CACHE_LINE = 64,
     LINE_INT8 = 4, /* rows of a cache line */
 };
 struct weight_tile {
@@ -32,8 +33,8 @@ VFN void weight_start(vf *acc, size_t mr, size_t nv)
 }
 
 /* Asks for what is read WEIGHTS_AHEAD bytes later: the hardware does not follow a panel over a page
- * end.  `left` bytes are to come of these nv panels, which lie `panel` bytes apart; behind them come
- * those of the next tile. */
+ * end.  `left` bytes are to come of these nv panels, which lie `panel` bytes apart; behind them
+ * come those of the next tile. */
 VFN void weight_ahead(const void *w, size_t nv, size_t panel, size_t left)
 {
     const char *next = (const char *)w + WEIGHTS_AHEAD;

@@ -64,11 +64,12 @@ static struct strips_cut strips_cut(const struct kern *kern, const struct conv_j
 
     const size_t all_rows = job->images * cut.image_rows;
     const size_t work = job->images * cut.pixels * job->groups * job->cout * g->cin * cut.taps;
+    const size_t threads = block_threads(job->groups, n_threads);
     if (n_threads > 1 && work > SMALL_STRIPS)
-        cut.grid = block_grid_fine(all_rows, cut.channel_panels,
-                                   block_threads(job->groups, n_threads),
-                                   plane_cost(&cut, g), 1 + WIDEN_COST * ANF_PANEL / cut.row,
-                                   work / job->groups / SMALL_STRIPS / 4);
+        cut.grid = block_grid_fine(all_rows, cut.channel_panels, threads, plane_cost(&cut, g),
+                                   1 + WIDEN_COST * ANF_PANEL / cut.row,
+                                   block_least(BLOCK_FINE * threads,
+                                               work / job->groups / SMALL_STRIPS / 4));
     const size_t rows = (all_rows + cut.grid.n_rows - 1) / cut.grid.n_rows;
     const size_t channels = (cut.channel_panels + cut.grid.n_cols - 1) / cut.grid.n_cols;
     const size_t most = block_least(rows, cut.image_rows);

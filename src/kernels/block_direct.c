@@ -9,7 +9,7 @@
 
 enum {
     SMALL_DIRECT = 1 << 17, /* multiply-adds not worth a second thread */
-    OUTPUT = 1 << 15,       /* elements made together: 64 KiB */
+    OUTPUT = 1 << 17,       /* elements made together: 256 KiB */
     PATCH_COST = 16,        /* gathering, in multiplications of eight pixels with a channel panel */
 };
 

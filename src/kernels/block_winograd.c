@@ -3,119 +3,92 @@
  * Tiles are counted by rows of tiles, one image after the other.  A strip is some rows of tiles,
  * or, in a wide image, a part of one row.  Of a strip there are
  *
- *     V   [36][cin][tiles]        float32, the transformed input, L2 if it can be
+ *     V   [36][tiles][cin]        float32, the transformed input, L2
  *     U   [36][nv][channels][16]  float32, the transformed weights of a group of nv channel panels
  *                                 and a slice of the input channels, L2
  *     M   [36][tiles][nv*16]      float32, the products of a group, L2
  *
- * and the 36 matrix products run through the register tile of gemm: channels along the vector,
- * tiles broadcast, so that no number of tiles wastes lanes.
+ * and the 36 matrix products run through a register tile: output channels along the vector, tiles
+ * broadcast, so that no number of tiles wastes lanes.
  *
- * Phase 1 multiplies; phase 0 prepares in shared memory what more than one task of phase 1 needs.
- * With many strips a task is a strip, and transforms its input itself in the scratch of its thread;
- * with few it is a strip and a group of output channels, and phase 0 transforms the input, by parts
- * of its channels.  Weights that are small next to a cache and serve several strips are transformed
- * in phase 0, by groups; others by each task, a slice of the input channels at a time.
+ * A task has a range of the rows of tiles and a range of the channel panels, and transforms for
+ * itself whatever it needs: V is several times the bytes of its input, so that it is sooner made
+ * twice than fetched from the cache of another core.  So tasks are few, and one that is through
+ * helps those that have the same rows, whose V it has: the groups of a range are claimed, one after
+ * the other, from a counter in shared memory.  Phase 0 sets the counters.
  *
- * Where all images have fewer tiles than the register tile has rows, U would be read from L2 for too
- * little: winograd_few makes it in L1, eight channels at a time, and V is cut the same way. */
+ * Where a task has fewer tiles than the register tile has rows, U would be read from L2 for too
+ * little: winograd_few makes it in L1, eight channels at a time. */
 #include "kernels/block_winograd.h"
 
 #include "kernels/winograd.h"
 
+#include <stdatomic.h>
+
 enum {
-    SLICE = 64,            /* input channels: U of a wide group is 432 KiB */
-    MANY_STRIPS = 6,       /* of a thread: then nobody waits long for the last */
-    V_FLOATS = 576 * 1024, /* of a strip: 2.25 MiB, so that the weights are read less often */
-    LEAST_STRIP = 16,      /* tiles, or the weights are read too often */
-    PARTS = 4,             /* of the channels of a strip, for a thread of phase 0 */
-    U_FLOATS = 640 * 1024, /* of all weights, 2.5 MiB: transformed once */
+    GROUP = 3,             /* panels at most: V, U and M share L2 */
+    CLAIMED_GROUP = 2,     /* of which tasks help each other */
+    SLICE = 256,           /* input channels of all panels of a group: U is 576 KiB */
+    V_FLOATS = 320 * 1024, /* of a strip: 1.25 MiB */
+    MOST_STRIP = 64,       /* tiles: M is small next to L2 */
+    LEAST_STRIP = 32,      /* tiles, or the weights are transformed too often */
+    /* Of block_grid, where a tile times a panel costs 8 for an input channel: transforms of the
+     * input of a tile, of the weights of a panel. */
+    TILE_COST = 9,
+    PANEL_COST = 56,
+    LEAST_TASK = 1 << 15, /* multiplications, of a tile with a panel and an input channel */
 };
 
 struct wino_cut {
+    struct block_grid grid;       /* rows of tiles x channel panels */
     size_t tile_rows, tile_cols;  /* of an image */
-    size_t rows;                  /* of tiles, of all images */
-    size_t row_strips, col_strips;
+    size_t row_parts;             /* strips of a row of tiles, where it is too long for one */
+    size_t rows;                  /* of tiles, of all images; parts of rows */
+    size_t strip_rows;            /* the most that a strip may have */
     size_t strip_tiles;           /* of the largest strip */
-    size_t panels, groups, group; /* channel panels, groups of them, panels of the largest group */
-    size_t parts;                 /* of the channels of a strip in phase 0 */
-    bool shared, shared_u;        /* V, U are prepared in phase 0 */
+    size_t panels, group;         /* channel panels, the most that a group has */
     bool few;                     /* tiles: for winograd_few, without U */
     size_t slice;                 /* input channels whose weights are transformed together */
-    size_t v_floats;              /* of a strip */
-    size_t v_ld, v_pos, u_pos, m_pos; /* floats from one channel, from one position to the next */
+    size_t v_pos, u_pos, m_pos;   /* floats from one position to the next; v_pos: unless few */
+    size_t v_floats;
 };
-
-/* Channel panels of a group: the widest register tile, unless narrower ones share out better. */
-static size_t group_panels(const struct kern *kern, size_t panels, size_t strips, size_t n_threads)
-{
-    size_t best = 1, best_cost = SIZE_MAX;
-    for (size_t p = block_least(kern->nv, panels); p >= 1; p--) {
-        const size_t groups = (panels + p - 1) / p, tasks = groups * strips;
-        const size_t wide = block_even(panels, p);
-        /* A narrower tile loads more for a multiplication: about an eighth for each panel. */
-        const size_t cost = (tasks + n_threads - 1) / n_threads * wide * (8 + kern->nv - wide);
-        if (cost < best_cost) {
-            best = wide;
-            best_cost = cost;
-        }
-    }
-    return best;
-}
 
 static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *job)
 {
     const struct conv_geom *g = &job->geom;
     const size_t n_threads = job->n_threads ? job->n_threads : 1;
     struct wino_cut cut = {
+        .grid = {1, 1},
         .tile_rows = winograd_tiles(g->out_h),
         .tile_cols = winograd_tiles(g->out_w),
         .panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL,
-        .col_strips = 1,
     };
-    cut.rows = job->images * cut.tile_rows;
-    size_t most = V_FLOATS / (WINOGRAD_POSITIONS * g->cin);
-    most = most < LEAST_STRIP ? LEAST_STRIP : block_least(most, ANF_WINOGRAD_TILES);
-    for (int round = 0; round < 2; round++) {
-        const size_t rows = most / cut.tile_cols;
-        cut.row_strips = rows ? (cut.rows + rows - 1) / rows : cut.rows;
-        cut.col_strips = rows ? 1 : (cut.tile_cols + most - 1) / most;
-        cut.shared = n_threads > 1 && cut.row_strips * cut.col_strips < MANY_STRIPS * n_threads;
-        if (!cut.shared)
-            break;
-        most = block_least(most, 2 * LEAST_STRIP); /* smaller strips are shared out more evenly */
+    const size_t cin = (g->cin + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+    size_t most = V_FLOATS / (WINOGRAD_POSITIONS * cin + 1);
+    most = most < LEAST_STRIP ? LEAST_STRIP : block_least(most, MOST_STRIP);
+    cut.row_parts = (cut.tile_cols + most - 1) / most;
+    cut.rows = job->images * cut.tile_rows * cut.row_parts;
+    cut.strip_rows = cut.row_parts > 1 ? 1 : most / cut.tile_cols;
+    if (n_threads > 1) {
+        const size_t tiles = (cut.tile_cols + cut.row_parts - 1) / cut.row_parts;
+        cut.grid = block_grid_fine(cut.rows, cut.panels, n_threads, TILE_COST,
+                                   (PANEL_COST + tiles - 1) / tiles,
+                                   cut.rows * tiles * cut.panels * g->cin / LEAST_TASK);
     }
-    const size_t strips = cut.row_strips * cut.col_strips;
-    cut.strip_tiles = cut.col_strips > 1
-                          ? (cut.tile_cols + cut.col_strips - 1) / cut.col_strips
-                          : (cut.rows + cut.row_strips - 1) / cut.row_strips * cut.tile_cols;
-    cut.few = strips == 1 && cut.strip_tiles <= kern->mr;
-    cut.group = cut.few ? 1 : group_panels(kern, cut.panels, strips, cut.shared ? n_threads : 1);
-    cut.groups = (cut.panels + cut.group - 1) / cut.group;
-    cut.parts = cut.shared ? block_least(g->cin, PARTS * n_threads) : 1;
-    cut.v_ld = cut.few ? cut.strip_tiles
-                       : (cut.strip_tiles + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+    const size_t rows = (cut.rows + cut.grid.n_rows - 1) / cut.grid.n_rows;
+    const size_t panels = (cut.panels + cut.grid.n_cols - 1) / cut.grid.n_cols;
+    cut.strip_tiles = cut.row_parts > 1 ? block_even(cut.tile_cols, most)
+                                        : block_even(rows, cut.strip_rows) * cut.tile_cols;
+    cut.few = rows <= cut.strip_rows && cut.strip_tiles <= kern->mr;
+    const size_t group = cut.grid.n_cols > 1 ? CLAIMED_GROUP : GROUP;
+    cut.group = cut.few ? 1 : block_even(panels, block_least(kern->rows_nv, group));
+    cut.slice = block_even(g->cin, SLICE / cut.group);
     /* Odd numbers of cache lines: the 36 positions of a tile must not share cache sets. */
-    cut.v_pos = cut.few ? ANF_WINOGRAD_SLICE * cut.v_ld
-                        : ((g->cin * cut.v_ld + ANF_PANEL - 1) / ANF_PANEL | 1) * ANF_PANEL;
-    cut.v_floats = cut.v_pos * WINOGRAD_POSITIONS *
-                   (cut.few ? (g->cin + ANF_WINOGRAD_SLICE - 1) / ANF_WINOGRAD_SLICE : 1);
-    cut.shared_u = strips > 1 &&
-                   WINOGRAD_POSITIONS * cut.panels * g->cin * ANF_PANEL <= U_FLOATS;
-    cut.slice = cut.shared_u ? g->cin : block_even(g->cin, SLICE);
+    cut.v_pos = (cut.strip_tiles * cin / ANF_PANEL | 1) * ANF_PANEL;
+    cut.v_floats = WINOGRAD_POSITIONS * (cut.few ? cut.strip_tiles * cin : cut.v_pos);
     cut.u_pos = cut.few ? 0 : (cut.group * cut.slice | 1) * ANF_PANEL;
     cut.m_pos = (cut.strip_tiles * cut.group | 1) * ANF_PANEL;
     return cut;
-}
-
-static size_t u_floats(const struct wino_cut *cut)
-{
-    return WINOGRAD_POSITIONS * cut->u_pos;
-}
-
-static size_t input_tasks(const struct wino_cut *cut)
-{
-    return cut->shared ? cut->row_strips * cut->col_strips * cut->parts : 0;
 }
 
 size_t winograd_tasks(const struct kern *kern, const struct conv_job *job, size_t phase)
@@ -123,26 +96,19 @@ size_t winograd_tasks(const struct kern *kern, const struct conv_job *job, size_
     if (!job->images || !job->cout || !job->geom.out_h || !job->geom.out_w)
         return 0;
     const struct wino_cut cut = wino_cut(kern, job);
-    const size_t strips = cut.row_strips * cut.col_strips;
-    if (phase)
-        return cut.shared ? strips * cut.groups : strips;
-    return input_tasks(&cut) + (cut.shared_u ? cut.groups : 0);
+    return phase ? cut.grid.n_rows * cut.grid.n_cols : cut.grid.n_cols > 1;
 }
 
 size_t winograd_thread_bytes(const struct kern *kern, const struct conv_job *job)
 {
     const struct wino_cut cut = wino_cut(kern, job);
-    const size_t n = WINOGRAD_POSITIONS * cut.m_pos;
-    return (n + (cut.shared_u ? 0 : u_floats(&cut)) + (cut.shared ? 0 : cut.v_floats)) *
-           sizeof(float);
+    return (cut.v_floats + WINOGRAD_POSITIONS * (cut.u_pos + cut.m_pos)) * sizeof(float);
 }
 
 size_t winograd_shared_bytes(const struct kern *kern, const struct conv_job *job)
 {
     const struct wino_cut cut = wino_cut(kern, job);
-    const size_t strips = cut.row_strips * cut.col_strips;
-    return ((cut.shared ? strips * cut.v_floats : 0) +
-            (cut.shared_u ? cut.groups * u_floats(&cut) : 0)) * sizeof(float);
+    return cut.grid.n_cols > 1 ? cut.grid.n_rows * cut.grid.n_cols * sizeof(atomic_size_t) : 0;
 }
 
 /* ---- one strip ------------------------------------------------------------------------------- */
@@ -157,13 +123,13 @@ struct rows {
     size_t image, row, n, first; /* first: of the strip */
 };
 
-static struct strip strip_at(const struct wino_cut *cut, size_t index)
+/* n rows of tiles from `row` on, or that part of a row. */
+static struct strip strip_at(const struct wino_cut *cut, size_t row, size_t n)
 {
-    const size_t r = index / cut->col_strips, c = index % cut->col_strips;
-    struct strip s = {.row = block_start(cut->rows, cut->row_strips, r),
-                      .col = block_start(cut->tile_cols, cut->col_strips, c)};
-    s.n_rows = block_start(cut->rows, cut->row_strips, r + 1) - s.row;
-    s.n_cols = block_start(cut->tile_cols, cut->col_strips, c + 1) - s.col;
+    const size_t part = row % cut->row_parts;
+    struct strip s = {.row = row / cut->row_parts, .n_rows = n,
+                      .col = block_start(cut->tile_cols, cut->row_parts, part)};
+    s.n_cols = block_start(cut->tile_cols, cut->row_parts, part + 1) - s.col;
     s.n = s.n_rows * s.n_cols;
     return s;
 }
@@ -179,23 +145,23 @@ static bool next_rows(const struct wino_cut *cut, const struct strip *s, struct 
     return true;
 }
 
-/* Where the first tile of channel c is. */
-static float *v_of(const struct wino_cut *cut, float *v, size_t c)
+static size_t tile_floats(const struct wino_cut *cut, const struct conv_job *job)
 {
-    const size_t n = cut->few ? ANF_WINOGRAD_SLICE : c + 1;
-    return v + c / n * WINOGRAD_POSITIONS * cut->v_pos + c % n * cut->v_ld;
+    return cut->few ? ANF_PANEL : (job->geom.cin + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
 }
 
 static void transform(const struct kern *kern, const struct conv_job *job,
-                      const struct wino_cut *cut, const struct strip *s, size_t c0, size_t c1,
-                      float *v)
+                      const struct wino_cut *cut, const struct strip *s, float *v)
 {
     const struct conv_geom *g = &job->geom;
+    const size_t v_tile = tile_floats(cut, job), v_pos = cut->few ? s->n * v_tile : cut->v_pos;
+    const size_t v_block = cut->few ? WINOGRAD_POSITIONS * v_pos : ANF_PANEL;
     for (struct rows r = {0}; next_rows(cut, s, &r);)
-        for (size_t c = c0; c < c1; c++)
-            kern->winograd_input(g, job->x + (r.image * g->cin + c) * g->in_h * g->in_w, r.row, r.n,
-                                 s->col, s->n_cols, v_of(cut, v, c) + r.first * s->n_cols,
-                                 cut->v_pos);
+        for (size_t c = 0; c < g->cin; c += ANF_PANEL)
+            kern->winograd_input(g, job->x + (r.image * g->cin + c) * g->in_h * g->in_w,
+                                 block_least(ANF_PANEL, g->cin - c), r.row, r.n, s->col, s->n_cols,
+                                 v + c / ANF_PANEL * v_block + r.first * s->n_cols * v_tile, v_pos,
+                                 v_tile);
 }
 
 /* Weights of panels q .. q+nv-1 and input channels c .. c+n-1. */
@@ -213,25 +179,27 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
                      const struct wino_cut *cut, const struct strip *s, size_t q, size_t nv,
                      const float *v, float *u, float *m)
 {
-    const size_t cin = job->geom.cin, h = block_even(s->n, kern->mr), ldm = nv * ANF_PANEL;
+    const size_t cin = job->geom.cin, ldm = nv * ANF_PANEL, v_tile = tile_floats(cut, job);
+    const size_t parts = (s->n + kern->rows_mr - 1) / kern->rows_mr;
     if (cut->few) {
         kern->winograd_few(job->weights + q * cin * 9 * ANF_PANEL, cin, v, s->n, m, cut->m_pos);
         return;
     }
     for (size_t c = 0; c < cin; c += cut->slice) {
         const size_t n = block_least(cut->slice, cin - c), panel = n * ANF_PANEL, next = c + n;
-        if (!cut->shared_u)
-            transform_weights(kern, job, cut, q, nv, c, n, u);
+        transform_weights(kern, job, cut, q, nv, c, n, u);
         for (size_t pos = 0; pos < WINOGRAD_POSITIONS; pos++) {
             if (next < cin)
                 block_prefetch(job->weights + (q * cin + next) * 9 * ANF_PANEL,
                                cin * 9 * ANF_PANEL, nv, block_least(cut->slice, cin - next) * 9,
                                pos, WINOGRAD_POSITIONS);
-            for (size_t i = 0; i < s->n; i += h)
-                kern->gemm_tile(block_least(h, s->n - i), nv, n,
-                                v + pos * cut->v_pos + c * cut->v_ld + i, cut->v_ld,
-                                u + pos * cut->u_pos, panel, m + pos * cut->m_pos + i * ldm, ldm,
-                                c > 0);
+            for (size_t part = 0, i = 0, end; part < parts; part++, i = end) {
+                end = block_start(s->n, parts, part + 1); /* no part with one tile only */
+                kern->gemm_tile_rows(end - i, nv, n,
+                                     v + pos * cut->v_pos + i * v_tile + c, v_tile,
+                                     u + pos * cut->u_pos, panel, m + pos * cut->m_pos + i * ldm,
+                                     ldm, c > 0, NULL);
+            }
         }
     }
 }
@@ -284,50 +252,55 @@ static void store(const struct kern *kern, const struct conv_job *job, const str
     }
 }
 
-/* Phase 0: a part of the channels of a strip, or the weights of a group. */
-static void prepare(const struct kern *kern, const struct conv_job *job,
-                    const struct wino_cut *cut, size_t task, float *v, float *u)
+/* What a task works with. */
+struct part {
+    const struct kern *kern;
+    const struct conv_job *job;
+    const struct wino_cut *cut;
+    size_t row, n_rows, strip_rows, n_strips;
+    size_t strip; /* of which V is */
+    float *v, *u, *m;
+};
+
+/* Groups of the panels q0 .. q1-1 with the strips of the part, as long as there are any left. */
+static void claim(struct part *p, size_t q0, size_t q1, atomic_size_t *next)
 {
-    const size_t cin = job->geom.cin, n_input = input_tasks(cut);
-    if (task < n_input) {
-        const size_t part = task % cut->parts;
-        const struct strip s = strip_at(cut, task / cut->parts);
-        transform(kern, job, cut, &s, block_start(cin, cut->parts, part),
-                  block_start(cin, cut->parts, part + 1), v + task / cut->parts * cut->v_floats);
-        return;
+    const struct wino_cut *cut = p->cut;
+    const size_t groups = (q1 - q0 + cut->group - 1) / cut->group, n = p->n_strips * groups;
+    for (size_t i; (i = atomic_fetch_add_explicit(next, 1, memory_order_relaxed)) < n;) {
+        const size_t first = i / groups * p->strip_rows, q = q0 + i % groups * cut->group;
+        const size_t nv = block_least(cut->group, q1 - q);
+        const struct strip s = strip_at(cut, p->row + first,
+                                        block_least(p->strip_rows, p->n_rows - first));
+        if (p->strip != i / groups)
+            transform(p->kern, p->job, cut, &s, p->v);
+        p->strip = i / groups;
+        multiply(p->kern, p->job, cut, &s, q, nv, p->v, p->u, p->m);
+        store(p->kern, p->job, cut, &s, q, nv, p->m);
     }
-    task -= n_input;
-    const size_t q = block_start(cut->panels, cut->groups, task);
-    transform_weights(kern, job, cut, q, block_start(cut->panels, cut->groups, task + 1) - q, 0, cin,
-                      u + task * u_floats(cut));
 }
 
 void winograd_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
                    void *shared, void *own)
 {
     const struct wino_cut cut = wino_cut(kern, job);
-    const size_t strips = cut.row_strips * cut.col_strips;
-    float *all_v = shared, *all_u = all_v;
-    if (cut.shared && cut.shared_u)
-        all_u += strips * cut.v_floats;
+    const size_t cols = cut.grid.n_cols, i = task / cols;
+    atomic_size_t *counters = shared, alone = 0;
     if (!phase) {
-        prepare(kern, job, &cut, task, all_v, all_u);
+        for (size_t k = 0; k < cut.grid.n_rows * cols; k++)
+            atomic_init(&counters[k], 0);
         return;
     }
-    float *m = own, *u = m + WINOGRAD_POSITIONS * cut.m_pos;
-    float *v = u + (cut.shared_u ? 0 : u_floats(&cut));
-    const size_t index = cut.shared ? task / cut.groups : task;
-    const size_t first = cut.shared ? task % cut.groups : 0;
-    const size_t end = cut.shared ? first + 1 : cut.groups;
-    const struct strip s = strip_at(&cut, index);
-    if (cut.shared)
-        v = all_v + index * cut.v_floats;
-    else
-        transform(kern, job, &cut, &s, 0, job->geom.cin, v);
-    for (size_t i = first; i < end; i++) {
-        const size_t q = block_start(cut.panels, cut.groups, i);
-        const size_t nv = block_start(cut.panels, cut.groups, i + 1) - q;
-        multiply(kern, job, &cut, &s, q, nv, v, cut.shared_u ? all_u + i * u_floats(&cut) : u, m);
-        store(kern, job, &cut, &s, q, nv, m);
+    struct part p = {.kern = kern, .job = job, .cut = &cut, .strip = SIZE_MAX, .v = own,
+                     .row = block_start(cut.rows, cut.grid.n_rows, i)};
+    p.n_rows = block_start(cut.rows, cut.grid.n_rows, i + 1) - p.row;
+    p.strip_rows = block_even(p.n_rows, cut.strip_rows);
+    p.n_strips = (p.n_rows + p.strip_rows - 1) / p.strip_rows;
+    p.u = p.v + cut.v_floats;
+    p.m = p.u + WINOGRAD_POSITIONS * cut.u_pos;
+    for (size_t k = 0; k < cols; k++) {
+        const size_t j = (task + k) % cols;
+        claim(&p, block_start(cut.panels, cols, j), block_start(cut.panels, cols, j + 1),
+              cols > 1 ? &counters[i * cols + j] : &alone);
     }
 }

@@ -38,7 +38,6 @@ enum {
     ANF_TILE = 512,          /* elements of an elementwise tile: 1 KiB an operand, L1-resident */
     ANF_DIRECT_TAPS = 256,   /* of a convolution whose taps are read where they lie */
     ANF_DIRECT_FLOATS = 24 * 1024, /* of its patches: 96 KiB, L2-resident */
-    ANF_WINOGRAD_TILES = 64, /* tiles of one input transform: its rows stay in L1 */
     ANF_WINOGRAD_SLICE = 8,  /* input channels of which winograd_few keeps the weights in L1 */
 };
 
@@ -194,19 +193,20 @@ struct conv_filters {
 typedef void conv_direct_fn(const struct conv_geom *g, const f16 *x, const struct conv_filters *f,
                             f16 *y, size_t oy0, size_t oy1, float *scratch);
 
-/* Winograd, see winograd.h for the formulas.  Input: V of the tiles of one channel plane x, rows
- * row .. row+n_rows-1 and columns col .. col+n_cols-1, n_rows*n_cols <= ANF_WINOGRAD_TILES:
- *     v[(6i + j)*v_pos + r*n_cols + c] = V[i][j] of tile (row + r, col + c) */
-typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t row, size_t n_rows,
-                               size_t col, size_t n_cols, float *v, size_t v_pos);
+/* Winograd, see winograd.h for the formulas.  Input: V of the tiles of the channel planes c <
+ * channels <= 16 of x, rows row .. row+n_rows-1 and columns col .. col+n_cols-1:
+ *     v[(6i + j)*v_pos + (r*n_cols + s)*v_tile + c] = V[i][j] of tile (row + r, col + s) */
+typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t channels,
+                               size_t row, size_t n_rows, size_t col, size_t n_cols, float *v,
+                               size_t v_pos, size_t v_tile);
 /* U of the kernels of sixteen output channels j, in the order of packed weights, for ci < n:
  *     u[(6i + k)*u_pos + 16ci + j] = U[i][k] of w[(9ci + 3r + c)*16 + j], kernel row r, column c */
 typedef void winograd_weights_fn(const f16 *w, size_t n, float *u, size_t u_pos);
-/* The products of few tiles, for which U is made and used in L1.  With U of the n kernels of sixteen
- * output channels j in w, for all positions p and t < n_tiles <= table.mr
+/* The products of few tiles, for which U is made and used in L1.  With U of the n kernels of
+ * sixteen output channels j in w, for all positions p and t < n_tiles <= table.mr
  *     s = 0;  for ci = 0 .. n-1 ascending:  s = fma(U[p] of (ci, j), V[p] of (ci, t), s)
  *     m[p*m_pos + 16t + j] = s
- * V is [ceil(n / ANF_WINOGRAD_SLICE)][36][ANF_WINOGRAD_SLICE][n_tiles]. */
+ * V is [ceil(n / 16)][36][n_tiles][16], so that what is used together lies together. */
 typedef void winograd_few_fn(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
                              size_t m_pos);
 /* Output of n_tiles neighbouring tiles of one row of tiles, for n_channels <= 16 channels c:

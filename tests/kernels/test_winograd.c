@@ -218,6 +218,8 @@ static void test_every_table(void **state)
     every_table(1, 4, 9, 9, 5, 5, true, false);      /* tiles of padding only */
     every_table(1, 40, 7, 7, 37, 1, true, true);     /* few tiles */
     every_table(2, 21, 4, 9, 20, 1, false, false);   /* of two images */
+    every_table(1, 24, 20, 4, 16, 1, true, false);   /* shared out unevenly */
+    every_table(2, 70, 6, 7, 100, 1, true, false);   /* tasks that help each other */
     for (size_t w = 1; w < 36; w += 4)               /* one tile, two, ... nine */
         every_table(1, 19, 4, w, 18, 1, true, false);
 }

@@ -1,20 +1,18 @@
 /* Winograd's F(4x4, 3x3): the transforms, see winograd.h.
  *
- * Input: sixteen neighbouring tiles are the lanes.  The columns of all tiles are transformed at
- * once along whole image rows, where nothing has to be shuffled; `line` then holds rows of tiles
- * one after the other, four pixels a tile, and `next` the same four pixels further, because a tile
- * also needs the first two columns of its neighbour, and the last tile has none.  Reading every
- * fourth element makes lanes of them.
+ * Sixteen channels are the lanes everywhere, so that nothing is shuffled inside a transform and no
+ * number of tiles wastes lanes.
  *
- * Output: sixteen channels are the lanes, as in the products; a tile is rounded and then
- * transposed, and eight of them make one run of each image row. */
+ * Input: the planes are turned first, sixteen channels of a pixel side by side, while their
+ * elements are still small.  The columns of a row of tiles are transformed once for the two tiles
+ * that share them.
+ *
+ * Output: a tile is rounded and then turned, and eight of them make one run of each image row. */
 enum {
-    WINO_LINE = WINOGRAD_OUT * ANF_WINOGRAD_TILES,
-    WINO_SLACK = 4 * VL,
-    /* Input rows of a call: most where every row of tiles has one tile. */
-    WINO_PITCH_SLACK = 4 + ANF_PANEL,
-    WINO_ROWS = (WINO_LINE + 2) * (WINOGRAD_OUT + WINO_PITCH_SLACK),
-    WINO_RUN = 8, /* tiles stored together */
+    WINO_COLS = 8, /* tiles of a row transformed together */
+    WINO_WIDTH = WINOGRAD_OUT * WINO_COLS + 2,
+    WINO_PIXELS = 640, /* turned together: 20 KiB */
+    WINO_RUN = 8,      /* tiles stored together */
 };
 
 VFN void ISA(wino_input_1d)(const vf x[6], vf y[6])
@@ -40,78 +38,122 @@ VFN void ISA(wino_output_1d)(const vf m[6], vf y[4])
     y[3] = v_add(v_fma(v_set(8.0f), d2, d1), m[5]);
 }
 
-VFN void ISA(wino_store)(float *p, vf a, size_t n)
+/* to[16i + c] = x[c*plane + i] for c < channels <= 8, i < n; zero for the others of eight. */
+VFN void ISA(wino_turn_8)(const f16 *x, size_t plane, size_t channels, size_t n, f16 *to)
 {
-    if (n >= VL)
-        v_store(p, a);
-    else
-        v_store_n(p, a, n);
+    const size_t whole = n / 8 * 8;
+    ISA(turn_rows)(x, plane, channels, whole ? whole : n, to, ANF_PANEL);
+    if (whole && whole < n) /* the last eight, some of them once more */
+        ISA(turn_rows)(x + n - 8, plane, channels, 8, to + (n - 8) * ANF_PANEL, ANF_PANEL);
 }
 
-/* The input rows of the tiles with zeros around the image; the distance of two of them. */
-static size_t ISA(wino_rows)(const struct conv_geom *g, const f16 *x, size_t row, size_t n_rows,
-                             size_t col, size_t n_cols, f16 *rows)
+static void ISA(wino_turn)(const f16 *x, size_t plane, size_t channels, size_t n, f16 *to)
 {
-    const size_t width = WINOGRAD_OUT * n_cols + 2, pitch = width + 2 + ANF_PANEL;
-    const ptrdiff_t y0 = (ptrdiff_t)(row * WINOGRAD_OUT) - g->pad_h;
-    const ptrdiff_t x0 = (ptrdiff_t)(col * WINOGRAD_OUT) - g->pad_w;
-    const ptrdiff_t from = x0 < 0 ? 0 : x0, end = x0 + (ptrdiff_t)width;
-    const ptrdiff_t to = end < (ptrdiff_t)g->in_w ? end : (ptrdiff_t)g->in_w;
-    for (size_t r = 0; r < WINOGRAD_OUT * n_rows + 2; r++) {
-        const ptrdiff_t y = y0 + (ptrdiff_t)r;
-        f16 *line = rows + r * pitch;
-        __builtin_memset(line, 0, pitch * sizeof *line);
-        if (y >= 0 && y < (ptrdiff_t)g->in_h && from < to)
-            ISA(copy_run)(line + (from - x0), x + (size_t)y * g->in_w + from,
-                          (size_t)(to - from));
+    for (size_t c = 0; c < ANF_PANEL; c += 8, to += 8)
+        if (c + 8 <= channels)
+            ISA(wino_turn_8)(x + c * plane, plane, 8, n, to);
+        else if (c < channels)
+            ISA(wino_turn_8)(x + c * plane, plane, channels - c, n, to);
+        else
+            ISA(wino_turn_8)(x, plane, 0, n, to);
+}
+
+/* The part of a plane that some tiles read, turned: rows y0 .. y1-1, columns x0 .. x1-1. */
+struct ISA(wino_pixels) {
+    ptrdiff_t y0, y1, x0, x1;
+    _Alignas(64) f16 pixel[(WINO_PIXELS + 8) * ANF_PANEL]; /* turn_rows writes eight at a time */
+};
+
+static void ISA(wino_load)(const struct conv_geom *g, const f16 *x, size_t channels,
+                           struct ISA(wino_pixels) *p)
+{
+    const size_t plane = g->in_h * g->in_w, width = (size_t)(p->x1 - p->x0);
+    const size_t rows = (size_t)(p->y1 - p->y0);
+    x += (size_t)p->y0 * g->in_w + (size_t)p->x0;
+    if (width == g->in_w) {
+        ISA(wino_turn)(x, plane, channels, rows * width, p->pixel);
+        return;
     }
-    return pitch;
+    for (size_t y = 0; y < rows; y++)
+        ISA(wino_turn)(x + y * g->in_w, plane, channels, width,
+                       p->pixel + y * width * ANF_PANEL);
 }
 
-/* From the last row of tiles to the first, because a row begins by writing over four elements
- * that belong to the one before. */
-VFN void ISA(wino_columns)(const f16 *rows, size_t pitch, size_t n_rows, size_t n_cols,
-                           float (*line)[WINO_LINE + WINO_SLACK],
-                           float (*next)[4 + WINO_LINE + WINO_SLACK])
+/* Columns of the input tiles whose first pixel is (y, x): t[j][i] is row i of column j. */
+VFN void ISA(wino_columns)(const struct ISA(wino_pixels) *p, ptrdiff_t y, ptrdiff_t x,
+                           size_t width, float (*t)[WINOGRAD_IN][ANF_PANEL])
 {
-    const size_t width = WINOGRAD_OUT * n_cols;
-    for (size_t r = n_rows; r-- > 0;)
-        for (size_t x = 0; x < width + 2; x += VL) {
-            vf d[6], t[6];
+    static const f16 zeros[ANF_PANEL];
+    const size_t pitch = (size_t)(p->x1 - p->x0) * ANF_PANEL;
+    for (size_t j = 0; j < width; j++) {
+        const ptrdiff_t col = x + (ptrdiff_t)j;
+        const bool inside = col >= p->x0 && col < p->x1;
+        const f16 *from[WINOGRAD_IN];
+        UNROLL for (ptrdiff_t i = 0; i < WINOGRAD_IN; i++)
+            from[i] = inside && y + i >= p->y0 && y + i < p->y1
+                          ? p->pixel + (size_t)(y + i - p->y0) * pitch +
+                                (size_t)(col - p->x0) * ANF_PANEL
+                          : zeros;
+        for (size_t l = 0; l < ANF_PANEL; l += VL) {
+            vf d[6], z[6];
             UNROLL for (size_t i = 0; i < 6; i++)
-                d[i] = v_load_f16(rows + (WINOGRAD_OUT * r + i) * pitch + x);
-            ISA(wino_input_1d)(d, t);
-            UNROLL for (size_t i = 0; i < 6; i++) {
-                if (x < width)
-                    ISA(wino_store)(line[i] + r * width + x, t[i], width - x);
-                ISA(wino_store)(next[i] + r * width + x, t[i], width + 4 - x);
+                d[i] = v_load_f16(from[i] + l);
+            ISA(wino_input_1d)(d, z);
+            UNROLL for (size_t i = 0; i < 6; i++)
+                v_store(t[j][i] + l, z[i]);
+        }
+    }
+}
+
+/* Rows of the tiles, to their places in V. */
+VFN void ISA(wino_rows)(float (*t)[WINOGRAD_IN][ANF_PANEL], size_t n_tiles, size_t channels,
+                        float *v, size_t v_pos, size_t v_tile)
+{
+    for (; n_tiles; n_tiles--, t += WINOGRAD_OUT, v += v_tile)
+        for (size_t l = 0; l < channels; l += VL)
+            for (size_t i = 0; i < 6; i++) {
+                vf d[6], y[6];
+                UNROLL for (size_t j = 0; j < 6; j++)
+                    d[j] = v_load(t[j][i] + l);
+                ISA(wino_input_1d)(d, y);
+                UNROLL for (size_t j = 0; j < 6; j++)
+                    if (channels - l >= VL)
+                        v_store(v + (i * 6 + j) * v_pos + l, y[j]);
+                    else
+                        v_store_n(v + (i * 6 + j) * v_pos + l, y[j], channels - l);
+            }
+}
+
+static void ISA(winograd_input)(const struct conv_geom *g, const f16 *x, size_t channels,
+                                size_t row, size_t n_rows, size_t col, size_t n_cols, float *v,
+                                size_t v_pos, size_t v_tile)
+{
+    _Alignas(64) float t[WINO_WIDTH][WINOGRAD_IN][ANF_PANEL];
+    struct ISA(wino_pixels) p;
+    for (size_t c = 0, cols; c < n_cols; c += cols) {
+        const size_t parts = (n_cols - c + WINO_COLS - 1) / WINO_COLS;
+        cols = (n_cols - c + parts - 1) / parts;
+        const size_t width = WINOGRAD_OUT * cols + 2;
+        const ptrdiff_t x0 = (ptrdiff_t)((col + c) * WINOGRAD_OUT) - g->pad_w;
+        const ptrdiff_t x1 = x0 + (ptrdiff_t)width, in_w = (ptrdiff_t)g->in_w;
+        p.x0 = x0 > 0 ? x0 : 0;
+        p.x1 = x1 < in_w ? x1 : in_w;
+        for (size_t r = 0, rows; r < n_rows; r += rows) {
+            const size_t most = (WINO_PIXELS / width - 2) / WINOGRAD_OUT;
+            rows = n_rows - r < most ? n_rows - r : most;
+            const ptrdiff_t y0 = (ptrdiff_t)((row + r) * WINOGRAD_OUT) - g->pad_h;
+            const ptrdiff_t y1 = y0 + (ptrdiff_t)(WINOGRAD_OUT * rows + 2);
+            p.y0 = y0 > 0 ? y0 : 0;
+            p.y1 = y1 < (ptrdiff_t)g->in_h ? y1 : (ptrdiff_t)g->in_h;
+            if (p.x0 < p.x1 && p.y0 < p.y1)
+                ISA(wino_load)(g, x, channels, &p);
+            for (size_t i = 0; i < rows; i++) {
+                ISA(wino_columns)(&p, y0 + (ptrdiff_t)(WINOGRAD_OUT * i), x0, width, t);
+                ISA(wino_rows)(t, cols, channels,
+                               v + ((r + i) * n_cols + c) * v_tile, v_pos, v_tile);
             }
         }
-}
-
-static void ISA(winograd_input)(const struct conv_geom *g, const f16 *x, size_t row, size_t n_rows,
-                                size_t col, size_t n_cols, float *v, size_t v_pos)
-{
-    f16 rows[WINO_ROWS + ANF_PANEL];
-    float line[6][WINO_LINE + WINO_SLACK], next[6][4 + WINO_LINE + WINO_SLACK];
-    const size_t n = n_rows * n_cols, used = WINOGRAD_OUT * n;
-    const size_t pitch = ISA(wino_rows)(g, x, row, n_rows, col, n_cols, rows);
-    ISA(wino_columns)(rows, pitch, n_rows, n_cols, line, next);
-    for (size_t i = 0; i < 6 && n % VL; i++) {
-        __builtin_memset(line[i] + used, 0, WINO_SLACK * sizeof(float));
-        __builtin_memset(next[i] + 4 + used, 0, WINO_SLACK * sizeof(float));
     }
-    for (size_t t = 0; t < n; t += VL)
-        for (size_t i = 0; i < 6; i++) {
-            vf d[6], e[4], y[6];
-            v_load_4(line[i] + WINOGRAD_OUT * t, d);
-            v_load_4(next[i] + 4 + WINOGRAD_OUT * t, e);
-            d[4] = e[0];
-            d[5] = e[1];
-            ISA(wino_input_1d)(d, y);
-            UNROLL for (size_t j = 0; j < 6; j++)
-                ISA(wino_store)(v + (i * 6 + j) * v_pos + t, y[j], n - t);
-        }
 }
 
 VFN void ISA(wino_weights_1d)(vf x0, vf x1, vf x2, vf y[6])
@@ -160,7 +202,7 @@ VFN void ISA(wino_few_slice)(const float *u, const float *v, size_t n_tiles, siz
             UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
                 b[i] = v_load(u + k * ANF_PANEL + i * VL);
             UNROLL for (size_t t = 0; t < n_tiles; t++) {
-                const vf a = v_set(v[k * n_tiles + t]);
+                const vf a = v_set(v[t * ANF_PANEL + k]);
                 UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
                     acc[t * PANEL_VECS + i] = v_fma(a, b[i], acc[t * PANEL_VECS + i]);
             }
@@ -168,7 +210,7 @@ VFN void ISA(wino_few_slice)(const float *u, const float *v, size_t n_tiles, siz
         UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
             v_store(m + i * VL, acc[i]);
         u += ANF_WINOGRAD_SLICE * ANF_PANEL;
-        v += ANF_WINOGRAD_SLICE * n_tiles;
+        v += n_tiles * ANF_PANEL;
         m += m_pos;
     }
 }
@@ -181,13 +223,14 @@ VFN void ISA(wino_few_tiles)(const f16 *w, size_t n, const float *v, size_t n_ti
     for (size_t c = 0; c < n; c += SLICE) {
         const size_t kc = n - c < SLICE ? n - c : SLICE;
         const f16 *at = w + c * 9 * ANF_PANEL;
+        const float *at_v = v + c / ANF_PANEL * WINOGRAD_POSITIONS * n_tiles * ANF_PANEL +
+                            c % ANF_PANEL;
         const f16 *next = n - c < 2 * SLICE ? w : at + SLICE * 9 * ANF_PANEL;
         ISA(winograd_weights)(at, kc, u, SLICE * ANF_PANEL);
         if (kc == SLICE)
-            ISA(wino_few_slice)(u, v, n_tiles, SLICE, c == 0, next, m, m_pos);
+            ISA(wino_few_slice)(u, at_v, n_tiles, SLICE, c == 0, next, m, m_pos);
         else
-            ISA(wino_few_slice)(u, v, n_tiles, kc, c == 0, next, m, m_pos);
-        v += WINOGRAD_POSITIONS * SLICE * n_tiles;
+            ISA(wino_few_slice)(u, at_v, n_tiles, kc, c == 0, next, m, m_pos);
     }
 }
 

@@ -2,8 +2,8 @@
 
 A Graph is a list of nodes in the vocabulary of docs/graph-text.md, so that one description is
 what every contender runs: `text()` writes it for aneforge, peers.py turns the same nodes into ONNX,
-a torch module or an ncnn network.  Weights are `random(seed, std)` everywhere: `values()` computes
-the same float16 numbers as anf_random_weight, so that outputs can be compared.
+a torch module, an ncnn network or a LiteRT model.  Weights are `random(seed, std)` everywhere:
+`values()` computes the same float16 numbers as anf_random_weight, so that outputs can be compared.
 
 `flops` counts two per multiply-add of convolutions, matrix products and attention, and nothing
 else: a workload without them has 0, and its rate is not printed.
@@ -77,6 +77,9 @@ def make_random_values(seed, std, shape):
 
 
 # ---- graphs --------------------------------------------------------------------------------------
+
+CONSTANTS = ("random", "pruned", "scalar")
+
 
 class Node:
     """A value: an input, a constant or the result of an operator."""
@@ -190,6 +193,21 @@ class Graph:
     def global_mean(self, x):
         """[N,C,H,W] -> [N,C]."""
         return self._add("global_mean", [x], x.shape[:2])
+
+    # ---- for those who read it -------------------------------------------------------------------
+
+    def consumers(self):
+        """The nodes that use each value, by its name."""
+        uses = {}
+        for node in self.nodes:
+            for a in node.args:
+                uses.setdefault(a.name, []).append(node)
+        return uses
+
+    def relu_after(self, node):
+        """The relu that is the only use of a node, or None."""
+        uses = self.consumers().get(node.name, [])
+        return uses[0] if len(uses) == 1 and uses[0].op == "relu" else None
 
     # ---- the text form ---------------------------------------------------------------------------
 

@@ -9,17 +9,10 @@ import numpy as np
 MAGIC = 7767517
 
 
-def _consumers(graph):
-    uses = {}
-    for node in graph.nodes:
-        for a in node.args:
-            uses.setdefault(a.name, []).append(node)
-    return uses
-
-
 class Writer:
     def __init__(self, graph):
-        self.layers, self.weights, self.blobs, self.uses = [], bytearray(), 0, _consumers(graph)
+        self.graph, self.uses = graph, graph.consumers()
+        self.layers, self.weights, self.blobs = [], bytearray(), 0
         self.pending = {}  # blob copies of a value that are still to be taken
         self.alias = {}    # a relu that lives in its convolution
 
@@ -46,11 +39,6 @@ class Writer:
             self.weights += b"\0\0\0\0"  # raw float32 follows
         self.weights += np.ascontiguousarray(array, dtype=np.float32).tobytes()
 
-    def relu_follows(self, node):
-        """The relu that is the only use of a convolution, or None."""
-        uses = self.uses.get(node.name, [])
-        return uses[0] if len(uses) == 1 and uses[0].op == "relu" else None
-
     def conv(self, node):
         weight, bias = (a.values().astype(np.float32) for a in node.args[1:])
         groups, transposed = node.attrs.get("groups", 1), node.op == "conv_transpose"
@@ -61,7 +49,7 @@ class Writer:
         kind = "Deconvolution" if transposed else "Convolution"
         if groups > 1:
             kind, params = "ConvolutionDepthWise", params + [(7, groups)]
-        relu = self.relu_follows(node)
+        relu = self.graph.relu_after(node)
         name = relu.name if relu else node.name
         if relu:
             params.append((9, 1))

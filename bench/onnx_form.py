@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from graphs import CONSTANTS
+
 OPSET = 20
 ORT = "com.microsoft"
 
@@ -161,7 +163,7 @@ class Writer:
             return
         if op == "matmul" and self.compress in ("int8", "int4"):
             self.compressed_matmul(args[0], node.args[1], name)
-        elif op in ("random", "pruned", "scalar"):
+        elif op in CONSTANTS:
             if self.compress in ("int8", "int4") and len(node.shape) == 2:
                 return  # a weight of compressed_matmul
             self.constant(np.asarray(node.values(), dtype=np.float32), name)

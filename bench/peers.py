@@ -9,6 +9,7 @@ compute in float32.  Every peer runs in a process of its own, so that no engine'
 meet another's.  A timed call goes through the engine's Python binding, a microsecond or a few: only
 the tiny workloads show it.
 """
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphs import WORKLOADS
+from graphs import CONSTANTS, WORKLOADS
 
 BATCH_NS = 50_000
 FORM_SECONDS = 0.2  # to choose between forms of one graph
@@ -119,7 +120,7 @@ def torch_function(graph):
     import torch
     from torch.nn import functional as F
     constants = {node.name: torch.from_numpy(np.asarray(node.values(), dtype=np.float32).copy())
-                 for node in graph.nodes if node.op in ("random", "pruned", "scalar")}
+                 for node in graph.nodes if node.op in CONSTANTS}
 
     packed = {}  # weights in 8 bits; the activations are quantised in every call
 
@@ -266,6 +267,28 @@ class Ncnn(Peer):
         return np.array(self.y)
 
 
+class LiteRt(Peer):
+    """XNNPACK, which LiteRT's interpreter hands the whole graph to."""
+    modules, install = ("ai_edge_litert",), "pip install ai-edge-litert"
+
+    def load(self, graph, threads):
+        from ai_edge_litert.interpreter import Interpreter
+        from litert_form import NCHW, NHWC, arranged, litert_model
+        self.net = Interpreter(model_content=litert_model(graph), num_threads=threads)
+        self.net.allocate_tensors()
+        for port, x in zip(self.net.get_input_details(), self.inputs(graph)):
+            self.net.set_tensor(port["index"], arranged(graph, x, NHWC))
+        target = self.net.get_output_details()[0]["index"]
+        self.result = lambda: arranged(graph, self.net.get_tensor(target), NCHW)
+        return f"{importlib.metadata.version('ai-edge-litert')} (XNNPACK)"
+
+    def run(self):
+        self.net.invoke()
+
+    def output(self):
+        return self.result()
+
+
 class OpenBlas(Peer):
     """The BLAS that NumPy brings, for graphs of matrix products alone."""
     modules, install = ("numpy",), "pip install numpy"
@@ -291,8 +314,8 @@ class OpenBlas(Peer):
         return self.y[-1]
 
 
-PEERS = {"onnxruntime": OnnxRuntime, "openvino": OpenVino, "ncnn": Ncnn, "torch": Torch,
-         "torch-jit": TorchJit, "openblas": OpenBlas}
+PEERS = {"onnxruntime": OnnxRuntime, "openvino": OpenVino, "ncnn": Ncnn, "litert": LiteRt,
+         "torch": Torch, "torch-jit": TorchJit, "openblas": OpenBlas}
 
 
 # ---- the protocol --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from targets import Ratio, Row, targets_of
 
 OURS = "aneforge"
 COLOURS = {"onnxruntime": "#1f77b4", "openvino": "#2ca02c", "ncnn": "#8c564b",
-           "torch": "#ff7f0e", "torch-jit": "#e377c2", "openblas": "#7f7f7f"}
+           "litert": "#17becf", "torch": "#ff7f0e", "torch-jit": "#e377c2", "openblas": "#7f7f7f"}
 
 
 def time_text(ms):

@@ -88,6 +88,24 @@ static void ISA(patch_load)(const struct conv_geom *g, const struct conv_patch *
             ISA(patch_row)(g, p, x + (size_t)row * g->in_w, y);
 }
 
+/* The same in float32, for a horizontal stride of 1: rows as they lie. */
+static void ISA(patch_widen)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
+                             float *y)
+{
+    ptrdiff_t row = p->y0;
+    y += p->n ? p->e0 : 0;
+    for (size_t r = 0; r < p->n_rows; r++, row += (ptrdiff_t)p->row_step, y += p->pitch) {
+        if (row < 0 || row >= (ptrdiff_t)g->in_h)
+            continue;
+        const f16 *from = x + (size_t)row * g->in_w + (p->n ? p->in_x : 0);
+        size_t i = 0;
+        for (; p->n - i >= VL; i += VL)
+            v_store(y + i, v_load_f16(from + i));
+        if (i < p->n)
+            v_store_n(y + i, v_load_f16_n(from + i, p->n - i), p->n - i);
+    }
+}
+
 /* n_planes planes in float32, conv_patch_room apart.  `half` holds the zeros around them. */
 VFN void ISA(patch_planes)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
                            size_t n_planes, f16 *half, float *planes)
@@ -301,6 +319,7 @@ enum {
     DIRECT_NV = 3,
     DIRECT_CHANNELS = 16, /* of which the weights stay in L1 */
     DIRECT_ONE = 8, /* vectors of a single channel */
+    DIRECT_ROWS = 4, /* of a depthwise 3x3 convolution, that are made together */
     DIRECT_ACC = DIRECT_MR * DIRECT_NV > DIRECT_ONE ? DIRECT_MR * DIRECT_NV : DIRECT_ONE,
 };
 
@@ -400,6 +419,65 @@ VFN void ISA(direct_place)(ISA(direct_tile_fn) *tile, size_t mr, const struct di
         tile(d, f, c, x, x_step, y, y_step, n);
 }
 
+/* Depthwise 3x3: n <= VL pixels of each of `rows` output rows, which lie `down` rows of the input
+ * apart.  What is loaded serves all output rows that meet it; the weights stay in registers. */
+VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, const size_t rows,
+                         const size_t down, const float *x, f16 *y, size_t n)
+{
+    const size_t pitch = d->p.pitch, *const column = d->at; /* of the taps of kernel row 0 */
+    vf acc[DIRECT_ROWS], w[9];
+    UNROLL for (size_t k = 0; k < 9; k++)
+        w[k] = v_set(f->w[k]);
+    UNROLL for (size_t r = 0; r < rows; r++)
+        acc[r] = v_zero();
+    UNROLL for (size_t i = 0; i < (rows - 1) * down + 3; i++)
+        UNROLL for (size_t v = 0; v < 3; v++) {
+            const vf b = v_load(x + i * pitch + column[v]);
+            UNROLL for (size_t r = 0; r < rows; r++)
+                if (i >= r * down && i - r * down < 3)
+                    acc[r] = v_fma(b, w[(i - r * down) * 3 + v], acc[r]);
+        }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+        f16 *to = y + r * d->g->out_w;
+        const vf s = f->bias ? v_add(acc[r], v_set(f->bias[0])) : acc[r];
+        if (n == VL)
+            v_store_f16(to, s);
+        else
+            v_store_f16_n(to, s, n);
+    }
+}
+
+VFN void ISA(direct_rows_3x3)(const struct direct *d, const struct direct_group *f,
+                              const size_t down, const float *x)
+{
+    for (size_t r = 0, rows; r < d->n_oy; r += rows) {
+        rows = d->n_oy - r < DIRECT_ROWS ? 1 : DIRECT_ROWS;
+        for (size_t ox = 0; ox < d->n_ox; ox += VL) {
+            const size_t n = d->n_ox - ox < VL ? d->n_ox - ox : VL;
+            const float *from = x + r * d->p.down + ox;
+            f16 *y = f->y + r * d->g->out_w + ox;
+            if (rows == 1)
+                ISA(direct_3x3)(d, f, 1, down, from, y, n);
+            else
+                ISA(direct_3x3)(d, f, DIRECT_ROWS, down, from, y, n);
+        }
+    }
+}
+
+/* All pixels of the patch, if it is one of a depthwise 3x3 convolution. */
+static bool ISA(direct_is_3x3)(const struct direct *d, const struct direct_group *f, const float *x)
+{
+    const struct conv_geom *g = d->g;
+    if (d->cout != 1 || d->n_taps != 9 || g->kh != 3 || g->kw != 3 || g->dil_h != 1 ||
+        g->stride_h > 2)
+        return false;
+    if (g->stride_h == 1)
+        ISA(direct_rows_3x3)(d, f, 1, x);
+    else
+        ISA(direct_rows_3x3)(d, f, 2, x);
+    return true;
+}
+
 /* All channels and pixels of the patch.  The weights of some channels stay in L1, and so does what
  * they meet in one place. */
 static void ISA(direct_channels)(const struct direct *d, const struct direct_group *f,
@@ -451,8 +529,13 @@ static void ISA(direct_plain)(const struct direct *d, const struct direct_group 
 static void ISA(direct_group)(const struct direct *d, const struct direct_group *f, f16 *half,
                               float *patches)
 {
-    ISA(patch_planes)(d->g, &d->p, f->x, d->g->cin, half, patches);
-    ISA(direct_channels)(d, f, patches);
+    if (d->g->stride_w > 1)
+        ISA(patch_planes)(d->g, &d->p, f->x, d->g->cin, half, patches);
+    for (size_t ci = 0; ci < d->g->cin && d->g->stride_w == 1; ci++)
+        ISA(patch_widen)(d->g, &d->p, f->x + ci * d->g->in_h * d->g->in_w,
+                         patches + ci * conv_patch_room(&d->p));
+    if (!ISA(direct_is_3x3)(d, f, patches))
+        ISA(direct_channels)(d, f, patches);
 }
 
 static void ISA(direct_taps)(struct direct *d)
@@ -484,7 +567,10 @@ static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const stru
                 while (!conv_direct_plan(g, oy, d.n_oy, ox, d.n_ox, &d.p))
                     d.n_oy = (d.n_oy + 1) / 2;
                 ISA(direct_taps)(&d);
-                __builtin_memset(half, 0, conv_patch_room(&d.p) * sizeof *half);
+                if (g->stride_w > 1)
+                    __builtin_memset(half, 0, conv_patch_room(&d.p) * sizeof *half);
+                else
+                    __builtin_memset(scratch, 0, g->cin * conv_patch_room(&d.p) * sizeof *scratch);
             }
             for (size_t i = 0; i < f->n_groups; i++) {
                 const struct direct_group group = {

@@ -115,21 +115,6 @@ VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
     *odd = f16_widen(_mm256_extracti128_si256(both, 1));
 }
 
-/* Elements 4i and 16 + 4i share a vector, so that the rest is a 4 x 4 transpose in both halves. */
-VFN void v_load_4(const float *p, vf y[4])
-{
-    __m256 x[4];
-    for (int i = 0; i < 4; i++)
-        x[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + 4 * i)),
-                                    _mm_loadu_ps(p + 16 + 4 * i), 1);
-    __m256 a = _mm256_unpacklo_ps(x[0], x[1]), b = _mm256_unpackhi_ps(x[0], x[1]);
-    __m256 c = _mm256_unpacklo_ps(x[2], x[3]), d = _mm256_unpackhi_ps(x[2], x[3]);
-    y[0] = _mm256_shuffle_ps(a, c, 0x44);
-    y[1] = _mm256_shuffle_ps(a, c, 0xee);
-    y[2] = _mm256_shuffle_ps(b, d, 0x44);
-    y[3] = _mm256_shuffle_ps(b, d, 0xee);
-}
-
 VFN vf v_load_u8(const uint8_t *p)
 {
     __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);

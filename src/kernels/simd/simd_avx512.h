@@ -76,20 +76,6 @@ VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
     *odd = f16_widen(_mm512_cvtepi32_epi16(_mm512_srli_epi32(x, 16)));
 }
 
-VFN void v_load_4(const float *p, vf y[4])
-{
-    const __m512i to01 = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
-    const __m512i to23 = _mm512_add_epi32(to01, _mm512_set1_epi32(2));
-    __m512 a = v_load(p), b = v_load(p + 16), c = v_load(p + 32), d = v_load(p + 48);
-    __m512 ab = _mm512_permutex2var_ps(a, to01, b), cd = _mm512_permutex2var_ps(c, to01, d);
-    y[0] = _mm512_shuffle_f32x4(ab, cd, 0x44);
-    y[1] = _mm512_shuffle_f32x4(ab, cd, 0xee);
-    ab = _mm512_permutex2var_ps(a, to23, b);
-    cd = _mm512_permutex2var_ps(c, to23, d);
-    y[2] = _mm512_shuffle_f32x4(ab, cd, 0x44);
-    y[3] = _mm512_shuffle_f32x4(ab, cd, 0xee);
-}
-
 VFN vf v_load_u8(const uint8_t *p)
 {
     __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);

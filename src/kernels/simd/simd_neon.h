@@ -93,13 +93,6 @@ VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
     *odd = vcvt_f32_f16(vreinterpret_f16_u16(x.val[1]));
 }
 
-VFN void v_load_4(const float *p, vf y[4])
-{
-    float32x4x4_t x = vld4q_f32(p);
-    for (int i = 0; i < 4; i++)
-        y[i] = x.val[i];
-}
-
 VFN vf v_load_u8_n(const uint8_t *p, size_t n)
 {
     uint32_t x = 0;

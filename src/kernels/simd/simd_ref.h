@@ -69,11 +69,6 @@ VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
     *even = v_load_f16(p);
     *odd = v_load_f16(p + 1);
 }
-VFN void v_load_4(const float *p, vf y[4])
-{
-    for (int i = 0; i < 4; i++)
-        y[i] = p[i];
-}
 VFN vf v_load_u8(const uint8_t *p) { return (float)*p; }
 VFN vf v_load_u8_n(const uint8_t *p, size_t n) { return n ? (float)*p : 0.0f; }
 

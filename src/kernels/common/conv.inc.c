@@ -432,7 +432,8 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
         acc[r] = v_zero();
     UNROLL for (size_t i = 0; i < (rows - 1) * down + 3; i++)
         UNROLL for (size_t v = 0; v < 3; v++) {
-            const vf b = v_load(x + i * pitch + column[v]);
+            vf b = v_load(x + i * pitch + column[v]);
+            V_ONCE(b);
             UNROLL for (size_t r = 0; r < rows; r++)
                 if (i >= r * down && i - r * down < 3)
                     acc[r] = v_fma(b, w[(i - r * down) * 3 + v], acc[r]);

@@ -21,6 +21,8 @@ typedef __m256i vi;
 VFN vi v_bits(vf a) { return _mm256_castps_si256(a); }
 VFN vf v_from_bits(vi a) { return _mm256_castsi256_ps(a); }
 
+/* A load whose value is used several times is otherwise made several times. */
+#define V_ONCE(a) __asm__("" : "+x"(a))
 VFN vf v_set(float a) { return _mm256_set1_ps(a); }
 VFN vf v_zero(void) { return _mm256_setzero_ps(); }
 

@@ -18,6 +18,8 @@ typedef __m512i vi;
 VFN vi v_bits(vf a) { return _mm512_castps_si512(a); }
 VFN vf v_from_bits(vi a) { return _mm512_castsi512_ps(a); }
 
+/* A load whose value is used several times is otherwise made several times. */
+#define V_ONCE(a) __asm__("" : "+v"(a))
 VFN vf v_set(float a) { return _mm512_set1_ps(a); }
 VFN vf v_zero(void) { return _mm512_setzero_ps(); }
 

@@ -19,6 +19,8 @@ typedef int32x4_t vi;
 VFN vi v_bits(vf a) { return vreinterpretq_s32_f32(a); }
 VFN vf v_from_bits(vi a) { return vreinterpretq_f32_s32(a); }
 
+/* A load whose value is used several times is otherwise made several times. */
+#define V_ONCE(a) __asm__("" : "+w"(a))
 VFN vf v_set(float a) { return vdupq_n_f32(a); }
 VFN vf v_zero(void) { return vdupq_n_f32(0.0f); }
 

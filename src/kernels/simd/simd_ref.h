@@ -26,6 +26,7 @@ typedef int32_t vi;
 VFN vi v_bits(vf a) { vi i; memcpy(&i, &a, 4); return i; }
 VFN vf v_from_bits(vi i) { vf a; memcpy(&a, &i, 4); return a; }
 
+#define V_ONCE(a) (void)(a)
 VFN vf v_set(float a) { return a; }
 VFN vf v_zero(void) { return 0.0f; }
 VFN vf v_load(const float *p) { return *p; }

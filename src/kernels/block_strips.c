@@ -59,7 +59,7 @@ static struct strips_cut strips_cut(const struct kern *kern, const struct conv_j
     cut.image_rows = (cut.pixels + cut.row - 1) / cut.row;
     cut.strip = block_even(block_least(cut.row, cut.pixels), kern->mr);
     cut.channel_panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL;
-    cut.planes = (kern->kc + cut.taps / 2) / cut.taps;
+    cut.planes = block_least(kern->kc + cut.taps / 2, MOST_OFFSETS) / cut.taps;
     cut.planes = block_even(g->cin, cut.planes ? cut.planes : 1);
 
     const size_t all_rows = job->images * cut.image_rows;

@@ -16,8 +16,8 @@
 #include <string.h>
 
 /* Below this many multiply-adds or elements a fork and join costs more than it saves (about 1 us).
- * */
-enum { SERIAL_FLOPS = 60000, SERIAL_ELEMENTS = 16384 };
+ * Row kernels go over a row at least twice. */
+enum { SERIAL_FLOPS = 60000, SERIAL_ELEMENTS = 16384, SERIAL_ROW_ELEMENTS = SERIAL_ELEMENTS / 2 };
 
 static const struct operand *operand(const struct exec *x, const struct instr *i, uint32_t k)
 {
@@ -272,7 +272,7 @@ static void row_range(const struct row_call *c, size_t task, size_t *from, size_
 static void run_rows(struct exec *x, const struct instr *i, size_t rows, size_t n, task_fn *fn)
 {
     struct row_call c = {x, i, rows, n, 1};
-    if (rows * n >= SERIAL_ELEMENTS)
+    if (rows * n >= SERIAL_ROW_ELEMENTS)
         c.n_tasks = block_least(rows, (size_t)pool_threads(x->pool));
     run_tasks(x, c.n_tasks, c.n_tasks, fn, &c);
 }

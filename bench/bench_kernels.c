@@ -152,9 +152,10 @@ static void workload_phase(struct running *r, size_t phase, size_t thread, size_
 {
     const size_t end = block_start(r->tasks[phase], n_threads, thread + 1);
     void *own = r->own + thread * r->bytes;
+    size_t kept = 0;
     for (size_t t = block_start(r->tasks[phase], n_threads, thread); t < end; t++)
         if (r->w->kind == GEMM)
-            gemm_task(r->kern, &r->gemm, phase, t, NULL, own);
+            gemm_task(r->kern, &r->gemm, phase, t, NULL, own, &kept);
         else if (r->w->kind == CONV)
             conv_task(r->kern, &r->conv, phase, t, r->shared, own);
         else

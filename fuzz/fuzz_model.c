@@ -133,7 +133,8 @@ static void fill(void *data, size_t n)
 static void run_exactly(const anf_model *m)
 {
     const struct program *p = &m->program;
-    struct exec x = {.p = p, .kern = m->ctx->kern, .pool = m->ctx->pool};
+    struct exec_kept kept = {0};
+    struct exec x = {.p = p, .kern = m->ctx->kern, .pool = m->ctx->pool, .kept = &kept};
     x.base = calloc(p->n_buffers, sizeof *x.base);
     for (size_t b = 1; b < p->n_buffers; b++) {
         x.base[b] = exact(p->buffers[b].n_bytes);

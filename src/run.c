@@ -76,6 +76,11 @@ static char *add_part(char *slab, size_t *end, size_t n_bytes, size_t align)
     return slab && n_bytes ? slab + at : NULL;
 }
 
+static size_t kept_bytes(const struct anf_run_state *rs)
+{
+    return (size_t)pool_threads(rs->x.pool) * sizeof *rs->x.kept;
+}
+
 /* Its size; without memory nothing else is found out.  `zeroed` is how much of it a run may read
  * before it has written it: a loaded program shall find zeros there, not the host's memory. */
 static size_t lay_out(struct anf_run_state *rs, char *slab, size_t *zeroed)
@@ -84,6 +89,7 @@ static size_t lay_out(struct anf_run_state *rs, char *slab, size_t *zeroed)
     size_t end = 0;
     for (size_t k = 0; k < n_ports(p); k++)
         rs->ports[k] = add_part(slab, &end, port_bytes(p, k), ANF_CACHE_LINE);
+    rs->x.kept = (void *)add_part(slab, &end, kept_bytes(rs), ANF_CACHE_LINE);
     rs->arena = add_part(slab, &end, p->arena_bytes, SLAB_ALIGN);
     *zeroed = end;
     rs->x.shared = add_part(slab, &end, rs->shared_bytes, SLAB_ALIGN);
@@ -221,7 +227,7 @@ size_t anf_run_state_bytes(const anf_run_state *rs)
         return 0;
     for (size_t k = 0; k < n_ports(rs->x.p); k++)
         n += port_bytes(rs->x.p, k);
-    return n + rs->x.p->arena_bytes + rs->shared_bytes + rs->own_bytes;
+    return n + kept_bytes(rs) + rs->x.p->arena_bytes + rs->shared_bytes + rs->own_bytes;
 }
 
 anf_status anf_share_buffer(anf_run_state *rs, int output, int input)

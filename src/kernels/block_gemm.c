@@ -1,8 +1,8 @@
 /* Matrix multiplication in blocks.
  *
  * A task owns a rectangle of one matrix of the batch and needs nobody else.  For more rows than
- * one register tile it packs a block of its rows once over the whole of k, then walks the
- * columns:
+ * one register tile it packs its rows once over the whole of k, unless the task before has done so,
+ * then walks the columns:
  *
  *     A block   [strips][k][strip rows]   float32, L2 (one k slice of it at a time)
  *     B block   [panels][kc][16]          float32, L1: the panels of one tile
@@ -21,6 +21,7 @@ enum {
     /* What packing costs, of block_grid; a single row is not transposed. */
     PACK_ROW = 1, PACK_STRIP = 6, PACK_PANEL = 4,
     FINE_FEW = 8, /* as BLOCK_FINE, for few rows */
+    LEAST_TILES = 2, /* side by side in a part that is cut for the balance only */
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
     MOST_L2_FLOATS = 1 << 17, /* of packed rows, half a MiB */
     EPILOGUE_RUN = 4096,    /* elements that are handed on together */
@@ -78,7 +79,7 @@ size_t block_threads(size_t n, size_t n_threads)
 struct gemm_cut {
     struct block_grid grid;
     size_t panels;     /* of the whole matrix */
-    size_t block_rows; /* rows packed together */
+    size_t block_rows; /* most of a part */
     size_t block_panels;
     size_t kc, ldc;
 };
@@ -101,17 +102,26 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
     const size_t strips = (job->m + kern->mr - 1) / kern->mr;
     const size_t n_threads = block_threads(job->batch, job->n_threads);
     const bool few = reads_panels(kern, job);
-    if (job->n_threads > 1 && job->m * job->n * job->k * job->batch > SMALL_JOB)
-        cut.grid = block_grid_fine(few ? 1 : strips, cut.panels, n_threads,
-                                   job->m == 1 ? PACK_ROW : PACK_STRIP, PACK_PANEL,
-                                   block_least((few ? FINE_FEW : BLOCK_FINE) * n_threads,
-                                               job->m * job->n * job->k / SMALL_JOB / 4));
-
-    size_t rows = (strips + cut.grid.n_rows - 1) / cut.grid.n_rows * kern->mr;
-    rows = block_even(block_least(rows, job->m), kern->mc);
-    while (rows > 4 * kern->mr && rows * job->k > MAX_A_FLOATS)
-        rows /= 2;
-    cut.block_rows = block_least((rows + kern->mr - 1) / kern->mr * kern->mr, job->m);
+    size_t most_parts = 1;
+    if (job->n_threads > 1 && job->m * job->n * job->k * job->batch > SMALL_JOB) {
+        cut.grid = block_grid(few ? 1 : strips, cut.panels, n_threads,
+                              job->m == 1 ? PACK_ROW : PACK_STRIP, PACK_PANEL);
+        most_parts = block_least((few ? FINE_FEW : BLOCK_FINE) * n_threads,
+                                 job->m * job->n * job->k / SMALL_JOB / 4);
+    }
+    if (!few) {
+        size_t most = kern->mc / kern->mr; /* strips that are packed together */
+        while (most > 4 && most * kern->mr * job->k > MAX_A_FLOATS)
+            most /= 2;
+        const size_t part = (strips + cut.grid.n_rows - 1) / cut.grid.n_rows;
+        cut.grid.n_rows *= (part + most - 1) / most;
+    }
+    /* A thread packs its rows once for all parts that have them. */
+    while (2 * cut.grid.n_rows * cut.grid.n_cols <= most_parts &&
+           cut.panels >= 2 * cut.grid.n_cols * LEAST_TILES * kern->nv)
+        cut.grid.n_cols *= 2;
+    cut.block_rows = block_least(
+        few ? job->m : (strips + cut.grid.n_rows - 1) / cut.grid.n_rows * kern->mr, job->m);
     cut.block_panels = block_least(cut.panels, kern->nc / ANF_PANEL);
     cut.kc = block_even(job->k, kern->kc);
     /* Odd: the rows of a tile must not share cache sets. */
@@ -299,9 +309,6 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
 {
     const size_t m = job->m, h = block_even(m, few_rows(kern, job));
     const size_t widest = m == 1 ? kern->mr : block_least(kern->nv, kern->mr * kern->nv / h);
-    for (size_t i = 0; i < m; i += h)
-        kern->pack_rows(job->a + z * job->a_batch + i * job->a_row, job->a_row,
-                        block_least(h, m - i), job->k, a + i * job->k, block_least(h, m - i));
     for (size_t q = q0; q < q1; q += cut->block_panels) {
         const size_t end = q + block_least(cut->block_panels, q1 - q);
         const size_t n_panels = multiply_columns(kern, job, z, 0, m, h, end, a) - q;
@@ -365,28 +372,44 @@ static void multiply(const struct block *s)
 {
     const size_t slices = s->job->k ? (s->job->k + s->kc - 1) / s->kc : 1;
     const size_t groups = (s->n_panels + s->nv - 1) / s->nv, last = groups * slices - 1;
+    const size_t panels = (s->job->n + ANF_PANEL - 1) / ANF_PANEL;
     const bool k_inside = s->rows * s->job->k <= MOST_L2_FLOATS;
     for (size_t step = 0, v = 0, k0 = 0; step <= last; step++) {
-        const size_t after = step < last ? step + 1 : 0;
+        const size_t after = step + 1; /* the last one is followed by the next columns */
         const size_t next_v = (k_inside ? after / slices : after % groups) * s->nv;
         const size_t next_k0 = (k_inside ? after % slices : after / groups) * s->kc;
-        const struct slice next = slice_at(s->job, s->q + next_v, next_k0);
+        const struct slice next = step < last
+                                      ? slice_at(s->job, s->q + next_v, next_k0)
+                                      : slice_at(s->job, (s->q + s->n_panels) % panels, 0);
         multiply_slice(s, v, k0, &next);
         v = next_v;
         k0 = next_k0;
     }
 }
 
+/* Rows i0 .. i1-1 in strips of h, over all of k. */
+static void pack_a(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i0,
+                   size_t i1, size_t h, float *a)
+{
+    for (size_t i = i0; i < i1; i += h) {
+        const size_t strip = block_least(h, i1 - i);
+        kern->pack_rows(job->a + z * job->a_batch + i * job->a_row, job->a_row, strip, job->k,
+                        a + (i - i0) * job->k, strip);
+    }
+}
+
 void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase, size_t task,
-               void *shared, void *own)
+               void *shared, void *own, size_t *kept)
 {
     const struct gemm_cut cut = gemm_cut(kern, job);
-    const size_t per_matrix = cut.grid.n_rows * cut.grid.n_cols, z = task / per_matrix;
-    const size_t part_row = task % per_matrix / cut.grid.n_cols, part_col = task % cut.grid.n_cols;
+    const size_t part_rows = task / cut.grid.n_cols, part_col = task % cut.grid.n_cols;
+    const size_t z = part_rows / cut.grid.n_rows, part_row = part_rows % cut.grid.n_rows;
+    const bool few = reads_panels(kern, job);
     const size_t strips = (job->m + kern->mr - 1) / kern->mr;
     const size_t i0 = block_start(strips, cut.grid.n_rows, part_row) * kern->mr;
     const size_t i1 = block_least(
         block_start(strips, cut.grid.n_rows, part_row + 1) * kern->mr, job->m);
+    const size_t rows = i1 - i0, h = block_even(rows, few ? few_rows(kern, job) : kern->mr);
     const size_t q0 = block_start(cut.panels, cut.grid.n_cols, part_col);
     const size_t q1 = block_start(cut.panels, cut.grid.n_cols, part_col + 1);
     float *at = own;
@@ -396,29 +419,23 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
 
     (void)phase;
     (void)shared;
-    if (reads_panels(kern, job)) {
+    if (*kept != part_rows + 1)
+        pack_a(kern, job, z, i0, i1, h, a);
+    *kept = part_rows + 1;
+    if (few) {
         stream_panels(kern, job, &cut, z, q0, q1, a, c);
         return;
     }
-    for (size_t i = i0, rows; i < i1; i += rows) {
-        rows = block_least(cut.block_rows, i1 - i);
-        const size_t h = block_even(rows, kern->mr);
-        for (size_t s = 0; s < rows; s += h) {
-            const size_t strip = block_least(h, rows - s);
-            kern->pack_rows(job->a + z * job->a_batch + (i + s) * job->a_row, job->a_row, strip,
-                            job->k, a + s * job->k, strip);
-        }
-        for (size_t q = q0, n_panels; q < q1; q += n_panels) {
-            n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
-            const size_t left = multiply_columns(kern, job, z, i, rows, h, q + n_panels, a) - q;
-            if (left)
-                multiply(&(struct block){kern, job, z, i, rows, h, q, left,
-                                         block_even(left, kern->nv), cut.kc, a, b, c, cut.ldc});
-            const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
-            if (column_scale(job))
-                store_sums(kern, job, z, i, rows, j0, cols, c, cut.ldc);
-            hand_on(job, z, i, rows, j0, cols);
-        }
+    for (size_t q = q0, n_panels; q < q1; q += n_panels) {
+        n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
+        const size_t left = multiply_columns(kern, job, z, i0, rows, h, q + n_panels, a) - q;
+        if (left)
+            multiply(&(struct block){kern, job, z, i0, rows, h, q, left,
+                                     block_even(left, kern->nv), cut.kc, a, b, c, cut.ldc});
+        const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
+        if (column_scale(job))
+            store_sums(kern, job, z, i0, rows, j0, cols, c, cut.ldc);
+        hand_on(job, z, i0, rows, j0, cols);
     }
 }
 

@@ -70,8 +70,11 @@ enum { GEMM_PHASES = 1 };
 size_t gemm_tasks(const struct kern *kern, const struct gemm_job *job, size_t phase);
 size_t gemm_thread_bytes(const struct kern *kern, const struct gemm_job *job);
 size_t gemm_shared_bytes(const struct kern *kern, const struct gemm_job *job);
+/* `kept` says which packed rows `own` holds: 0 in the first task of the job on a thread, and what
+ * the task before left there, with the contents of `own`, in the others.  So a job can be cut into
+ * more tasks than threads without packing more. */
 void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase, size_t task,
-               void *shared, void *own);
+               void *shared, void *own, size_t *kept);
 
 /* Constant weights w [k][n] (or [n][k] if transposed) to panels [ceil(n/16)][k][16], the layout
  * that saved models hold. */

@@ -99,6 +99,7 @@ void exec_tile(struct exec *x, const struct instr *i)
 /* ---- matrix products, convolutions, attention ------------------------------------------------ */
 struct gemm_call {
     struct exec *x;
+    uint64_t number;
     struct gemm_job job;
     struct tile_run r;
 };
@@ -106,7 +107,10 @@ struct gemm_call {
 static void gemm_worker(void *arg, size_t task, size_t thread)
 {
     struct gemm_call *c = arg;
-    gemm_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread));
+    struct exec_kept *kept = &c->x->kept[thread];
+    if (kept->job != c->number)
+        *kept = (struct exec_kept){.job = c->number};
+    gemm_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread), &kept->rows);
 }
 
 static struct gemm_job gemm_job_of(const struct program *p, const struct instr *i)
@@ -123,7 +127,7 @@ static struct gemm_job gemm_job_of(const struct program *p, const struct instr *
 void exec_gemm(struct exec *x, const struct instr *i)
 {
     const struct gemm_param *g = PARAM(x->p, i, gemm_param);
-    struct gemm_call c = {.x = x, .job = gemm_job_of(x->p, i)};
+    struct gemm_call c = {.x = x, .number = ++x->n_jobs, .job = gemm_job_of(x->p, i)};
     c.job.a = at(x, i, 1);
     c.job.b = at(x, i, 2);
     const bool encoded = gemm_b_encoding(c.job.b_kind) != WEIGHT_F16;

@@ -13,6 +13,14 @@ struct exec {
     char *shared;      /* scratch of the instruction that runs */
     char *own;         /* scratch of thread t: own + t*own_bytes */
     size_t own_bytes;
+    struct exec_kept *kept; /* of thread t: kept[t] */
+    uint64_t n_jobs;        /* matrix products that have run */
+};
+
+/* What the scratch of a thread holds of the matrix product with number `job`. */
+struct exec_kept {
+    _Alignas(ANF_CACHE_LINE) uint64_t job;
+    size_t rows; /* as gemm_task has it */
 };
 
 /* Scratch that any instruction of `p` needs with these kernels and threads. */

@@ -55,7 +55,8 @@ typedef void task_fn(const struct kern *kern, const void *job, size_t task, void
 
 static void gemm_one(const struct kern *kern, const void *job, size_t task, void *own)
 {
-    gemm_task(kern, job, 0, task, NULL, own);
+    size_t kept = 0;
+    gemm_task(kern, job, 0, task, NULL, own, &kept);
 }
 
 struct conv_phase {
@@ -85,6 +86,18 @@ static void run(const struct kern *kern, task_fn *fn, const void *job, size_t n_
         for (size_t i = 0; i < GUARD; i++)
             assert_int_equal(own[bytes + i], 0xa5);
     }
+    free(own);
+}
+
+/* All tasks on one thread, which may find packed rows in its scratch. */
+static void run_gemm_as_one(const struct kern *kern, const struct gemm_job *job)
+{
+    const size_t n_bytes = gemm_thread_bytes(kern, job), n_tasks = gemm_tasks(kern, job, 0);
+    unsigned char *own = aligned_alloc(64, (n_bytes + 127) / 64 * 64);
+    size_t kept = 0;
+    memset(own, 0xff, n_bytes);
+    for (size_t task = 0; task < n_tasks; task++)
+        gemm_task(kern, job, 0, task, NULL, own, &kept);
     free(own);
 }
 
@@ -156,6 +169,11 @@ static void gemm_case(size_t batch, size_t m, size_t n, size_t k, enum gemm_b ki
             run(kern[t], gemm_one, &job, gemm_tasks(kern[t], &job, 0),
                 gemm_thread_bytes(kern[t], &job));
             same(kern[t], "gemm", c, want, n_c);
+            all_seen_once(&seen);
+            for (size_t e = 0; e < n_c; e++)
+                c[e] = UNTOUCHED;
+            run_gemm_as_one(kern[t], &job);
+            same(kern[t], "gemm on one thread", c, want, n_c);
             all_seen_once(&seen);
         }
     free(a), free(b), free(bias), free(packed), free(want), free(c), free(seen.count);

@@ -294,7 +294,8 @@ static void run(const struct kern *kern, const struct gemm_job *job)
     for (size_t task = gemm_tasks(kern, job, 0); task-- > 0;) {
         memset(own, 0xff, bytes);
         memset(own + bytes, 0xa5, GUARD);
-        gemm_task(kern, job, 0, task, NULL, own);
+        size_t kept = 0;
+        gemm_task(kern, job, 0, task, NULL, own, &kept);
         for (size_t i = 0; i < GUARD; i++)
             assert_int_equal(own[bytes + i], 0xa5);
     }

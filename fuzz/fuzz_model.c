@@ -150,6 +150,7 @@ static void run_exactly(const anf_model *m)
             info->scratch(p, &p->instrs[i], x.kern, 1, &shared, &x.own_bytes);
         x.shared = exact(shared);
         x.own = exact(x.own_bytes);
+        kept = (struct exec_kept){0};
         info->run(&x, &p->instrs[i]);
         free(x.shared);
         free(x.own);

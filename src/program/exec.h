@@ -14,10 +14,10 @@ struct exec {
     char *own;         /* scratch of thread t: own + t*own_bytes */
     size_t own_bytes;
     struct exec_kept *kept; /* of thread t: kept[t] */
-    uint64_t n_jobs;        /* matrix products that have run */
+    uint64_t n_jobs;        /* matrices of rows that were packed, from 1 on */
 };
 
-/* What the scratch of a thread holds of the matrix product with number `job`. */
+/* What the scratch of a thread holds of matrix `job`. */
 struct exec_kept {
     _Alignas(ANF_CACHE_LINE) uint64_t job;
     size_t rows; /* as gemm_task has it */

@@ -166,16 +166,16 @@ static const f16 *column_scale(const struct gemm_job *job)
     return job->b_kind == GEMM_B_INT8 ? job->b_side : NULL;
 }
 
-/* The sums of rows i0 .. i0+rows-1 and columns from j0 are final. */
-static void store_sums(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i0,
-                       size_t rows, size_t j0, size_t cols, float *c, size_t ldc)
+/* The sums of all rows and of columns from j0 are final. */
+static void store_sums(const struct kern *kern, const struct gemm_job *job, size_t z, size_t j0,
+                       size_t cols, float *c, size_t ldc)
 {
     const f16 *scale = column_scale(job);
     const f16 *bias = job->bias ? job->bias + j0 : NULL;
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; i < job->m; i++) {
         if (scale)
             kern->scale_columns(c + i * ldc, scale + j0, cols);
-        block_store_run(kern, c + i * ldc, bias, output(job, z, i0 + i, j0), cols);
+        block_store_run(kern, c + i * ldc, bias, output(job, z, i, j0), cols);
     }
 }
 
@@ -319,7 +319,7 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
                             q + v, a + i * job->k, c + i * cut->ldc + v * ANF_PANEL, cut->ldc);
         const size_t j0 = q * ANF_PANEL, cols = block_least(end * ANF_PANEL, job->n) - j0;
         if (tile_of(kern, job->b_kind))
-            store_sums(kern, job, z, 0, m, j0, cols, c, cut->ldc);
+            store_sums(kern, job, z, j0, cols, c, cut->ldc);
         hand_on(job, z, 0, m, j0, cols);
     }
 }
@@ -346,9 +346,11 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const str
     const size_t panel = kc * ANF_PANEL, ldc = s->ldc, strips = (s->rows + s->h - 1) / s->h;
     const size_t share = block_share(next->width, strips);
     const size_t j0 = (s->q + v) * ANF_PANEL, stride = job->k * ANF_PANEL;
+    const f16 *scale = column_scale(job);
     struct gemm_out out = {.ldy = job->c_row, .bias = job->bias ? job->bias + j0 : NULL,
-                           .cols = block_least(nv * ANF_PANEL, job->n - j0)};
-    const struct gemm_out *last = k0 + kc >= job->k && !column_scale(job) ? &out : NULL;
+                           .cols = block_least(nv * ANF_PANEL, job->n - j0),
+                           .scale = scale ? scale + j0 : NULL};
+    const struct gemm_out *last = k0 + kc >= job->k ? &out : NULL;
     if (job->b_kind != GEMM_B_PACKED)
         pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
     for (size_t i = 0, strip = 0; i < s->rows; i += s->h, strip++) {
@@ -433,8 +435,6 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
             multiply(&(struct block){kern, job, z, i0, rows, h, q, left,
                                      block_even(left, kern->nv), cut.kc, a, b, c, cut.ldc});
         const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
-        if (column_scale(job))
-            store_sums(kern, job, z, i0, rows, j0, cols, c, cut.ldc);
         hand_on(job, z, i0, rows, j0, cols);
     }
 }

@@ -92,13 +92,15 @@ struct gemm_ahead {
 };
 /* With `out`, the sums are final and go there instead of to c, for the columns j < out->cols:
  *     y[i*ldy + j] = round(s + bias[j]), or round(s) without bias.
- * any_nan: gemm_tile_rows may leave any NaN for a NaN. */
+ * any_nan: gemm_tile_rows may leave any NaN for a NaN.  scale, of nv*16 elements: gemm_tile_ahead
+ * takes s * scale[j] for s, one float32 product. */
 struct gemm_out {
     f16 *y;
     size_t ldy;
     const f16 *bias;
     size_t cols;
     bool any_nan;
+    const f16 *scale; /* or NULL */
 };
 typedef void gemm_tile_ahead_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                 const float *b, size_t b_panel, float *c, size_t ldc,
@@ -124,7 +126,7 @@ typedef void gemm_columns_fn(size_t rows, size_t h, size_t k, const float *a, co
                              const struct gemm_out *out);
 /* One panel of encoded weights; weight_panels.h has the layouts and says what a weight is.  W[k][j]
  * below is the weight of row k and column j in float32; in int8 panels it is the integer, and
- * scale_columns ends the sum. */
+ * scale_columns or gemm_out.scale ends the sum. */
 struct weight_panel {
     const void *w, *side;
     size_t k, block; /* rows of the whole panel; rows that share a scale (blockwise) */

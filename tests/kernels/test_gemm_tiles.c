@@ -39,7 +39,9 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     const size_t cols = nv * 16 - next() % 16, ldy = cols + next() % 3;
     f16 *bias = next() % 2 ? values(cols) : NULL, *y = untouched(mr * ldy);
     const bool any_nan = kind == IN_ROWS && !bias; /* as there is none, nothing changes */
-    const struct gemm_out result = {y, ldy, bias, cols, any_nan}, *out = finish ? &result : NULL;
+    f16 *scale = kind == FLOATS_AHEAD && next() % 2 ? values(nv * 16) : NULL;
+    const struct gemm_out result = {y, ldy, bias, cols, any_nan, scale};
+    const struct gemm_out *out = finish ? &result : NULL;
     /* What a tile asks for may lie anywhere. */
     uint32_t *taps = malloc((kc + 1) * sizeof *taps); /* as if packed */
     for (size_t k = 0; k < kc; k++)
@@ -77,13 +79,15 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     for (size_t i = 0; i < mr * ldy; i++) {
         const size_t j = i % ldy;
         f16 expected = UNTOUCHED;
-        if (finish && j < cols)
-            expected = f32_to_f16(want[i / ldy * ldc + j] + (bias ? f16_to_f32(bias[j]) : 0.0f));
+        if (finish && j < cols) {
+            const float s = want[i / ldy * ldc + j] * (scale ? f16_to_f32(scale[j]) : 1.0f);
+            expected = f32_to_f16(s + (bias ? f16_to_f32(bias[j]) : 0.0f));
+        }
         assert_int_equal(y[i], expected);
     }
     if (!finish)
         assert_memory_equal(c, want, mr * ldc * sizeof *c);
-    free(a), free(b), free(c), free(want), free(b16), free(wide), free(bias), free(y), free(taps);
+    free(a), free(b), free(c), free(want), free(b16), free(wide), free(bias), free(y), free(taps), free(scale);
 }
 
 static void test_tiles(void **state)

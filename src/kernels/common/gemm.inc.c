@@ -74,13 +74,18 @@ enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
 /* Where it finds element (i, k) of A: at i + k*a_k, at i*a_k + k, or at i + taps[k]. */
 enum tile_rows { PACKED, ROWS, TAPS };
 
-VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, const vf *acc,
-                          bool any_nan)
+VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf *acc,
+                          bool any_nan, bool scaled)
 {
     const f16 *bias = out->bias;
     UNROLL for (size_t v = 0; v < nvec; v++) {
         const size_t j = v * VL, n = out->cols > j ? out->cols - j : 0;
         f16 *y = out->y + j;
+        if (scaled && out->scale) {
+            const vf scale = v_load_f16(out->scale + j);
+            UNROLL for (size_t i = 0; i < mr; i++)
+                acc[i * nvec + v] = v_mul(acc[i * nvec + v], scale);
+        }
         if (n >= VL) {
             const vf add = bias ? v_load_f16(bias + j) : v_zero();
             UNROLL for (size_t i = 0; i < mr; i++) {
@@ -171,9 +176,9 @@ VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile
         ISA(tile_step)(&t, &at, mr, nv, kind, rows, (n - 1) % TILE_ASK == 0, acc);
     if ((kind != FLOATS || rows == ROWS) && t.out) {
         if (rows == ROWS && t.out->any_nan)
-            ISA(tile_finish)(t.out, mr, nvec, acc, true);
+            ISA(tile_finish)(t.out, mr, nvec, acc, true, false);
         else
-            ISA(tile_finish)(t.out, mr, nvec, acc, false);
+            ISA(tile_finish)(t.out, mr, nvec, acc, false, kind == FLOATS_AHEAD);
         return;
     }
     UNROLL for (size_t i = 0; i < mr; i++)

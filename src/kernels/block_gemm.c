@@ -4,9 +4,9 @@
  * one register tile it packs its rows once over the whole of k, unless the task before has done so,
  * then walks the columns:
  *
- *     A block   [strips][k][strip rows]   float32, L2 (one k slice of it at a time)
- *     B block   [panels][kc][16]          float32, L1: the panels of one tile
- *     C block   [rows][columns]           float32, L2, where sums wait between two k slices
+ *     A block   [slices][strips][kc][strip rows]   float32, L2 (one slice of k at a time)
+ *     B block   [panels][kc][16]                   float32, L1: the panels of one tile
+ *     C block   [rows][columns]                    float32, L2, where sums wait between two slices
  *
  * B is widened once per block of rows.  With few rows that would cost more than the
  * multiplication: they read the binary16 panels directly, once, from wherever they are.  A last
@@ -239,6 +239,19 @@ static widen_weights_fn *widen_of(const struct kern *kern, enum gemm_b kind)
     return widen[kind];
 }
 
+/* The rows that begin at x. */
+static void pack_block(const struct kern *kern, const f16 *x, size_t ldx,
+                       const struct gemm_rows *to, float *a)
+{
+    for (size_t i = 0; i < to->n; i += to->h) {
+        const size_t m = block_least(to->h, to->n - i);
+        for (size_t k0 = 0, nk; k0 < to->k; k0 += nk) {
+            nk = block_least(to->kc, to->k - k0);
+            kern->pack_rows(x + i * ldx + k0, ldx, m, nk, a + k0 * to->n + i * nk, m);
+        }
+    }
+}
+
 /* B[k0 .. k0+kc][panels q .. q+n_panels] of a matrix that is not packed in binary16, in float32. */
 static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z, size_t k0,
                    size_t kc, size_t q, size_t n_panels, float *b)
@@ -288,35 +301,36 @@ static size_t few_columns(const struct gemm_job *job)
     return job->b_kind == GEMM_B_PACKED && n <= FEW_COLUMNS && n * COLUMN_ROWS <= job->m ? n : 0;
 }
 
-/* They, for rows i0 .. i0+rows-1, packed in strips of h, if panel q1 - 1 is theirs.  Where the
- * panels end that are left. */
+/* They, for the rows from i0 on that are packed, if panel q1 - 1 is theirs.  Where the panels end
+ * that are left. */
 static size_t multiply_columns(const struct kern *kern, const struct gemm_job *job, size_t z,
-                               size_t i0, size_t rows, size_t h, size_t q1, const float *a)
+                               size_t i0, const struct gemm_rows *a, size_t q1)
 {
     const size_t n = few_columns(job), j0 = job->n - n;
     if (!n || q1 * ANF_PANEL < job->n)
         return q1;
     const struct gemm_out out = {.y = output(job, z, i0, j0), .ldy = job->c_row,
                                  .bias = job->bias ? job->bias + j0 : NULL, .cols = n};
-    kern->gemm_columns(rows, h, job->k, a, job->b + j0 * job->k, &out);
+    kern->gemm_columns(a, job->b + j0 * job->k, &out);
     return q1 - 1;
 }
 
 /* Few rows: panels as they are.  A second strip finds them in L2. */
 static void stream_panels(const struct kern *kern, const struct gemm_job *job,
-                          const struct gemm_cut *cut, size_t z, size_t q0, size_t q1, float *a,
-                          float *c)
+                          const struct gemm_cut *cut, size_t z, size_t q0, size_t q1,
+                          const struct gemm_rows *packed, float *c)
 {
-    const size_t m = job->m, h = block_even(m, few_rows(kern, job));
+    const size_t m = packed->n, h = packed->h;
     const size_t widest = m == 1 ? kern->mr : block_least(kern->nv, kern->mr * kern->nv / h);
     for (size_t q = q0; q < q1; q += cut->block_panels) {
         const size_t end = q + block_least(cut->block_panels, q1 - q);
-        const size_t n_panels = multiply_columns(kern, job, z, 0, m, h, end, a) - q;
+        const size_t n_panels = multiply_columns(kern, job, z, 0, packed, end) - q;
         const size_t nv = block_even(n_panels, widest);
         for (size_t v = 0; v < n_panels; v += nv)
             for (size_t i = 0; i < m; i += h)
                 tile_panels(kern, job, z, i, block_least(h, m - i), block_least(nv, n_panels - v),
-                            q + v, a + i * job->k, c + i * cut->ldc + v * ANF_PANEL, cut->ldc);
+                            q + v, packed->at + i * job->k, c + i * cut->ldc + v * ANF_PANEL,
+                            cut->ldc);
         const size_t j0 = q * ANF_PANEL, cols = block_least(end * ANF_PANEL, job->n) - j0;
         if (tile_of(kern, job->b_kind))
             store_sums(kern, job, z, j0, cols, c, cut->ldc);
@@ -330,7 +344,7 @@ struct block {
     const struct gemm_job *job;
     size_t z, i0, rows, h; /* rows in strips of h */
     size_t q, n_panels, nv, kc;
-    const float *a;     /* [strips][k][strip rows] */
+    const float *a;        /* [slices][strips][kc][strip rows] */
     float *b, *c;
     size_t ldc;
 };
@@ -355,7 +369,7 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const str
         pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
     for (size_t i = 0, strip = 0; i < s->rows; i += s->h, strip++) {
         const size_t m = block_least(s->h, s->rows - i);
-        const float *a = s->a + i * job->k + k0 * m;
+        const float *a = s->a + k0 * s->rows + i * kc;
         float *c = s->c + i * ldc + v * ANF_PANEL;
         const struct gemm_ahead ahead = block_ahead(next->at, next->stride, next->width, kc, strip,
                                                     share);
@@ -389,17 +403,6 @@ static void multiply(const struct block *s)
     }
 }
 
-/* Rows i0 .. i1-1 in strips of h, over all of k. */
-static void pack_a(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i0,
-                   size_t i1, size_t h, float *a)
-{
-    for (size_t i = i0; i < i1; i += h) {
-        const size_t strip = block_least(h, i1 - i);
-        kern->pack_rows(job->a + z * job->a_batch + i * job->a_row, job->a_row, strip, job->k,
-                        a + (i - i0) * job->k, strip);
-    }
-}
-
 void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase, size_t task,
                void *shared, void *own, size_t *kept)
 {
@@ -418,19 +421,20 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
     float *a = block_floats(&at, cut.block_rows * job->k);
     float *c = block_floats(&at, cut.block_rows * cut.ldc);
     float *b = at;
+    const struct gemm_rows packed = {a, rows, h, job->k, few ? job->k : cut.kc};
 
     (void)phase;
     (void)shared;
     if (*kept != part_rows + 1)
-        pack_a(kern, job, z, i0, i1, h, a);
+        pack_block(kern, job->a + z * job->a_batch + i0 * job->a_row, job->a_row, &packed, a);
     *kept = part_rows + 1;
     if (few) {
-        stream_panels(kern, job, &cut, z, q0, q1, a, c);
+        stream_panels(kern, job, &cut, z, q0, q1, &packed, c);
         return;
     }
     for (size_t q = q0, n_panels; q < q1; q += n_panels) {
         n_panels = block_least(block_even(q1 - q, cut.block_panels), q1 - q);
-        const size_t left = multiply_columns(kern, job, z, i0, rows, h, q + n_panels, a) - q;
+        const size_t left = multiply_columns(kern, job, z, i0, &packed, q + n_panels) - q;
         if (left)
             multiply(&(struct block){kern, job, z, i0, rows, h, q, left,
                                      block_even(left, kern->nv), cut.kc, a, b, c, cut.ldc});

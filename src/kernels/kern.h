@@ -118,12 +118,17 @@ typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a,
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                               const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
                               const struct gemm_out *out);
-/* The same for the first out->cols columns of one binary16 panel, one by one, with vectors along
- * the rows: a tile would spend a whole panel on them.  Strip s of the packed rows begins at a + s*h*k
- * and has h of them, the last one what is left.  Up to GEMM_SLACK floats after a are read. */
+/* Packed rows: n of them in strips of h, the last one what is left, k in slices of kc alike.  The
+ * slice from k0 on of the strip from row i on, of m rows and nk k's, begins at + k0*n + i*nk with m
+ * rows for every k.  Up to GEMM_SLACK floats after them are read. */
+struct gemm_rows {
+    const float *at;
+    size_t n, h, k, kc;
+};
 enum { GEMM_SLACK = 16 };
-typedef void gemm_columns_fn(size_t rows, size_t h, size_t k, const float *a, const f16 *b,
-                             const struct gemm_out *out);
+/* The same for the first out->cols columns of one binary16 panel, one by one, with vectors along
+ * the rows: a tile would spend a whole panel on them. */
+typedef void gemm_columns_fn(const struct gemm_rows *a, const f16 *b, const struct gemm_out *out);
 /* One panel of encoded weights; weight_panels.h has the layouts and says what a weight is.  W[k][j]
  * below is the weight of row k and column j in float32; in int8 panels it is the integer, and
  * scale_columns or gemm_out.scale ends the sum. */

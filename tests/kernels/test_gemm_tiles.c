@@ -129,7 +129,8 @@ static void test_tiles(void **state)
     (void)state;
 }
 
-static void columns_case(const struct kern *kern, size_t rows, size_t h, size_t k, size_t cols)
+static void columns_case(const struct kern *kern, size_t rows, size_t h, size_t k,
+                         size_t kc, size_t cols)
 {
     const size_t ldy = cols + next() % 3, n_a = rows * k;
     float *a = malloc((n_a + GEMM_SLACK) * sizeof *a);
@@ -137,13 +138,17 @@ static void columns_case(const struct kern *kern, size_t rows, size_t h, size_t 
     for (size_t i = 0; i < n_a + GEMM_SLACK; i++)
         a[i] = f16_to_f32(any_value());
     const struct gemm_out out = {.y = y, .ldy = ldy, .bias = bias, .cols = cols};
-    kern->gemm_columns(rows, h, k, a, b, &out);
+    const struct gemm_rows packed = {a, rows, h, k, kc};
+    kern->gemm_columns(&packed, b, &out);
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < ldy; j++) {
             const size_t strip = i / h * h, step = rows - strip < h ? rows - strip : h;
             float s = 0.0f;
-            for (size_t e = 0; e < k && j < cols; e++)
-                s = fmaf(a[strip * k + e * step + i - strip], f16_to_f32(b[e * 16 + j]), s);
+            for (size_t e = 0; e < k && j < cols; e++) {
+                const size_t k0 = e / kc * kc, nk = k - k0 < kc ? k - k0 : kc;
+                const float *slice = a + k0 * rows + strip * nk;
+                s = fmaf(slice[(e - k0) * step + i - strip], f16_to_f32(b[e * 16 + j]), s);
+            }
             if (bias && j < cols)
                 s += f16_to_f32(bias[j]);
             assert_int_equal(y[i * ldy + j], j < cols ? f32_to_f16(s) : UNTOUCHED);
@@ -154,12 +159,13 @@ static void columns_case(const struct kern *kern, size_t rows, size_t h, size_t 
 static void test_columns(void **state)
 {
     const struct kern *kern[8];
-    static const size_t sizes[][3] = {{1, 1, 3},   {12, 12, 0},  {17, 17, 65}, {24, 24, 64},
-                                      {33, 7, 33}, {100, 8, 70}, {131, 6, 9},  {50, 24, 130}};
+    static const size_t sizes[][4] = {{1, 1, 3, 3},     {12, 12, 0, 1},    {17, 17, 65, 65},
+                                      {24, 24, 64, 64}, {33, 7, 33, 12},   {100, 8, 70, 66},
+                                      {131, 6, 9, 3},   {50, 24, 130, 130}, {50, 24, 130, 128}};
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
             for (size_t cols = 1; cols <= 4; cols++)
-                columns_case(kern[t], sizes[i][0], sizes[i][1], sizes[i][2], cols);
+                columns_case(kern[t], sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], cols);
     (void)state;
 }
 

@@ -44,10 +44,12 @@ enum {
     /* B is read once by the binary16 tile; two cache lines of every panel are asked for this far
      * ahead, because the hardware does not follow a panel over a page end. */
     TILE_AHEAD = 1024,
-    /* Steps of k in one turn of the loop.  A step of AVX2 has about as many other instructions as
-     * multiply-adds; where two programs share a core, fewer of them make the tile faster. */
-    TILE_STEPS = VL == 8 ? 4 : 1,
-    TILE_ASK = TILE_STEPS > 1 ? 2 : 1, /* a cache line holds two rows of a panel */
+    /* Steps of k in one turn of the loop, which asks ahead once.  Instructions that are no
+     * multiply-adds cost time where two programs share a core; the same goes for every second
+     * element of A, which the multiply-adds take from memory where they can: if all did, there
+     * would be too many loads. */
+    TILE_STEPS = VL >= 8 ? 4 : 1,
+    HALVES_ASK = 2, /* a cache line holds two rows of a panel */
     PACK_K = 64, /* k's transposed at a time, up to 7 more the last time: a buffer of 2 KiB */
     PACK_ROWS = 8,
     COLUMN_VECS = 8, /* hides the latency of a multiply-add */
@@ -113,9 +115,9 @@ struct tile_at {
     const uint32_t *tap;
 };
 
-/* One k.  Of TILE_ASK steps, one `asks`. */
+/* One k, the u'th of its turn. */
 VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, size_t mr, size_t nv,
-                        enum tile_kind kind, enum tile_rows rows, bool asks, vf *acc)
+                        enum tile_kind kind, enum tile_rows rows, size_t u, vf *acc)
 {
     const bool half = kind == HALVES || kind == WIDENING;
     const size_t nvec = nv * PANEL_VECS, wide_panel = t->kc * ANF_PANEL;
@@ -131,18 +133,21 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, size_t mr, siz
         if (mr == 1) /* here, so that a wide row of B need not be held */
             acc[v] = v_fma(v_set(at->a[0]), b[v], acc[v]);
     }
-    if (asks && kind == HALVES)
+    if (kind == HALVES && u % HALVES_ASK == 0)
         UNROLL for (size_t v = 0; v < nv; v++)
             __builtin_prefetch(at->b16 + v * t->b_panel + TILE_AHEAD);
-    if (asks && (kind == FLOATS_AHEAD || kind == WIDENING)) {
+    if ((kind == FLOATS_AHEAD || kind == WIDENING) && u == 0) {
         UNROLL for (size_t v = 0; v < nv; v++)
             __builtin_prefetch(at->ahead + v * t->ahead->panel, 0, 2);
-        at->ahead += TILE_ASK * t->ahead->step;
+        at->ahead += TILE_STEPS * t->ahead->step;
     }
     UNROLL for (size_t i = 0; i < mr && mr > 1; i++) {
-        const vf ai = v_set(at->a[rows == ROWS ? i * t->a_k : i]);
-        UNROLL for (size_t v = 0; v < nvec; v++)
-            acc[i * nvec + v] = v_fma(ai, b[v], acc[i * nvec + v]);
+        const float *a = at->a + (rows == ROWS ? i * t->a_k : i);
+        const vf ai = v_set(*a);
+        UNROLL for (size_t v = 0; v < nvec; v++) {
+            vf *s = &acc[i * nvec + v];
+            *s = i % 2 ? v_fma_to(ai, b[v], *s) : v_fma_at(a, b[v], *s);
+        }
     }
     at->a += rows == ROWS ? 1 : rows == TAPS ? 0 : t->a_k;
     at->b16 += half ? ANF_PANEL : 0;
@@ -171,9 +176,9 @@ VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile
     }
     for (size_t n = t.kc / TILE_STEPS; n; n--)
         UNROLL for (size_t u = 0; u < TILE_STEPS; u++)
-            ISA(tile_step)(&t, &at, mr, nv, kind, rows, u % TILE_ASK == 0, acc);
-    for (size_t n = t.kc % TILE_STEPS; n; n--)
-        ISA(tile_step)(&t, &at, mr, nv, kind, rows, (n - 1) % TILE_ASK == 0, acc);
+            ISA(tile_step)(&t, &at, mr, nv, kind, rows, u, acc);
+    for (size_t u = 0; u < t.kc % TILE_STEPS; u++)
+        ISA(tile_step)(&t, &at, mr, nv, kind, rows, u, acc);
     if ((kind != FLOATS || rows == ROWS) && t.out) {
         if (rows == ROWS && t.out->any_nan)
             ISA(tile_finish)(t.out, mr, nvec, acc, true, false);
@@ -316,32 +321,36 @@ static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, 
 }
 
 /* ---- few columns ----------------------------------------------------------------------------- */
-/* What a vector holds: n rows from `row` on. */
+/* What a vector holds: n rows from `row` on, `skip` rows behind the first one of their strip. */
 struct row_vector {
-    const float *a;
-    size_t row, n;
+    size_t row, n, skip;
 };
 
-/* One column for COLUMN_VECS vectors of rows, whose next k is `step` floats further on. */
-VFN void ISA(one_column)(const struct row_vector *rows, size_t step, size_t k, const f16 *b,
-                         size_t column, const struct gemm_out *out)
+/* One column for COLUMN_VECS vectors of rows in strips of h. */
+VFN void ISA(one_column)(const struct row_vector *rows, size_t h, const struct gemm_rows *a,
+                         const f16 *b, size_t column, const struct gemm_out *out)
 {
-    const float *a[COLUMN_VECS];
     float wide[PACK_K * VL];
     f16 y[VL];
     vf acc[COLUMN_VECS];
-    UNROLL for (size_t i = 0; i < COLUMN_VECS; i++) {
-        a[i] = rows[i].a;
+    UNROLL for (size_t i = 0; i < COLUMN_VECS; i++)
         acc[i] = v_zero();
-    }
-    for (size_t k0 = 0; k0 < k; k0 += PACK_K) {
-        const size_t nk = k - k0 < PACK_K ? k - k0 : PACK_K;
-        for (size_t j = 0; j < nk; j++) /* one of them is wanted: cheaper than one by itself */
-            v_store(wide + j * VL, v_load_f16(b + (k0 + j) * ANF_PANEL + column));
-        for (size_t j = 0; j < nk; j++) {
-            const vf w = v_set(wide[j * VL]);
-            UNROLL for (size_t i = 0; i < COLUMN_VECS; i++)
-                acc[i] = v_fma(v_load(a[i] + (k0 + j) * step), w, acc[i]);
+    for (size_t k0 = 0, kc; k0 < a->k; k0 += kc) {
+        const float *at[COLUMN_VECS];
+        kc = a->k - k0 < a->kc ? a->k - k0 : a->kc;
+        UNROLL for (size_t i = 0; i < COLUMN_VECS; i++)
+            at[i] = a->at + k0 * a->n + (rows[i].row - rows[i].skip) * kc + rows[i].skip;
+        for (size_t left = kc, nk; left; left -= nk, b += nk * ANF_PANEL) {
+            nk = left < PACK_K ? left : PACK_K;
+            for (size_t j = 0; j < nk; j++) /* one is wanted: cheaper than one by itself */
+                v_store(wide + j * VL, v_load_f16(b + j * ANF_PANEL + column));
+            for (size_t j = 0; j < nk; j++) {
+                const vf w = v_set(wide[j * VL]);
+                UNROLL for (size_t i = 0; i < COLUMN_VECS; i++) {
+                    acc[i] = v_fma(v_load(at[i]), w, acc[i]);
+                    at[i] += h;
+                }
+            }
         }
     }
     if (out->bias) {
@@ -356,23 +365,22 @@ VFN void ISA(one_column)(const struct row_vector *rows, size_t step, size_t k, c
     }
 }
 
-static void ISA(gemm_columns)(size_t rows, size_t h, size_t k, const float *a, const f16 *b,
-                              const struct gemm_out *out)
+static void ISA(gemm_columns)(const struct gemm_rows *a, const f16 *b, const struct gemm_out *out)
 {
-    for (size_t row = 0; row < rows;) {
-        const size_t whole = rows / h * h, end = row < whole ? whole : rows;
-        const size_t step = row < whole ? h : rows - whole;
-        struct row_vector v[COLUMN_VECS] = {{0}};
+    for (size_t row = 0; row < a->n;) {
+        const size_t whole = a->n / a->h * a->h, end = row < whole ? whole : a->n;
+        const size_t h = row < whole ? a->h : a->n - whole;
+        struct row_vector v[COLUMN_VECS];
         size_t n = 0;
         for (; n < COLUMN_VECS && row < end; n++) {
-            const size_t strip = row / h * h, left = strip + step - row;
-            v[n] = (struct row_vector){a + strip * k + (row - strip), row, left < VL ? left : VL};
+            const size_t skip = row % a->h, left = h - skip;
+            v[n] = (struct row_vector){row, left < VL ? left : VL, skip};
             row += v[n].n;
         }
         for (; n < COLUMN_VECS; n++) /* the first once more, without results */
-            v[n] = (struct row_vector){v[0].a, 0, 0};
+            v[n] = (struct row_vector){v[0].row, 0, v[0].skip};
         for (size_t column = 0; column < out->cols; column++)
-            ISA(one_column)(v, step, k, b, column, out);
+            ISA(one_column)(v, h, a, b, column, out);
     }
 }
 

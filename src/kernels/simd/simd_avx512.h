@@ -129,6 +129,18 @@ VFN vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 VFN vf v_abs(vf a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a); }
 VFN vf v_neg(vf a) { return _mm512_xor_ps(_mm512_set1_ps(-0.0f), a); }
 VFN vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+/* Compilers put many of a tile's sums into another register on the way, and broadcast once what is
+ * wanted several times. */
+VFN vf v_fma_to(vf a, vf b, vf c)
+{
+    __asm__("vfmadd231ps %1, %2, %0" : "+v"(c) : "v"(a), "v"(b));
+    return c;
+}
+VFN vf v_fma_at(const float *a, vf b, vf c)
+{
+    __asm__("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(c) : "m"(*a), "v"(b));
+    return c;
+}
 VFN vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
 VFN vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 VFN vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }

@@ -159,6 +159,8 @@ VFN vf v_sqrt(vf a) { return vsqrtq_f32(a); }
 VFN vf v_abs(vf a) { return vabsq_f32(a); }
 VFN vf v_neg(vf a) { return vnegq_f32(a); }
 VFN vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+VFN vf v_fma_to(vf a, vf b, vf c) { return v_fma(a, b, c); }
+VFN vf v_fma_at(const float *a, vf b, vf c) { return v_fma(v_set(*a), b, c); }
 VFN vf v_fnma(vf a, vf b, vf c) { return vfmsq_f32(c, a, b); }
 VFN vf v_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 VFN vf v_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }

@@ -117,6 +117,8 @@ VFN vf v_sqrt(vf a) { return __builtin_sqrtf(a); }
 VFN vf v_abs(vf a) { return v_from_bits(v_bits(a) & 0x7fffffff); }
 VFN vf v_neg(vf a) { return v_from_bits(v_bits(a) ^ INT32_MIN); }
 VFN vf v_fma(vf a, vf b, vf c) { return __builtin_fmaf(a, b, c); }
+VFN vf v_fma_to(vf a, vf b, vf c) { return v_fma(a, b, c); }
+VFN vf v_fma_at(const float *a, vf b, vf c) { return v_fma(v_set(*a), b, c); }
 VFN vf v_fnma(vf a, vf b, vf c) { return __builtin_fmaf(-a, b, c); }
 VFN vf v_max(vf a, vf b) { return a > b ? a : b; }
 VFN vf v_min(vf a, vf b) { return a < b ? a : b; }

@@ -78,8 +78,8 @@ static inline size_t conv_patch_room(const struct conv_patch *p)
     return (p->lead + p->size + PATCH_SLACK) / 16 * 16;
 }
 
-/* The patch of conv_direct, which reads vectors: column 0 of the input is where a cache line begins,
- * in every row, so that one tap of a row crosses none.  Whether those of all planes fit. */
+/* The patch of conv_direct, which reads vectors: column 0 of the input is at the start of a cache
+ * line in every row, so that one tap of a row crosses none.  Whether those of all planes fit. */
 static inline bool conv_direct_plan(const struct conv_geom *g, size_t oy0, size_t n_oy, size_t ox0,
                                     size_t n_ox, struct conv_patch *p)
 {

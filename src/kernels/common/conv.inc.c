@@ -335,7 +335,7 @@ struct direct {
 /* One group: what of it belongs to channel 0. */
 struct direct_group {
     const f16 *x;
-    const f16 *next; /* the rows of the next group's plane, or NULL */
+    const f16 *next; /* row 0 of the next group's plane, or NULL */
     const float *w, *bias;
     f16 *y; /* of pixel 0 of the patch */
 };
@@ -429,9 +429,10 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
                          const size_t down, const float *x, f16 *y, size_t n)
 {
     const size_t older = 2 / down, steps = d->n_oy + older;
-    const size_t pitch = d->p.pitch, in_w = d->g->in_w, out_w = d->g->out_w, in_n = d->p.n;
+    const size_t pitch = d->p.pitch, in_w = d->g->in_w, out_w = d->g->out_w;
     const float *const column[3] = {x + d->at[0], x + d->at[1], x + d->at[2]}, *bias = f->bias;
-    const f16 *ahead = f->next;
+    const size_t plane = f->next ? d->g->in_h * in_w : 0;
+    size_t soon = d->p.y0 > 0 ? (size_t)d->p.y0 * in_w : 0, until = soon; /* of the next plane */
     vf begun[3][DIRECT_STRIP], w[9];
     UNROLL for (size_t k = 0; k < 9; k++)
         w[k] = v_set(f->w[k]);
@@ -450,16 +451,14 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
                         if (t + i * down < 3)
                             begun[i][j] = v_fma(b, w[(t + i * down) * 3 + v], begun[i][j]);
                 }
-            if (r + 1 < steps) /* there is one row for the last step */
+            if (r + 1 < steps) /* the patch ends with the first row of the last step */
                 at += pitch;
         }
         UNROLL for (size_t j = 0; j < nv; j++)
-            V_ONCE(begun[older][j]);
-        if (ahead) {
-            for (size_t i = 0; i < in_n; i += 32)
-                __builtin_prefetch(ahead + i);
-            ahead += in_w;
-        }
+            V_ONCE(begun[older][j]); /* or all that was loaded is kept until it is stored */
+        until += down * in_w;
+        for (; soon < until && soon < plane; soon += 32)
+            __builtin_prefetch(f->next + soon);
         if (r >= older) {
             UNROLL for (size_t j = 0; j < nv; j++) {
                 const vf s = begun[older][j];

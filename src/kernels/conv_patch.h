@@ -21,9 +21,19 @@ struct conv_patch {
     ptrdiff_t y0;       /* padded coordinate of row 0 */
     size_t n_rows, row_step;
     size_t phases, phase_len, pitch, down, size;
+    size_t lead;        /* elements before row 0 */
     size_t in_x, n, e0; /* columns in_x .. in_x+n-1 of the input lie in a row, the first at e0 */
     size_t tap_phase, tap_at; /* from tap (u, v) to tap (u, v + 1) */
 };
+
+/* Sizes that follow from the length of a phase; whether they fit. */
+static inline bool conv_patch_lay(const struct conv_geom *g, struct conv_patch *p)
+{
+    p->pitch = p->phases * p->phase_len;
+    p->down = g->stride_h / p->row_step * p->pitch;
+    p->size = p->n_rows * p->pitch;
+    return p->n_rows <= PATCH_CAP && p->pitch <= PATCH_CAP && p->size <= PATCH_CAP;
+}
 
 /* Whether rows n_oy from oy0 and columns n_ox from ox0 of the output fit. */
 static inline bool conv_patch_plan(const struct conv_geom *g, size_t oy0, size_t n_oy, size_t ox0,
@@ -36,12 +46,10 @@ static inline bool conv_patch_plan(const struct conv_geom *g, size_t oy0, size_t
     p->y0 = (ptrdiff_t)(oy0 * g->stride_h) - g->pad_h;
     p->n_rows = ((n_oy - 1) * g->stride_h + (g->kh - 1) * g->dil_h) / p->row_step + 1;
     p->phase_len = (span - 1) / g->stride_w + 1;
-    p->pitch = p->phases * p->phase_len;
-    p->down = g->stride_h / p->row_step * p->pitch;
-    p->size = p->n_rows * p->pitch;
+    p->lead = 0;
     p->tap_phase = g->dil_w % g->stride_w;
     p->tap_at = g->dil_w / g->stride_w;
-    if (p->n_rows > PATCH_CAP || p->pitch > PATCH_CAP || p->size > PATCH_CAP)
+    if (!conv_patch_lay(g, p))
         return false;
 
     const ptrdiff_t x0 = (ptrdiff_t)(ox0 * g->stride_w) - g->pad_w, first = x0 > 0 ? x0 : 0;
@@ -61,21 +69,25 @@ static inline size_t conv_patch_tap(const struct conv_geom *g, const struct conv
                                     size_t v)
 {
     const size_t e = v * g->dil_w;
-    return u * g->dil_h * p->pitch + e % g->stride_w * p->phase_len + e / g->stride_w;
+    return p->lead + u * g->dil_h * p->pitch + e % g->stride_w * p->phase_len + e / g->stride_w;
 }
 
 /* Elements that a plane of the patch takes. */
 static inline size_t conv_patch_room(const struct conv_patch *p)
 {
-    return (p->size + PATCH_SLACK) / 16 * 16;
+    return (p->lead + p->size + PATCH_SLACK) / 16 * 16;
 }
 
-/* Whether the patches of all planes fit into the scratch of conv_direct. */
+/* The patch of conv_direct, which reads vectors: column 0 of the input is at the start of a cache
+ * line in every row, so that one tap of a row crosses none.  Whether those of all planes fit. */
 static inline bool conv_direct_plan(const struct conv_geom *g, size_t oy0, size_t n_oy, size_t ox0,
                                     size_t n_ox, struct conv_patch *p)
 {
-    return g->cin <= ANF_DIRECT_TAPS && conv_patch_plan(g, oy0, n_oy, ox0, n_ox, p) &&
-           g->cin * conv_patch_room(p) <= ANF_DIRECT_FLOATS;
+    if (g->cin > ANF_DIRECT_TAPS || !conv_patch_plan(g, oy0, n_oy, ox0, n_ox, p))
+        return false;
+    p->phase_len = (p->phase_len + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+    p->lead = p->n && g->stride_w == 1 ? (ANF_PANEL - p->e0 % ANF_PANEL) % ANF_PANEL : 0;
+    return conv_patch_lay(g, p) && g->cin * conv_patch_room(p) <= ANF_DIRECT_FLOATS;
 }
 
 /* Output columns of which conv_direct makes patches; 0: none would fit. */

@@ -93,7 +93,7 @@ static void ISA(patch_widen)(const struct conv_geom *g, const struct conv_patch 
                              float *y)
 {
     ptrdiff_t row = p->y0;
-    y += p->n ? p->e0 : 0;
+    y += p->lead + (p->n ? p->e0 : 0);
     for (size_t r = 0; r < p->n_rows; r++, row += (ptrdiff_t)p->row_step, y += p->pitch) {
         if (row < 0 || row >= (ptrdiff_t)g->in_h)
             continue;
@@ -102,7 +102,7 @@ static void ISA(patch_widen)(const struct conv_geom *g, const struct conv_patch 
         for (; p->n - i >= VL; i += VL)
             v_store(y + i, v_load_f16(from + i));
         if (i < p->n)
-            v_store_n(y + i, v_load_f16_n(from + i, p->n - i), p->n - i);
+            v_store(y + i, v_load_f16_n(from + i, p->n - i)); /* zeros, up to the next row */
     }
 }
 
@@ -309,17 +309,19 @@ static void ISA(conv_gather)(const struct conv_geom *g, const f16 *x, size_t k0,
 /* The register tile: channels broadcast, pixels along the vector, read from the patch. */
 #if VL == 8
 #define DIRECT_MR 4
+#define DIRECT_STRIP 2 /* vectors of a strip of a depthwise 3x3 convolution */
 #elif VL == 1
 #define DIRECT_MR 2
+#define DIRECT_STRIP 2
 #else
 #define DIRECT_MR 8
+#define DIRECT_STRIP 4
 #endif
 
 enum {
     DIRECT_NV = 3,
     DIRECT_CHANNELS = 16, /* of which the weights stay in L1 */
     DIRECT_ONE = 8, /* vectors of a single channel */
-    DIRECT_ROWS = 4, /* of a depthwise 3x3 convolution, that are made together */
     DIRECT_ACC = DIRECT_MR * DIRECT_NV > DIRECT_ONE ? DIRECT_MR * DIRECT_NV : DIRECT_ONE,
 };
 
@@ -333,6 +335,7 @@ struct direct {
 /* One group: what of it belongs to channel 0. */
 struct direct_group {
     const f16 *x;
+    const f16 *next; /* row 0 of the next group's plane, or NULL */
     const float *w, *bias;
     f16 *y; /* of pixel 0 of the patch */
 };
@@ -419,63 +422,102 @@ VFN void ISA(direct_place)(ISA(direct_tile_fn) *tile, size_t mr, const struct di
         tile(d, f, c, x, x_step, y, y_step, n);
 }
 
-/* Depthwise 3x3: n <= VL pixels of each of `rows` output rows, which lie `down` rows of the input
- * apart.  What is loaded serves all output rows that meet it; the weights stay in registers. */
-VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, const size_t rows,
+/* Depthwise 3x3: the output rows of a strip of nv vectors, the last of which has n pixels.  Rows of
+ * the input, `down` of them for each of the output, are loaded once and meet every output row that
+ * they are a tap of; begun[i] is the one that began i steps before. */
+VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, const size_t nv,
                          const size_t down, const float *x, f16 *y, size_t n)
 {
-    const size_t pitch = d->p.pitch, *const column = d->at; /* of the taps of kernel row 0 */
-    vf acc[DIRECT_ROWS], w[9];
+    const size_t older = 2 / down, steps = d->n_oy + older;
+    const size_t pitch = d->p.pitch, in_w = d->g->in_w, out_w = d->g->out_w;
+    const float *const column[3] = {x + d->at[0], x + d->at[1], x + d->at[2]}, *bias = f->bias;
+    const size_t plane = f->next ? d->g->in_h * in_w : 0;
+    size_t soon = d->p.y0 > 0 ? (size_t)d->p.y0 * in_w : 0, until = soon; /* of the next plane */
+    vf begun[3][DIRECT_STRIP], w[9];
     UNROLL for (size_t k = 0; k < 9; k++)
         w[k] = v_set(f->w[k]);
-    UNROLL for (size_t r = 0; r < rows; r++)
-        acc[r] = v_zero();
-    UNROLL for (size_t i = 0; i < (rows - 1) * down + 3; i++)
-        UNROLL for (size_t v = 0; v < 3; v++) {
-            vf b = v_load(x + i * pitch + column[v]);
-            V_ONCE(b);
-            UNROLL for (size_t r = 0; r < rows; r++)
-                if (i >= r * down && i - r * down < 3)
-                    acc[r] = v_fma(b, w[(i - r * down) * 3 + v], acc[r]);
+    UNROLL for (size_t i = 1; i <= older; i++)
+        UNROLL for (size_t j = 0; j < nv; j++)
+            begun[i][j] = v_zero();
+    for (size_t r = 0, at = 0; r < steps; r++) {
+        UNROLL for (size_t j = 0; j < nv; j++)
+            begun[0][j] = v_zero();
+        UNROLL for (size_t t = 0; t < down; t++) {
+            UNROLL for (size_t v = 0; v < 3; v++)
+                UNROLL for (size_t j = 0; j < nv; j++) {
+                    vf b = v_load(column[v] + at + j * VL);
+                    V_ONCE(b);
+                    UNROLL for (size_t i = 0; i <= older; i++)
+                        if (t + i * down < 3)
+                            begun[i][j] = v_fma(b, w[(t + i * down) * 3 + v], begun[i][j]);
+                }
+            if (r + 1 < steps) /* the patch ends with the first row of the last step */
+                at += pitch;
         }
-    UNROLL for (size_t r = 0; r < rows; r++) {
-        f16 *to = y + r * d->g->out_w;
-        const vf s = f->bias ? v_add(acc[r], v_set(f->bias[0])) : acc[r];
-        if (n == VL)
-            v_store_f16(to, s);
-        else
-            v_store_f16_n(to, s, n);
+        UNROLL for (size_t j = 0; j < nv; j++)
+            V_ONCE(begun[older][j]); /* or all that was loaded is kept until it is stored */
+        until += down * in_w;
+        for (; soon < until && soon < plane; soon += 32)
+            __builtin_prefetch(f->next + soon);
+        if (r >= older) {
+            UNROLL for (size_t j = 0; j < nv; j++) {
+                const vf s = begun[older][j];
+                const vf sum = bias ? v_add(s, v_set(*bias)) : s;
+                if (j + 1 < nv || n == VL)
+                    v_store_f16(y + j * VL, sum);
+                else
+                    v_store_f16_n(y + j * VL, sum, n);
+            }
+            y += out_w;
+        }
+        UNROLL for (size_t i = older; i > 0; i--)
+            UNROLL for (size_t j = 0; j < nv; j++)
+                begun[i][j] = begun[i - 1][j];
     }
 }
 
-VFN void ISA(direct_rows_3x3)(const struct direct *d, const struct direct_group *f,
-                              const size_t down, const float *x)
-{
-    for (size_t r = 0, rows; r < d->n_oy; r += rows) {
-        rows = d->n_oy - r < DIRECT_ROWS ? 1 : DIRECT_ROWS;
-        for (size_t ox = 0; ox < d->n_ox; ox += VL) {
-            const size_t n = d->n_ox - ox < VL ? d->n_ox - ox : VL;
-            const float *from = x + r * d->p.down + ox;
-            f16 *y = f->y + r * d->g->out_w + ox;
-            if (rows == 1)
-                ISA(direct_3x3)(d, f, 1, down, from, y, n);
-            else
-                ISA(direct_3x3)(d, f, DIRECT_ROWS, down, from, y, n);
-        }
+typedef void ISA(direct_strip_fn)(const struct direct *d, const struct direct_group *f,
+                                  const float *x, f16 *y, size_t n);
+#define DIRECT_3X3(name, nv, down)                                                                 \
+    static void ISA(name)(const struct direct *d, const struct direct_group *f, const float *x,    \
+                          f16 *y, size_t n)                                                        \
+    {                                                                                              \
+        ISA(direct_3x3)(d, f, nv, down, x, y, n);                                                  \
     }
-}
+DIRECT_3X3(direct_3x3_1, 1, 1)
+DIRECT_3X3(direct_3x3_2, 2, 1)
+DIRECT_3X3(direct_3x3_half_1, 1, 2)
+DIRECT_3X3(direct_3x3_half_2, 2, 2)
+#if DIRECT_STRIP == 4
+DIRECT_3X3(direct_3x3_3, 3, 1)
+DIRECT_3X3(direct_3x3_4, 4, 1)
+DIRECT_3X3(direct_3x3_half_3, 3, 2)
+DIRECT_3X3(direct_3x3_half_4, 4, 2)
+#endif
 
 /* All pixels of the patch, if it is one of a depthwise 3x3 convolution. */
 static bool ISA(direct_is_3x3)(const struct direct *d, const struct direct_group *f, const float *x)
 {
+    static ISA(direct_strip_fn) *const strips[2][DIRECT_STRIP] = {
+#if DIRECT_STRIP == 4
+        {ISA(direct_3x3_1), ISA(direct_3x3_2), ISA(direct_3x3_3), ISA(direct_3x3_4)},
+        {ISA(direct_3x3_half_1), ISA(direct_3x3_half_2), ISA(direct_3x3_half_3),
+         ISA(direct_3x3_half_4)},
+#else
+        {ISA(direct_3x3_1), ISA(direct_3x3_2)},
+        {ISA(direct_3x3_half_1), ISA(direct_3x3_half_2)},
+#endif
+    };
     const struct conv_geom *g = d->g;
     if (d->cout != 1 || d->n_taps != 9 || g->kh != 3 || g->kw != 3 || g->dil_h != 1 ||
         g->stride_h > 2)
         return false;
-    if (g->stride_h == 1)
-        ISA(direct_rows_3x3)(d, f, 1, x);
-    else
-        ISA(direct_rows_3x3)(d, f, 2, x);
+    for (size_t ox = 0, nv; ox < d->n_ox; ox += nv * VL) {
+        const size_t left = d->n_ox - ox;
+        nv = left < DIRECT_STRIP * VL ? (left + VL - 1) / VL : DIRECT_STRIP;
+        strips[g->stride_h - 1][nv - 1](d, f, x + ox, f->y + ox,
+                                        left < nv * VL ? left - (nv - 1) * VL : VL);
+    }
     return true;
 }
 
@@ -575,7 +617,8 @@ static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const stru
             }
             for (size_t i = 0; i < f->n_groups; i++) {
                 const struct direct_group group = {
-                    x + i * in, f->w + i * f->w_group, f->bias ? f->bias + i * f->cout : NULL,
+                    x + i * in, i + 1 < f->n_groups ? x + (i + 1) * in : NULL,
+                    f->w + i * f->w_group, f->bias ? f->bias + i * f->cout : NULL,
                     y + i * out + oy * g->out_w + ox};
                 if (n_ox)
                     ISA(direct_group)(&d, &group, half, scratch);

@@ -38,7 +38,6 @@ enum {
     ANF_TILE = 512,          /* elements of an elementwise tile: 1 KiB an operand, L1-resident */
     ANF_DIRECT_TAPS = 256,   /* of a convolution whose taps are read where they lie */
     ANF_DIRECT_FLOATS = 24 * 1024, /* of its patches: 96 KiB, L2-resident */
-    ANF_WINOGRAD_SLICE = 8,  /* input channels of which winograd_few keeps the weights in L1 */
 };
 
 /* ---- conversions and stores ------------------------------------------------------------------ */
@@ -210,7 +209,7 @@ typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t c
  *     u[(6i + k)*u_pos + 16ci + j] = U[i][k] of w[(9ci + 3r + c)*16 + j], kernel row r, column c */
 typedef void winograd_weights_fn(const f16 *w, size_t n, float *u, size_t u_pos);
 /* The products of few tiles, for which U is made and used in L1.  With U of the n kernels of
- * sixteen output channels j in w, for all positions p and t < n_tiles <= table.mr
+ * sixteen output channels j in w, for all positions p and t < n_tiles
  *     s = 0;  for ci = 0 .. n-1 ascending:  s = fma(U[p] of (ci, j), V[p] of (ci, t), s)
  *     m[p*m_pos + 16t + j] = s
  * V is [ceil(n / 16)][36][n_tiles][16], so that what is used together lies together. */

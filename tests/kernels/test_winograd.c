@@ -220,8 +220,9 @@ static void test_every_table(void **state)
     every_table(2, 21, 4, 9, 20, 1, false, false);   /* of two images */
     every_table(1, 24, 20, 4, 16, 1, true, false);   /* shared out unevenly */
     every_table(2, 70, 6, 7, 100, 1, true, false);   /* tasks that help each other */
-    for (size_t w = 1; w < 36; w += 4)               /* one tile, two, ... nine */
+    for (size_t w = 1; w < 104; w += 4)              /* one tile, two, ... 26 */
         every_table(1, 19, 4, w, 18, 1, true, false);
+    every_table(1, 256, 14, 14, 64, 1, true, false); /* few tiles, many channels */
 }
 
 /* ---- accuracy -------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@ enum {
     WINO_WIDTH = WINOGRAD_OUT * WINO_COLS + 2,
     WINO_PIXELS = 640, /* turned together: 20 KiB */
     WINO_RUN = 8,      /* tiles stored together */
+    WINO_FEW_U = 36 * 8, /* positions and input channels whose U is in L1: 18 KiB */
 };
 
 VFN void ISA(wino_input_1d)(const vf x[6], vf y[6])
@@ -169,7 +170,9 @@ VFN void ISA(wino_weights_1d)(vf x0, vf x1, vf x2, vf y[6])
     y[5] = x2;
 }
 
-static void ISA(winograd_weights)(const f16 *w, size_t n, float *u, size_t u_pos)
+/* Rows row .. row+n_rows-1 of U. */
+VFN void ISA(wino_weights_rows)(const f16 *w, size_t n, size_t row, size_t n_rows, float *u,
+                                size_t u_pos)
 {
     for (; n; n--, w += 9 * ANF_PANEL, u += ANF_PANEL)
         for (size_t l = 0; l < ANF_PANEL; l += VL) {
@@ -178,79 +181,112 @@ static void ISA(winograd_weights)(const f16 *w, size_t n, float *u, size_t u_pos
                 ISA(wino_weights_1d)(v_load_f16(w + c * ANF_PANEL + l),
                                      v_load_f16(w + (3 + c) * ANF_PANEL + l),
                                      v_load_f16(w + (6 + c) * ANF_PANEL + l), z[c]);
-            UNROLL for (size_t i = 0; i < 6; i++) {
-                ISA(wino_weights_1d)(z[0][i], z[1][i], z[2][i], y);
+            UNROLL for (size_t i = 0; i < n_rows; i++) {
+                ISA(wino_weights_1d)(z[0][row + i], z[1][row + i], z[2][row + i], y);
                 UNROLL for (size_t k = 0; k < 6; k++)
                     v_store(u + (i * 6 + k) * u_pos + l, y[k]);
             }
         }
 }
 
+static void ISA(winograd_weights)(const f16 *w, size_t n, float *u, size_t u_pos)
+{
+    ISA(wino_weights_rows)(w, n, 0, 6, u, u_pos);
+}
+
 /* ---- few tiles ------------------------------------------------------------------------------- */
-/* The products of kc channels; `first` begins the sums.  The next weights are asked for meanwhile:
- * nine of 32 bytes a channel are a cache line for each of the 36 positions of eight channels. */
-VFN void ISA(wino_few_slice)(const float *u, const float *v, size_t n_tiles, size_t kc, bool first,
-                             const f16 *next, float *m, size_t m_pos)
+/* The products of kc channels at one position; `first` begins the sums. */
+VFN void ISA(wino_few_products)(const float *u, const float *v, size_t n_tiles, size_t kc,
+                                bool first, float *m)
 {
-    for (size_t pos = 0; pos < WINOGRAD_POSITIONS; pos++) {
-        vf acc[TILE_MR * PANEL_VECS];
-        __builtin_prefetch(next + pos * 32);
-        UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
-            acc[i] = first ? v_zero() : v_load(m + i * VL);
-        for (size_t k = 0; k < kc; k++) {
-            vf b[PANEL_VECS];
+    vf acc[TILE_FEW * PANEL_VECS];
+    UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
+        acc[i] = first ? v_zero() : v_load(m + i * VL);
+    for (size_t k = 0; k < kc; k++) {
+        vf b[PANEL_VECS];
+        UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
+            b[i] = v_load(u + k * ANF_PANEL + i * VL);
+        UNROLL for (size_t t = 0; t < n_tiles; t++) {
+            const vf a = v_set(v[t * ANF_PANEL + k]);
             UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
-                b[i] = v_load(u + k * ANF_PANEL + i * VL);
-            UNROLL for (size_t t = 0; t < n_tiles; t++) {
-                const vf a = v_set(v[t * ANF_PANEL + k]);
-                UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
-                    acc[t * PANEL_VECS + i] = v_fma(a, b[i], acc[t * PANEL_VECS + i]);
-            }
+                acc[t * PANEL_VECS + i] = v_fma(a, b[i], acc[t * PANEL_VECS + i]);
         }
-        UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
-            v_store(m + i * VL, acc[i]);
-        u += ANF_WINOGRAD_SLICE * ANF_PANEL;
-        v += n_tiles * ANF_PANEL;
-        m += m_pos;
     }
+    UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
+        v_store(m + i * VL, acc[i]);
 }
 
-VFN void ISA(wino_few_tiles)(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
-                             size_t m_pos)
+/* The same for any number of tiles, in even parts of at most TILE_FEW. */
+static void ISA(wino_few_parts)(const float *u, const float *v, size_t n_tiles, size_t kc,
+                                bool first, float *m)
 {
-    enum { SLICE = ANF_WINOGRAD_SLICE };
-    _Alignas(64) float u[WINOGRAD_POSITIONS * SLICE * ANF_PANEL];
-    for (size_t c = 0; c < n; c += SLICE) {
-        const size_t kc = n - c < SLICE ? n - c : SLICE;
-        const f16 *at = w + c * 9 * ANF_PANEL;
-        const float *at_v = v + c / ANF_PANEL * WINOGRAD_POSITIONS * n_tiles * ANF_PANEL +
-                            c % ANF_PANEL;
-        const f16 *next = n - c < 2 * SLICE ? w : at + SLICE * 9 * ANF_PANEL;
-        ISA(winograd_weights)(at, kc, u, SLICE * ANF_PANEL);
-        if (kc == SLICE)
-            ISA(wino_few_slice)(u, at_v, n_tiles, SLICE, c == 0, next, m, m_pos);
-        else
-            ISA(wino_few_slice)(u, at_v, n_tiles, kc, c == 0, next, m, m_pos);
+    const size_t parts = (n_tiles + TILE_FEW - 1) / TILE_FEW;
+    for (size_t part = 0, n; part < parts; part++, v += n * ANF_PANEL, m += n * ANF_PANEL) {
+        n = n_tiles / parts + (part < n_tiles % parts);
+        switch (n) {
+#define TILES(n) case n: ISA(wino_few_products)(u, v, n, kc, first, m); break;
+        TILES(1) TILES(2) TILES(3) TILES(4)
+#if TILE_FEW > 4
+        TILES(5) TILES(6)
+#endif
+#if TILE_FEW > 6
+        TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14) TILES(15)
+        TILES(16) TILES(17) TILES(18) TILES(19) TILES(20) TILES(21) TILES(22) TILES(23) TILES(24)
+#endif
+#undef TILES
+        default: break;
+        }
     }
 }
 
+/* Some rows of positions, with U of `slice` channels at a time in L1.  The next weights are asked
+ * for meanwhile.  n_tiles is a constant unless they are taken in parts. */
+VFN void ISA(wino_few_rows)(const f16 *w, size_t n, const float *v, size_t n_tiles, bool parts,
+                            size_t row, size_t n_rows, size_t slice, float *m, size_t m_pos)
+{
+    const size_t positions = 6 * n_rows, u_pos = slice * ANF_PANEL;
+    const size_t ask = (slice * 9 * ANF_PANEL / 32 + positions - 1) / positions;
+    const f16 *const end = w + n * 9 * ANF_PANEL;
+    _Alignas(64) float u[WINO_FEW_U * ANF_PANEL];
+    for (size_t c = 0; c < n; c += slice) {
+        const size_t kc = n - c < slice ? n - c : slice;
+        const f16 *at = w + c * 9 * ANF_PANEL;
+        const f16 *next = n - c > slice ? at + slice * 9 * ANF_PANEL : row + n_rows < 6 ? w : end;
+        const float *at_v = v + c % ANF_PANEL + (c / ANF_PANEL * WINOGRAD_POSITIONS + 6 * row) *
+                                                    n_tiles * ANF_PANEL;
+        ISA(wino_weights_rows)(at, kc, row, n_rows, u, u_pos);
+        for (size_t p = 0; p < positions; p++, at_v += n_tiles * ANF_PANEL) {
+            float *sums = m + (6 * row + p) * m_pos;
+            for (size_t i = 0; i < ask; i++)
+                __builtin_prefetch(next + (p * ask + i) * 32);
+            if (parts)
+                ISA(wino_few_parts)(u + p * u_pos, at_v, n_tiles, kc, c == 0, sums);
+            else if (kc == slice)
+                ISA(wino_few_products)(u + p * u_pos, at_v, n_tiles, slice, c == 0, sums);
+            else
+                ISA(wino_few_products)(u + p * u_pos, at_v, n_tiles, kc, c == 0, sums);
+        }
+    }
+}
+
+/* With very few tiles the transform of the weights is the most, and done at once. */
 static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
                               size_t m_pos)
 {
     switch (n_tiles) {
-    case 1: ISA(wino_few_tiles)(w, n, v, 1, m, m_pos); break;
-    case 2: ISA(wino_few_tiles)(w, n, v, 2, m, m_pos); break;
-    case 3: ISA(wino_few_tiles)(w, n, v, 3, m, m_pos); break;
-    case 4: ISA(wino_few_tiles)(w, n, v, 4, m, m_pos); break;
+#define TILES(t) case t: ISA(wino_few_rows)(w, n, v, t, false, 0, 6, 8, m, m_pos); break;
+    TILES(1) TILES(2) TILES(3) TILES(4)
 #if TILE_MR > 4
-    case 5: ISA(wino_few_tiles)(w, n, v, 5, m, m_pos); break;
-    case 6: ISA(wino_few_tiles)(w, n, v, 6, m, m_pos); break;
+    TILES(5) TILES(6)
 #endif
 #if TILE_MR > 6
-    case 7: ISA(wino_few_tiles)(w, n, v, 7, m, m_pos); break;
-    case 8: ISA(wino_few_tiles)(w, n, v, 8, m, m_pos); break;
+    TILES(7) TILES(8)
 #endif
-    default: break;
+#undef TILES
+    default:
+        ISA(wino_few_rows)(w, n, v, n_tiles, true, 0, 2, ANF_PANEL, m, m_pos);
+        ISA(wino_few_rows)(w, n, v, n_tiles, true, 2, 2, ANF_PANEL, m, m_pos);
+        ISA(wino_few_rows)(w, n, v, n_tiles, true, 4, 2, ANF_PANEL, m, m_pos);
     }
 }
 

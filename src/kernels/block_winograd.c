@@ -36,7 +36,6 @@ enum {
      * input of a tile, of the weights of a panel. */
     TILE_COST = 9,
     PANEL_COST = 56,
-    FEW_TILES = 24,       /* whose M of a third of the positions stays in L1 beside U */
     LEAST_TASK = 1 << 15, /* multiplications, of a tile with a panel and an input channel */
 };
 
@@ -80,7 +79,7 @@ static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *
     const size_t panels = (cut.panels + cut.grid.n_cols - 1) / cut.grid.n_cols;
     cut.strip_tiles = cut.row_parts > 1 ? block_even(cut.tile_cols, most)
                                         : block_even(rows, cut.strip_rows) * cut.tile_cols;
-    cut.few = rows <= cut.strip_rows && cut.strip_tiles <= FEW_TILES;
+    cut.few = rows <= cut.strip_rows && cut.strip_tiles <= kern->few_rows;
     const size_t group = cut.grid.n_cols > 1 ? CLAIMED_GROUP : GROUP;
     cut.group = cut.few ? 1 : block_even(panels, block_least(kern->rows_nv, group));
     cut.slice = block_even(g->cin, SLICE / cut.group);

@@ -209,7 +209,7 @@ typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t c
  *     u[(6i + k)*u_pos + 16ci + j] = U[i][k] of w[(9ci + 3r + c)*16 + j], kernel row r, column c */
 typedef void winograd_weights_fn(const f16 *w, size_t n, float *u, size_t u_pos);
 /* The products of few tiles, for which U is made and used in L1.  With U of the n kernels of
- * sixteen output channels j in w, for all positions p and t < n_tiles
+ * sixteen output channels j in w, for all positions p and t < n_tiles <= table.few_rows
  *     s = 0;  for ci = 0 .. n-1 ascending:  s = fma(U[p] of (ci, j), V[p] of (ci, t), s)
  *     m[p*m_pos + 16t + j] = s
  * V is [ceil(n / 16)][36][n_tiles][16], so that what is used together lies together. */
@@ -287,7 +287,7 @@ struct kern {
     const char *needs;  /* CPU features, for messages and `aneforge info` */
     bool (*available)(void);
     size_t mr, nv;      /* largest register tile: mr rows, nv panels */
-    size_t few_rows;    /* most rows of gemm_tile_f16; at least mr */
+    size_t few_rows;    /* most rows of gemm_tile_f16, tiles of winograd_few; at least mr */
     size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */
     size_t kc;          /* k-block: the B sliver of a tile stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */

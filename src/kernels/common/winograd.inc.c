@@ -216,32 +216,24 @@ VFN void ISA(wino_few_products)(const float *u, const float *v, size_t n_tiles, 
         v_store(m + i * VL, acc[i]);
 }
 
-/* The same for any number of tiles, in even parts of at most TILE_FEW. */
-static void ISA(wino_few_parts)(const float *u, const float *v, size_t n_tiles, size_t kc,
-                                bool first, float *m)
+#if TILE_FEW > TILE_MR
+/* The same where the number of tiles is no constant: more than TILE_MR. */
+static void ISA(wino_few_many)(const float *u, const float *v, size_t n_tiles, size_t kc,
+                               bool first, float *m)
 {
-    const size_t parts = (n_tiles + TILE_FEW - 1) / TILE_FEW;
-    for (size_t part = 0, n; part < parts; part++, v += n * ANF_PANEL, m += n * ANF_PANEL) {
-        n = n_tiles / parts + (part < n_tiles % parts);
-        switch (n) {
+    switch (n_tiles) {
 #define TILES(n) case n: ISA(wino_few_products)(u, v, n, kc, first, m); break;
-        TILES(1) TILES(2) TILES(3) TILES(4)
-#if TILE_FEW > 4
-        TILES(5) TILES(6)
-#endif
-#if TILE_FEW > 6
-        TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14) TILES(15)
-        TILES(16) TILES(17) TILES(18) TILES(19) TILES(20) TILES(21) TILES(22) TILES(23) TILES(24)
-#endif
+    TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14) TILES(15) TILES(16)
+    TILES(17) TILES(18) TILES(19) TILES(20) TILES(21) TILES(22) TILES(23) TILES(24)
 #undef TILES
-        default: break;
-        }
+    default: break;
     }
 }
+#endif
 
 /* Some rows of positions, with U of `slice` channels at a time in L1.  The next weights are asked
- * for meanwhile.  n_tiles is a constant unless they are taken in parts. */
-VFN void ISA(wino_few_rows)(const f16 *w, size_t n, const float *v, size_t n_tiles, bool parts,
+ * for meanwhile.  n_tiles is a constant where all rows are taken at once. */
+VFN void ISA(wino_few_rows)(const f16 *w, size_t n, const float *v, size_t n_tiles,
                             size_t row, size_t n_rows, size_t slice, float *m, size_t m_pos)
 {
     const size_t positions = 6 * n_rows, u_pos = slice * ANF_PANEL;
@@ -259,9 +251,13 @@ VFN void ISA(wino_few_rows)(const f16 *w, size_t n, const float *v, size_t n_til
             float *sums = m + (6 * row + p) * m_pos;
             for (size_t i = 0; i < ask; i++)
                 __builtin_prefetch(next + (p * ask + i) * 32);
-            if (parts)
-                ISA(wino_few_parts)(u + p * u_pos, at_v, n_tiles, kc, c == 0, sums);
-            else if (kc == slice)
+#if TILE_FEW > TILE_MR
+            if (n_rows < 6) {
+                ISA(wino_few_many)(u + p * u_pos, at_v, n_tiles, kc, c == 0, sums);
+                continue;
+            }
+#endif
+            if (kc == slice)
                 ISA(wino_few_products)(u + p * u_pos, at_v, n_tiles, slice, c == 0, sums);
             else
                 ISA(wino_few_products)(u + p * u_pos, at_v, n_tiles, kc, c == 0, sums);
@@ -274,7 +270,7 @@ static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_t
                               size_t m_pos)
 {
     switch (n_tiles) {
-#define TILES(t) case t: ISA(wino_few_rows)(w, n, v, t, false, 0, 6, 8, m, m_pos); break;
+#define TILES(t) case t: ISA(wino_few_rows)(w, n, v, t, 0, 6, 8, m, m_pos); break;
     TILES(1) TILES(2) TILES(3) TILES(4)
 #if TILE_MR > 4
     TILES(5) TILES(6)
@@ -284,9 +280,12 @@ static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_t
 #endif
 #undef TILES
     default:
-        ISA(wino_few_rows)(w, n, v, n_tiles, true, 0, 2, ANF_PANEL, m, m_pos);
-        ISA(wino_few_rows)(w, n, v, n_tiles, true, 2, 2, ANF_PANEL, m, m_pos);
-        ISA(wino_few_rows)(w, n, v, n_tiles, true, 4, 2, ANF_PANEL, m, m_pos);
+#if TILE_FEW > TILE_MR
+        ISA(wino_few_rows)(w, n, v, n_tiles, 0, 2, ANF_PANEL, m, m_pos);
+        ISA(wino_few_rows)(w, n, v, n_tiles, 2, 2, ANF_PANEL, m, m_pos);
+        ISA(wino_few_rows)(w, n, v, n_tiles, 4, 2, ANF_PANEL, m, m_pos);
+#endif
+        break;
     }
 }
 

@@ -124,16 +124,21 @@ static struct gemm_job gemm_job_of(const struct program *p, const struct instr *
                              .c_batch = (size_t)g->y_batch, .c_row = (size_t)g->y_row};
 }
 
-/* Whether the instruction before has left the rows of this one packed in every thread's scratch:
- * queries, keys and values are products of the same rows and of the same shape. */
-static bool rows_are_packed(const struct program *p, const struct instr *i)
+/* Whether the instruction before has left the rows of this one packed in the scratch of threads:
+ * queries, keys and values are products of the same rows and of the same shape.  Its result must lie
+ * apart from them; a program that was not planned here may do otherwise. */
+static bool rows_are_packed(const struct exec *x, const struct instr *i)
 {
+    const struct program *p = x->p;
     const struct instr *before = i - 1;
     if (i == p->instrs || before->op != i->op || before->flops != i->flops)
         return false;
-    const struct operand *a = &p->operands[i->operand + 1];
-    const struct operand *b = &p->operands[before->operand + 1];
-    return a->buf == b->buf && a->offset == b->offset &&
+    const struct operand *a = operand(x, i, 1), *b = operand(x, before, 1);
+    const struct operand *y = operand(x, before, 0);
+    const char *rows = x->base[a->buf], *result = x->base[y->buf];
+    const bool apart = rows + p->buffers[a->buf].n_bytes <= result ||
+                       result + p->buffers[y->buf].n_bytes <= rows;
+    return apart && a->buf == b->buf && a->offset == b->offset &&
            memcmp(PARAM(p, i, gemm_param), PARAM(p, before, gemm_param),
                   sizeof(struct gemm_param)) == 0;
 }
@@ -141,7 +146,7 @@ static bool rows_are_packed(const struct program *p, const struct instr *i)
 void exec_gemm(struct exec *x, const struct instr *i)
 {
     const struct gemm_param *g = PARAM(x->p, i, gemm_param);
-    x->n_jobs += !rows_are_packed(x->p, i);
+    x->n_jobs += !rows_are_packed(x, i);
     struct gemm_call c = {.x = x, .number = x->n_jobs, .job = gemm_job_of(x->p, i)};
     c.job.a = at(x, i, 1);
     c.job.b = at(x, i, 2);

@@ -87,7 +87,8 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     }
     if (!finish)
         assert_memory_equal(c, want, mr * ldc * sizeof *c);
-    free(a), free(b), free(c), free(want), free(b16), free(wide), free(bias), free(y), free(taps), free(scale);
+    free(a), free(b), free(c), free(want), free(b16), free(wide), free(bias), free(y), free(taps);
+    free(scale);
 }
 
 static void test_tiles(void **state)

@@ -495,8 +495,9 @@ DIRECT_3X3(direct_3x3_half_3, 3, 2)
 DIRECT_3X3(direct_3x3_half_4, 4, 2)
 #endif
 
-/* All pixels of the patch, if it is one of a depthwise 3x3 convolution. */
-static bool ISA(direct_is_3x3)(const struct direct *d, const struct direct_group *f, const float *x)
+/* All pixels of the patch, if it is one of a depthwise 3x3 convolution; whether it is. */
+static bool ISA(direct_depthwise_3x3)(const struct direct *d, const struct direct_group *f,
+                                      const float *x)
 {
     static ISA(direct_strip_fn) *const strips[2][DIRECT_STRIP] = {
 #if DIRECT_STRIP == 4
@@ -577,7 +578,7 @@ static void ISA(direct_group)(const struct direct *d, const struct direct_group 
     for (size_t ci = 0; ci < d->g->cin && d->g->stride_w == 1; ci++)
         ISA(patch_widen)(d->g, &d->p, f->x + ci * d->g->in_h * d->g->in_w,
                          patches + ci * conv_patch_room(&d->p));
-    if (!ISA(direct_is_3x3)(d, f, patches))
+    if (!ISA(direct_depthwise_3x3)(d, f, patches))
         ISA(direct_channels)(d, f, patches);
 }
 

@@ -251,9 +251,9 @@ VFN void ISA(tile_tall)(const struct tile *t, size_t mr, size_t nv)
 #define TALL(rows)                                                                                 \
     case rows:                                                                                     \
         if (2 * rows <= TILE_ACC && nv == 2)                                                       \
-            ISA(tile_body)(t, rows, 2 * rows <= TILE_ACC ? 2 : 1, HALVES, PACKED);                         \
+            ISA(tile_body)(t, rows, 2 * rows <= TILE_ACC ? 2 : 1, HALVES, PACKED);                 \
         else                                                                                       \
-            ISA(tile_body)(t, rows, 1, HALVES, PACKED);                                                    \
+            ISA(tile_body)(t, rows, 1, HALVES, PACKED);                                            \
         break;
         TALL(9) TALL(10) TALL(11) TALL(12) TALL(13) TALL(14) TALL(15) TALL(16)
         TALL(17) TALL(18) TALL(19) TALL(20) TALL(21) TALL(22) TALL(23) TALL(24)

@@ -29,6 +29,7 @@ enum {
      * of them costs less than its share of the panel. */
     FEW_COLUMNS = 4,
     COLUMN_ROWS = 36,
+    TALL_PANELS = 12, /* that repay packing strips taller than what is transposed at once */
 };
 
 /* ---- splitting ------------------------------------------------------------------------------- */
@@ -81,6 +82,7 @@ struct gemm_cut {
     size_t panels;     /* of the whole matrix */
     size_t block_rows; /* most of a part */
     size_t block_panels;
+    size_t mr, nv;     /* of the largest tile, for many rows */
     size_t kc, ldc;
 };
 
@@ -99,7 +101,10 @@ static bool reads_panels(const struct kern *kern, const struct gemm_job *job)
 static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *job)
 {
     struct gemm_cut cut = {.grid = {1, 1}, .panels = (job->n + ANF_PANEL - 1) / ANF_PANEL};
-    const size_t strips = (job->m + kern->mr - 1) / kern->mr;
+    const bool tall = cut.panels >= TALL_PANELS || job->m % kern->mr;
+    cut.mr = tall ? kern->tall_mr : kern->mr;
+    cut.nv = tall ? kern->tall_nv : kern->nv;
+    const size_t strips = (job->m + cut.mr - 1) / cut.mr;
     const size_t n_threads = block_threads(job->batch, job->n_threads);
     const bool few = reads_panels(kern, job);
     size_t most_parts = 1;
@@ -110,20 +115,19 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
                                  job->m * job->n * job->k / SMALL_JOB / 4);
     }
     if (!few) {
-        size_t most = kern->mc / kern->mr; /* strips that are packed together */
-        while (most > 4 && most * kern->mr * job->k > MAX_A_FLOATS)
+        size_t most = kern->mc; /* rows that are packed together */
+        while (most > 4 * cut.mr && most * job->k > MAX_A_FLOATS)
             most /= 2;
-        const size_t part = (strips + cut.grid.n_rows - 1) / cut.grid.n_rows;
+        const size_t part = (job->m + cut.grid.n_rows - 1) / cut.grid.n_rows;
         cut.grid.n_rows *= (part + most - 1) / most;
     }
     /* A thread packs its rows once for all parts that have them. */
     while (2 * cut.grid.n_rows * cut.grid.n_cols <= most_parts &&
-           cut.panels >= 2 * cut.grid.n_cols * LEAST_TILES * kern->nv)
+           cut.panels >= 2 * cut.grid.n_cols * LEAST_TILES * cut.nv)
         cut.grid.n_cols *= 2;
-    cut.block_rows = block_least(
-        few ? job->m : (strips + cut.grid.n_rows - 1) / cut.grid.n_rows * kern->mr, job->m);
+    cut.block_rows = (job->m + cut.grid.n_rows - 1) / cut.grid.n_rows;
     cut.block_panels = block_least(cut.panels, kern->nc / ANF_PANEL);
-    cut.kc = block_even(job->k, kern->kc);
+    cut.kc = block_even(job->k, kern->kc * kern->nv / cut.nv);
     /* Odd: the rows of a tile must not share cache sets. */
     cut.ldc = (cut.block_panels | 1) * ANF_PANEL;
     return cut;
@@ -143,7 +147,7 @@ size_t gemm_thread_bytes(const struct kern *kern, const struct gemm_job *job)
     const struct gemm_cut cut = gemm_cut(kern, job);
     size_t n = (cut.block_rows * job->k + 15) / 16 * 16 + cut.block_rows * cut.ldc;
     if (!reads_panels(kern, job))
-        n += cut.kc * kern->nv * ANF_PANEL + 15;
+        n += cut.kc * cut.nv * ANF_PANEL + 15;
     return (n + 15) / 16 * 64;
 }
 
@@ -410,11 +414,9 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
     const size_t part_rows = task / cut.grid.n_cols, part_col = task % cut.grid.n_cols;
     const size_t z = part_rows / cut.grid.n_rows, part_row = part_rows % cut.grid.n_rows;
     const bool few = reads_panels(kern, job);
-    const size_t strips = (job->m + kern->mr - 1) / kern->mr;
-    const size_t i0 = block_start(strips, cut.grid.n_rows, part_row) * kern->mr;
-    const size_t i1 = block_least(
-        block_start(strips, cut.grid.n_rows, part_row + 1) * kern->mr, job->m);
-    const size_t rows = i1 - i0, h = block_even(rows, few ? few_rows(kern, job) : kern->mr);
+    const size_t i0 = block_start(job->m, cut.grid.n_rows, part_row);
+    const size_t rows = block_start(job->m, cut.grid.n_rows, part_row + 1) - i0;
+    const size_t h = block_even(rows, few ? few_rows(kern, job) : cut.mr);
     const size_t q0 = block_start(cut.panels, cut.grid.n_cols, part_col);
     const size_t q1 = block_start(cut.panels, cut.grid.n_cols, part_col + 1);
     float *at = own;
@@ -437,7 +439,7 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
         const size_t left = multiply_columns(kern, job, z, i0, &packed, q + n_panels) - q;
         if (left)
             multiply(&(struct block){kern, job, z, i0, rows, h, q, left,
-                                     block_even(left, kern->nv), cut.kc, a, b, c, cut.ldc});
+                                     block_even(left, cut.nv), cut.kc, a, b, c, cut.ldc});
         const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
         hand_on(job, z, i0, rows, j0, cols);
     }

@@ -83,8 +83,9 @@ typedef void uop_chain_fn(const struct uop_step *steps, size_t n_steps, f16 *con
  * change a bit, because the float32 accumulator is stored exactly in between. */
 typedef void gemm_tile_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                           const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
-/* The same, and on its way the tile asks for kc*step elements at + v*panel, v < nv, step <= 16, which
- * somebody will need soon.  Nothing is read there. */
+/* The same, also with mr <= table.tall_mr and nv <= table.tall_nv; and on its way the tile asks for
+ * kc*step elements at + v*panel, v < nv, step <= 16, which somebody will need soon.  Nothing is read
+ * there. */
 struct gemm_ahead {
     const f16 *at;
     size_t panel, step;
@@ -287,9 +288,10 @@ struct kern {
     const char *needs;  /* CPU features, for messages and `aneforge info` */
     bool (*available)(void);
     size_t mr, nv;      /* largest register tile: mr rows, nv panels */
+    size_t tall_mr, tall_nv; /* of gemm_tile_ahead and _widen: at least mr, at most nv */
     size_t few_rows;    /* most rows of gemm_tile_f16, tiles of winograd_few; at least mr */
     size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */
-    size_t kc;          /* k-block: the B sliver of a tile stays in L1 */
+    size_t kc;          /* k-block: a B sliver of nv panels stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
     uop_fn *uops[UOP_COUNT];
     uop_chain_fn *uop_chain;

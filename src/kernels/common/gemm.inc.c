@@ -9,6 +9,9 @@
  *     AVX-512   8 x 3 panels   24 of 32 zmm
  *     AVX2      6 x 1 panel    12 of 16 ymm
  *     NEON      6 x 1 panel    24 of 32 q
+ * Where there are rows enough, AVX-512 takes 14 x 2 panels, 28 of 32 zmm: with two panels most
+ * elements of A are memory operands, and a multiply-add comes with 0.27 other instructions instead
+ * of 0.53, which counts where another program runs on the same core.
  * Binary16 panels that are read once are widened on their way, two instructions for a vector: a
  * tile that is tall and narrow spends the least on it, up to TILE_FEW rows on as many panels as
  * leave the accumulators in registers.  With one row only, such a tile would wait for the latency
@@ -20,6 +23,8 @@
 #define TILE_MR 8
 #define TILE_NV 3
 #define TILE_FEW 24
+#define TALL_MR 14
+#define TALL_NV 2
 #elif VL == 1
 #define TILE_MR 4
 #define TILE_NV 1
@@ -29,6 +34,8 @@
 #endif
 #ifndef TILE_FEW
 #define TILE_FEW TILE_MR
+#define TALL_MR TILE_MR
+#define TALL_NV TILE_NV
 #endif
 
 /* Without these the compilers keep the accumulators in an array in memory. */
@@ -41,13 +48,12 @@
 enum {
     PANEL_VECS = ANF_PANEL / VL,
     TILE_ACC = TILE_MR * TILE_NV * PANEL_VECS,
+    TALL_ACC = TALL_MR * TALL_NV * PANEL_VECS, /* at least as many */
     /* B is read once by the binary16 tile; two cache lines of every panel are asked for this far
      * ahead, because the hardware does not follow a panel over a page end. */
     TILE_AHEAD = 1024,
     /* Steps of k in one turn of the loop, which asks ahead once.  Instructions that are no
-     * multiply-adds cost time where two programs share a core; the same goes for every second
-     * element of A, which the multiply-adds take from memory where they can: if all did, there
-     * would be too many loads. */
+     * multiply-adds cost time where two programs share a core. */
     TILE_STEPS = VL >= 8 ? 4 : 1,
     HALVES_ASK = 2, /* a cache line holds two rows of a panel */
     PACK_K = 64, /* k's transposed at a time, up to 7 more the last time: a buffer of 2 KiB */
@@ -107,6 +113,16 @@ VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf
     }
 }
 
+/* Whether element i of A is a memory operand, where multiply-adds have them: an instruction less,
+ * but a load for every panel.  Tall tiles take as many as leave no more loads than multiply-adds;
+ * others, which are more often short of loads, every second one. */
+VFN bool ISA(tile_reads)(size_t i, size_t mr, size_t nv)
+{
+    if (nv == 2 && mr > TILE_MR)
+        return i % (mr / 2) != mr / 4; /* all but two */
+    return nv == 1 || i % 2 == 0;
+}
+
 /* Where a tile is in its k. */
 struct tile_at {
     const float *a, *b32;
@@ -121,7 +137,7 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, size_t mr, siz
 {
     const bool half = kind == HALVES || kind == WIDENING;
     const size_t nvec = nv * PANEL_VECS, wide_panel = t->kc * ANF_PANEL;
-    vf b[TILE_ACC];
+    vf b[TALL_ACC];
     if (rows == TAPS)
         at->a = t->a + *at->tap++;
     UNROLL for (size_t v = 0; v < nvec; v++) {
@@ -146,7 +162,7 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, size_t mr, siz
         const vf ai = v_set(*a);
         UNROLL for (size_t v = 0; v < nvec; v++) {
             vf *s = &acc[i * nvec + v];
-            *s = i % 2 ? v_fma_to(ai, b[v], *s) : v_fma_at(a, b[v], *s);
+            *s = ISA(tile_reads)(i, mr, nv) ? v_fma_at(a, b[v], *s) : v_fma_to(ai, b[v], *s);
         }
     }
     at->a += rows == ROWS ? 1 : rows == TAPS ? 0 : t->a_k;
@@ -164,7 +180,7 @@ VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile
     const size_t nvec = nv * PANEL_VECS;
     struct tile_at at = {t.a, half ? NULL : t.b, half ? t.b : NULL, ask ? t.ahead->at : NULL,
                          t.wide, t.taps};
-    vf acc[TILE_ACC];
+    vf acc[TALL_ACC];
 
     if (t.accumulate) {
         UNROLL for (size_t i = 0; i < mr; i++)
@@ -211,9 +227,36 @@ VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
     }
 }
 
+#if TALL_MR > TILE_MR
+/* More rows than TILE_MR, on fewer panels: up to TALL_MR, up to TILE_FEW of binary16 panels. */
+VFN void ISA(tile_tall)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
+{
+    const size_t most = kind == HALVES ? TILE_ACC : TALL_ACC;
+    switch (mr) {
+#define TALL(rows)                                                                                 \
+    case rows:                                                                                     \
+        if (nv == 2 && 2 * rows <= most)                                                           \
+            ISA(tile_body)(t, rows, 2 * rows <= TALL_ACC ? 2 : 1, kind, PACKED);                   \
+        else if (rows <= TALL_MR || kind == HALVES)                                                \
+            ISA(tile_body)(t, rows, 1, kind, PACKED);                                              \
+        break;
+        TALL(9) TALL(10) TALL(11) TALL(12) TALL(13) TALL(14) TALL(15) TALL(16)
+        TALL(17) TALL(18) TALL(19) TALL(20) TALL(21) TALL(22) TALL(23) TALL(24)
+#undef TALL
+    default: break;
+    }
+}
+#endif
+
 VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
                        enum tile_rows rows)
 {
+#if TALL_MR > TILE_MR
+    if (rows == PACKED && kind != FLOATS && mr > TILE_MR) {
+        ISA(tile_tall)(t, mr, nv, kind);
+        return;
+    }
+#endif
     switch (nv) {
     case 1: ISA(tile_rows)(t, mr, 1, kind, rows); break;
 #if TILE_NV > 1
@@ -242,26 +285,6 @@ VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
     default: break;
     }
 }
-
-#if TILE_FEW > TILE_MR
-/* More rows than TILE_MR, on fewer panels. */
-VFN void ISA(tile_tall)(const struct tile *t, size_t mr, size_t nv)
-{
-    switch (mr) {
-#define TALL(rows)                                                                                 \
-    case rows:                                                                                     \
-        if (2 * rows <= TILE_ACC && nv == 2)                                                       \
-            ISA(tile_body)(t, rows, 2 * rows <= TILE_ACC ? 2 : 1, HALVES, PACKED);                 \
-        else                                                                                       \
-            ISA(tile_body)(t, rows, 1, HALVES, PACKED);                                            \
-        break;
-        TALL(9) TALL(10) TALL(11) TALL(12) TALL(13) TALL(14) TALL(15) TALL(16)
-        TALL(17) TALL(18) TALL(19) TALL(20) TALL(21) TALL(22) TALL(23) TALL(24)
-#undef TALL
-    default: break;
-    }
-}
-#endif
 
 static void ISA(gemm_tile)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                            const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
@@ -312,10 +335,6 @@ static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, 
     const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, out, NULL};
     if (mr == 1 && nv > 1)
         ISA(tile_one_row)(&t, nv);
-#if TILE_FEW > TILE_MR
-    else if (mr > TILE_MR)
-        ISA(tile_tall)(&t, mr, nv);
-#endif
     else
         ISA(tile_any)(&t, mr, nv, HALVES, PACKED);
 }

@@ -5,8 +5,12 @@
  * output channel panels of one group.  A block of it keeps
  *
  *     patches   [pixel panels][kc][16]    float32, gathered once for all its channels, L2
- *     weights   [channel panels][kc][16]  float32, widened just before use
+ *     weights   [channel panels][kc][16]  float32, L2
  *     sums      float32, L2, between two k slices
+ *
+ * Where patches are pixels as they lie, gathering costs the same for few and for many: the panels
+ * of one tile are taken through all slices, so that what they need again is in L1, and weights are
+ * widened once for the whole task.
  *
  * Pixels lie along the vector, which writes the output as it lies.  Most convolutions go another
  * way, chosen from the shape: all of them give the same bits, as fma(a, b, s) is fma(b, a, s). */
@@ -16,35 +20,33 @@
 #include "kernels/block_strips.h"
 #include "kernels/block_transposed.h"
 #include "kernels/block_winograd.h"
+#include "kernels/conv_patch.h"
 
 enum {
     SMALL_CONV = 1 << 17,  /* multiply-adds not worth a second thread */
-    WIDE_PANELS = 4,       /* channel panels widened together */
-    MOST_CHANNELS = CONV_TURNED_CHANNELS / ANF_PANEL, /* panels of one block of sums */
+    MOST_CHANNELS = 32,    /* panels of one block, */
+    LEAST_CHANNELS = 4,    /* or the pixels are packed too often */
+    KEPT_FLOATS = 1 << 18, /* of weights that are widened once for a task: 1 MiB */
     WIDEN_COST = 6,        /* of a panel of weights, see gather_cost */
 };
 
 struct conv_cut {
     struct block_grid grid;
+    bool plain; /* see conv_plain */
     size_t k, kc, pixels;
     size_t image_panels, pixel_panels, channel_panels; /* of an image, of all images, of a group */
     size_t block_pixels, block_channels;               /* panels of the largest block */
+    size_t gathered;                                   /* pixel panels at a time */
     size_t patch_panel;                                /* floats from one panel to the next */
     size_t ld;                                         /* of the sums */
 };
-
-/* Rows of a panel cut into even strips of at most mr. */
-static size_t strip_rows(const struct kern *kern, size_t rows)
-{
-    return block_even(block_least(rows, ANF_PANEL), kern->mr);
-}
 
 /* What gathering a panel of pixels costs, where its multiplication with a panel of channels is 8: a
  * start for each run of pixels of one row, for each tap, and the patch it is taken from. */
 static size_t gather_cost(const struct conv_geom *g)
 {
     const size_t taps = g->kh * g->kw, runs = 1 + ANF_PANEL / g->out_w;
-    if (taps == 1 && g->stride_h == 1 && g->stride_w == 1)
+    if (conv_plain(g))
         return 3;
     return 8 * runs + 8 + 16 / taps;
 }
@@ -54,6 +56,7 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     const struct conv_geom *g = &job->geom;
     struct conv_cut cut = {
         .grid = {1, 1},
+        .plain = conv_plain(g),
         .k = g->cin * g->kh * g->kw,
         .pixels = g->out_h * g->out_w,
         .channel_panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL,
@@ -76,10 +79,13 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     const size_t q = (cut.pixel_panels + cut.grid.n_rows - 1) / cut.grid.n_rows;
     const size_t c = (cut.channel_panels + cut.grid.n_cols - 1) / cut.grid.n_cols;
     cut.block_pixels = block_even(q, kern->nc / ANF_PANEL);
-    cut.block_channels = block_even(c, MOST_CHANNELS);
+    cut.gathered = cut.plain ? block_least(cut.block_pixels, kern->nv) : cut.block_pixels;
+    const size_t kept = cut.plain ? KEPT_FLOATS / ANF_PANEL / (cut.k | 1) : MOST_CHANNELS;
+    cut.block_channels = block_even(c, kept < LEAST_CHANNELS ? LEAST_CHANNELS
+                                                             : block_least(kept, MOST_CHANNELS));
     cut.patch_panel = (cut.kc | 1) * ANF_PANEL;
     /* Odd strides: rows and panels that are used together must not share cache sets. */
-    cut.ld = (cut.block_pixels | 1) * ANF_PANEL;
+    cut.ld = (cut.gathered | 1) * ANF_PANEL;
     return cut;
 }
 
@@ -102,12 +108,12 @@ size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t ph
 
 static size_t patch_floats(const struct conv_cut *cut)
 {
-    return cut->block_pixels * cut->patch_panel;
+    return cut->gathered * cut->patch_panel;
 }
 
 static size_t weight_floats(const struct conv_cut *cut)
 {
-    return WIDE_PANELS * ANF_PANEL * cut->kc;
+    return cut->block_channels * ANF_PANEL * (cut->plain ? cut->k : cut->kc);
 }
 
 static size_t sum_floats(const struct conv_cut *cut)
@@ -146,6 +152,7 @@ struct block {
     size_t q0, n_pixels;   /* pixel panels */
     size_t c0, n_channels; /* channel panels */
     float *patches, *weights, *sums;
+    float *bias;           /* of its channels, or NULL */
 };
 
 /* The part of a block that lies in one image. */
@@ -191,123 +198,106 @@ static const f16 *weights(const struct block *b, size_t k0, size_t panel)
     return b->job->weights + (at * b->cut->k + k0) * ANF_PANEL;
 }
 
-static void widen(const struct block *b, size_t k0, size_t kc, size_t panel, size_t n)
+static f16 *output(const struct conv_job *job, size_t image, size_t group, size_t channel, size_t p)
 {
-    for (size_t i = 0; i < n; i++)
-        b->kern->f32_from_f16(weights(b, k0, panel + i), b->weights + i * kc * ANF_PANEL,
-                              kc * ANF_PANEL);
+    const size_t pixels = job->geom.out_h * job->geom.out_w;
+    return job->y + ((image * job->groups + group) * job->cout + channel) * pixels + p;
 }
 
-/* All rows of one panel of the broadcast side against n_panels panels of the vector side. */
-static void tiles(const struct kern *kern, size_t kc, const float *panel, size_t rows,
-                  const float *across, size_t across_panel, size_t n_panels, float *c, size_t ld,
-                  bool accumulate)
-{
-    const size_t h = strip_rows(kern, rows);
-    for (size_t r = 0; r < rows; r += h)
-        kern->gemm_tile(block_least(h, rows - r), n_panels, kc, panel + r, ANF_PANEL, across,
-                        across_panel, c + r * ld, ld, accumulate);
-}
-
-static void multiply(const struct block *b, size_t k0, size_t kc)
+/* All channels of the block, whose weights k0 .. k0+kc-1 are `wide`, against n_panels pixel panels
+ * from `panel` on, which are of segment s.  The tile that adds the last product stores results. */
+static void multiply(const struct block *b, size_t k0, size_t kc, const float *wide,
+                     const struct segment *s, size_t panel, size_t n_panels)
 {
     const struct kern *kern = b->kern;
-    const size_t panel = kc * ANF_PANEL, patch = b->cut->patch_panel, ld = b->cut->ld;
-    gather(b, k0, kc);
-    const size_t nv = block_even(b->n_pixels, kern->nv);
-    for (size_t c = 0; c < b->n_channels; c += WIDE_PANELS) {
-        const size_t n = block_least(WIDE_PANELS, b->n_channels - c);
-        widen(b, k0, kc, c, n);
-        for (size_t q = 0; q < b->n_pixels; q += nv)
-            for (size_t i = 0; i < n; i++)
-                tiles(kern, kc, b->weights + i * panel, panel_channels(b, c + i),
-                      b->patches + q * patch, patch, block_least(nv, b->n_pixels - q),
-                      b->sums + (c + i) * ANF_PANEL * ld + q * ANF_PANEL, ld, k0 > 0);
+    const struct conv_cut *cut = b->cut;
+    const float *patches = b->patches + panel * cut->patch_panel;
+    const size_t p = (panel - s->first) * ANF_PANEL;
+    struct gemm_out out = {.ldy = cut->pixels, .cols = block_least(n_panels * ANF_PANEL, s->n - p)};
+    for (size_t c = 0; c < b->n_channels; c++) {
+        const size_t rows = panel_channels(b, c), strips = (rows + kern->mr - 1) / kern->mr;
+        for (size_t i = 0, r = 0, m; i < strips; i++, r += m) {
+            const size_t channel = c * ANF_PANEL + r;
+            m = block_start(rows, strips, i + 1) - r;
+            out.y = output(b->job, s->image, b->group, b->c0 * ANF_PANEL + channel, s->p0 + p);
+            out.row_bias = b->bias ? b->bias + channel : NULL;
+            kern->gemm_tile(m, n_panels, kc, wide + c * kc * ANF_PANEL + r, ANF_PANEL, patches,
+                            cut->patch_panel, b->sums + channel * cut->ld + panel * ANF_PANEL,
+                            cut->ld, k0 > 0, k0 + kc < cut->k ? NULL : &out);
+        }
     }
 }
 
-static f16 *output(const struct conv_job *job, const struct conv_sums *s, size_t i)
+/* Pixels that are gathered together; weights are widened unless they were kept. */
+static void run_gathered(const struct block *b, bool kept)
 {
-    const size_t pixels = job->geom.out_h * job->geom.out_w;
-    return job->y +
-           ((s->image * job->groups + s->group) * job->cout + s->channel + i) * pixels + s->p0;
+    const struct conv_cut *cut = b->cut;
+    const size_t nv = b->kern->nv;
+    size_t k0 = 0;
+    do {
+        const size_t kc = block_least(cut->kc, cut->k - k0);
+        float *wide = b->weights + (cut->plain ? k0 * b->n_channels * ANF_PANEL : 0);
+        gather(b, k0, kc);
+        for (size_t c = 0; c < b->n_channels && !kept; c++)
+            b->kern->f32_from_f16(weights(b, k0, c), wide + c * kc * ANF_PANEL, kc * ANF_PANEL);
+        struct segment s;
+        for (size_t panel = 0; next_segment(b, &s, &panel);) {
+            const size_t n = panel - s.first, parts = (n + nv - 1) / nv;
+            for (size_t i = 0, q = 0, n_panels; i < parts; i++, q += n_panels) {
+                n_panels = block_start(n, parts, i + 1) - q;
+                multiply(b, k0, kc, wide, &s, s.first + q, n_panels);
+            }
+        }
+        k0 += kc;
+    } while (k0 < cut->k);
 }
 
-/* n output channels from the block's channel i on are complete. */
-static void hand_on(const struct conv_job *job, const struct conv_sums *s, size_t i, size_t n)
+/* Output channels channel .. channel+channels-1, pixels p0 .. p0+n-1 are complete. */
+static void hand_on(const struct conv_job *job, const struct conv_sums *s)
 {
     const size_t pixels = job->geom.out_h * job->geom.out_w;
-    const size_t row = (s->image * job->groups + s->group) * job->cout + s->channel + i;
+    const size_t row = (s->image * job->groups + s->group) * job->cout + s->channel;
     if (!job->epilogue)
         return;
     if (s->n == pixels) {
-        job->epilogue(job->epilogue_arg, row * s->n, n * s->n);
+        job->epilogue(job->epilogue_arg, row * s->n, s->channels * s->n);
         return;
     }
-    for (size_t c = 0; c < n; c++)
+    for (size_t c = 0; c < s->channels; c++)
         job->epilogue(job->epilogue_arg, (row + c) * pixels + s->p0, s->n);
-}
-
-static const f16 *bias_of(const struct conv_job *job, const struct conv_sums *s)
-{
-    return job->bias ? job->bias + s->group * job->cout + s->channel : NULL;
-}
-
-/* Sums [channel][pixel]. */
-static void store_rows(const struct kern *kern, const struct conv_job *job,
-                       const struct conv_sums *s)
-{
-    const f16 *bias = bias_of(job, s);
-    const bool whole = s->n == job->geom.out_h * job->geom.out_w;
-    for (size_t i = 0; i < s->channels; i++) {
-        const float *sum = s->sums + i * s->ld;
-        float add = 0.0f;
-        if (bias) {
-            kern->f32_from_f16(bias + i, &add, 1);
-            kern->add_bias(sum, add, output(job, s, i), s->n);
-        } else {
-            kern->f16_from_f32(sum, output(job, s, i), s->n);
-        }
-        if (!whole)
-            hand_on(job, s, i, 1);
-    }
-    if (whole)
-        hand_on(job, s, 0, s->channels);
 }
 
 void conv_store_turned(const struct kern *kern, const struct conv_job *job,
                        const struct conv_sums *s)
 {
-    const f16 *bias = bias_of(job, s);
+    const f16 *bias = job->bias ? job->bias + s->group * job->cout + s->channel : NULL;
     f16 rounded[ANF_PANEL * CONV_TURNED_CHANNELS];
     for (size_t p = 0; p < s->n; p += ANF_PANEL) {
         const size_t rows = block_least(ANF_PANEL, s->n - p);
         for (size_t r = 0; r < rows; r++)
             block_store_run(kern, s->sums + (p + r) * s->ld, bias, rounded + r * s->channels,
                             s->channels);
-        kern->transpose(rounded, s->channels, output(job, s, 0) + p,
+        kern->transpose(rounded, s->channels,
+                        output(job, s->image, s->group, s->channel, s->p0 + p),
                         job->geom.out_h * job->geom.out_w, rows, s->channels);
     }
-    hand_on(job, s, 0, s->channels);
+    hand_on(job, s);
 }
 
-static void run_block(const struct block *b)
+static void run_block(const struct block *b, bool kept)
 {
-    const size_t channels = block_least(b->n_channels * ANF_PANEL,
-                                        b->job->cout - b->c0 * ANF_PANEL);
-    size_t k0 = 0;
-    do {
-        const size_t kc = block_least(b->cut->kc, b->cut->k - k0);
-        multiply(b, k0, kc);
-        k0 += kc;
-    } while (k0 < b->cut->k);
-
+    const size_t parts = (b->n_pixels + b->cut->gathered - 1) / b->cut->gathered;
+    struct block part = *b;
+    for (size_t i = 0; i < parts; i++, part.q0 += part.n_pixels) {
+        part.n_pixels = b->q0 + block_start(b->n_pixels, parts, i + 1) - part.q0;
+        run_gathered(&part, kept || (i && b->cut->plain));
+    }
     struct segment s;
     for (size_t panel = 0; next_segment(b, &s, &panel);)
-        store_rows(b->kern, b->job, &(struct conv_sums){
+        hand_on(b->job, &(struct conv_sums){
             .image = s.image, .group = b->group, .p0 = s.p0, .n = s.n,
-            .channel = b->c0 * ANF_PANEL, .channels = channels,
-            .sums = b->sums + s.first * ANF_PANEL, .ld = b->cut->ld});
+            .channel = b->c0 * ANF_PANEL,
+            .channels = block_least(b->n_channels * ANF_PANEL, b->job->cout - b->c0 * ANF_PANEL)});
 }
 
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
@@ -333,7 +323,7 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
     const size_t per_group = cut.grid.n_rows * cut.grid.n_cols, part = task % per_group;
     const size_t q1 = block_start(cut.pixel_panels, cut.grid.n_rows, part / cut.grid.n_cols + 1);
     const size_t c1 = block_start(cut.channel_panels, cut.grid.n_cols, part % cut.grid.n_cols + 1);
-    float *at = own;
+    float bias[MOST_CHANNELS * ANF_PANEL], *at = own;
     struct block b = {
         .kern = kern,
         .job = job,
@@ -342,14 +332,18 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
         .patches = block_floats(&at, patch_floats(&cut)),
         .weights = block_floats(&at, weight_floats(&cut)),
         .sums = at,
+        .bias = job->bias ? bias : NULL,
     };
-    b.q0 = block_start(cut.pixel_panels, cut.grid.n_rows, part / cut.grid.n_cols);
-    for (; b.q0 < q1; b.q0 += b.n_pixels) {
-        b.n_pixels = block_least(cut.block_pixels, q1 - b.q0);
-        b.c0 = block_start(cut.channel_panels, cut.grid.n_cols, part % cut.grid.n_cols);
-        for (; b.c0 < c1; b.c0 += b.n_channels) {
-            b.n_channels = block_least(cut.block_channels, c1 - b.c0);
-            run_block(&b);
+    const size_t q0 = block_start(cut.pixel_panels, cut.grid.n_rows, part / cut.grid.n_cols);
+    b.c0 = block_start(cut.channel_panels, cut.grid.n_cols, part % cut.grid.n_cols);
+    for (; b.c0 < c1; b.c0 += b.n_channels) {
+        b.n_channels = block_least(cut.block_channels, c1 - b.c0);
+        if (job->bias)
+            kern->f32_from_f16(job->bias + b.group * job->cout + b.c0 * ANF_PANEL, bias,
+                               block_least(b.n_channels * ANF_PANEL, job->cout - b.c0 * ANF_PANEL));
+        for (b.q0 = q0; b.q0 < q1; b.q0 += b.n_pixels) {
+            b.n_pixels = block_least(cut.block_pixels, q1 - b.q0);
+            run_block(&b, cut.plain && b.q0 > q0);
         }
     }
 }

@@ -53,8 +53,7 @@ static struct strips_cut strips_cut(const struct kern *kern, const struct conv_j
     const struct conv_geom *g = &job->geom;
     const size_t n_threads = job->n_threads ? job->n_threads : 1;
     struct strips_cut cut = {.grid = {1, 1}, .taps = g->kh * g->kw, .pixels = g->out_h * g->out_w};
-    cut.plain = cut.taps == 1 && g->stride_h == 1 && g->stride_w == 1 && !g->pad_h && !g->pad_w &&
-                g->out_h == g->in_h && g->out_w == g->in_w;
+    cut.plain = conv_plain(g);
     cut.row = cut.plain ? ANF_PANEL : g->out_w;
     cut.image_rows = (cut.pixels + cut.row - 1) / cut.row;
     cut.strip = block_even(block_least(cut.row, cut.pixels), kern->mr);

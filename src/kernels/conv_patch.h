@@ -26,6 +26,13 @@ struct conv_patch {
     size_t tap_phase, tap_at; /* from tap (u, v) to tap (u, v + 1) */
 };
 
+/* One tap that meets every pixel: a matrix product. */
+static inline bool conv_plain(const struct conv_geom *g)
+{
+    return g->kh * g->kw == 1 && g->stride_h * g->stride_w == 1 && !g->pad_h && !g->pad_w &&
+           g->out_h == g->in_h && g->out_w == g->in_w;
+}
+
 /* Sizes that follow from the length of a phase; whether they fit. */
 static inline bool conv_patch_lay(const struct conv_geom *g, struct conv_patch *p)
 {

@@ -44,7 +44,6 @@ enum {
 typedef void f16_from_f32_fn(const float *x, f16 *y, size_t n);
 typedef void f32_from_f16_fn(const f16 *x, float *y, size_t n);
 typedef void f16_from_u8_fn(const uint8_t *x, f16 *y, size_t n);
-typedef void store_bias_fn(const float *x, float bias, f16 *y, size_t n); /* x[i] + bias */
 typedef void store_bias_run_fn(const float *x, const f16 *bias, f16 *y,
                                size_t n); /* x[i] + bias[i] */
 
@@ -74,33 +73,36 @@ typedef void uop_chain_fn(const struct uop_step *steps, size_t n_steps, f16 *con
                           size_t n);
 
 /* ---- matrix multiplication ------------------------------------------------------------------- */
+/* Where a tile of a matrix product puts sums that are final, for the columns j < cols:
+ *     y[i*ldy + j] = round(s + bias[j]), or round(s) without bias.
+ * gemm_tile adds row_bias[i] instead, and nothing for NULL.  any_nan: gemm_tile_rows may leave any
+ * NaN for a NaN.  scale, of nv*16 elements: gemm_tile_ahead takes s * scale[j] for s, one float32
+ * product. */
+struct gemm_out {
+    f16 *y;
+    size_t ldy;
+    const f16 *bias;       /* or NULL, as the other two */
+    size_t cols;
+    bool any_nan;
+    const f16 *scale;
+    const float *row_bias;
+};
 /* Panels: B [K][N] is stored as [ceil(N / 16)][K][16]; columns past N are zero.
  *
  * gemm_tile: for i < mr, v < nv, j < 16, with s = accumulate ? c[i*ldc + 16v + j] : 0
  *     for k = 0 .. kc-1 ascending:  s = fma(a[k*a_k + i], b[v*b_panel + 16k + j], s)
- *     c[i*ldc + 16v + j] = s
+ *     c[i*ldc + 16v + j] = s, or with `out` s goes there
  * 1 <= mr <= table.mr, 1 <= nv <= table.nv, kc >= 0.  Splitting k into several calls does not
  * change a bit, because the float32 accumulator is stored exactly in between. */
 typedef void gemm_tile_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                          const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate);
+                          const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
+                          const struct gemm_out *out);
 /* The same, also with mr <= table.tall_mr and nv <= table.tall_nv; and on its way the tile asks for
- * kc*step elements at + v*panel, v < nv, step <= 16, which somebody will need soon.  Nothing is read
- * there. */
+ * kc*step elements at + v*panel, v < nv, step <= 16, which somebody will need soon.  Nothing is
+ * read there. */
 struct gemm_ahead {
     const f16 *at;
     size_t panel, step;
-};
-/* With `out`, the sums are final and go there instead of to c, for the columns j < out->cols:
- *     y[i*ldy + j] = round(s + bias[j]), or round(s) without bias.
- * any_nan: gemm_tile_rows may leave any NaN for a NaN.  scale, of nv*16 elements: gemm_tile_ahead
- * takes s * scale[j] for s, one float32 product. */
-struct gemm_out {
-    f16 *y;
-    size_t ldy;
-    const f16 *bias;
-    size_t cols;
-    bool any_nan;
-    const f16 *scale; /* or NULL */
 };
 typedef void gemm_tile_ahead_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                                 const float *b, size_t b_panel, float *c, size_t ldc,

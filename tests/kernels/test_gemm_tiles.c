@@ -40,7 +40,12 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     f16 *bias = next() % 2 ? values(cols) : NULL, *y = untouched(mr * ldy);
     const bool any_nan = kind == IN_ROWS && !bias; /* as there is none, nothing changes */
     f16 *scale = kind == FLOATS_AHEAD && next() % 2 ? values(nv * 16) : NULL;
-    const struct gemm_out result = {y, ldy, bias, cols, any_nan, scale};
+    const bool biased_rows = next() % 2;
+    float row_bias[32];
+    for (size_t i = 0; i < mr; i++)
+        row_bias[i] = kind == FLOATS && biased_rows ? f16_to_f32(any_value()) : -0.0f;
+    const struct gemm_out result = {y, ldy, bias, cols, any_nan, scale,
+                                    biased_rows ? row_bias : NULL};
     const struct gemm_out *out = finish ? &result : NULL;
     /* What a tile asks for may lie anywhere. */
     uint32_t *taps = malloc((kc + 1) * sizeof *taps); /* as if packed */
@@ -50,7 +55,7 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     float *wide = malloc((nv * kc * 16 + 1) * sizeof *wide);
     wide[nv * kc * 16] = -77.0f;
     switch (kind) {
-    case FLOATS: kern->gemm_tile(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate); break;
+    case FLOATS: kern->gemm_tile(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, out); break;
     case FLOATS_AHEAD:
         kern->gemm_tile_ahead(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, &ahead, out);
         break;
@@ -81,7 +86,8 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
         f16 expected = UNTOUCHED;
         if (finish && j < cols) {
             const float s = want[i / ldy * ldc + j] * (scale ? f16_to_f32(scale[j]) : 1.0f);
-            expected = f32_to_f16(s + (bias ? f16_to_f32(bias[j]) : 0.0f));
+            const float column = bias ? f16_to_f32(bias[j]) : -0.0f; /* -0 adds nothing */
+            expected = f32_to_f16(s + (kind == FLOATS ? row_bias[i / ldy] : column));
         }
         assert_int_equal(y[i], expected);
     }
@@ -104,6 +110,7 @@ static void test_tiles(void **state)
 {
     const struct kern *kern[8];
     static const size_t depths[] = {0, 1, 2, 4, 7, 37}, n_depths = sizeof depths / sizeof *depths;
+    static const enum tile finishing[] = {FLOATS, FLOATS_AHEAD, WIDENING};
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->tall_mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->mr; nv++)
@@ -126,10 +133,10 @@ static void test_tiles(void **state)
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->tall_mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->nv; nv++)
-                for (unsigned flags = 0; flags < 4; flags++)
-                    if (has_tile(kern[t], mr, nv, flags & 1 ? WIDENING : FLOATS_AHEAD))
-                        tile_case(kern[t], mr, nv, 37, flags & 1 ? WIDENING : FLOATS_AHEAD,
-                                  flags & 2, true);
+                for (size_t i = 0; i < sizeof finishing / sizeof *finishing; i++)
+                    for (unsigned accumulate = 0; accumulate < 2; accumulate++)
+                        if (has_tile(kern[t], mr, nv, finishing[i]))
+                            tile_case(kern[t], mr, nv, 37, finishing[i], accumulate, true);
     for (size_t t = tables(kern); t-- > 0;)
         for (size_t mr = 1; mr <= kern[t]->mr; mr++)
             for (size_t nv = 1; nv <= kern[t]->nv; nv++)

@@ -279,8 +279,7 @@ static void ISA(conv_gather)(const struct conv_geom *g, const f16 *x, size_t k0,
     const size_t plane = g->in_h * g->in_w;
     if (!kc)
         return;
-    if (g->kh * g->kw == 1 && g->stride_h * g->stride_w == 1 &&
-        g->pad_h == 0 && g->pad_w == 0 && g->out_h == g->in_h && g->out_w == g->in_w) {
+    if (conv_plain(g)) {
         ISA(pack_panels)(x + k0 * plane + p0, plane, kc, np, b, b_panel);
         return;
     }

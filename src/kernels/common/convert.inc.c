@@ -30,16 +30,6 @@ static void ISA(f16_from_u8)(const uint8_t *x, f16 *y, size_t n)
         v_store_f16_n(y + i, v_load_u8_n(x + i, n - i), n - i);
 }
 
-static void ISA(add_bias)(const float *x, float bias, f16 *y, size_t n)
-{
-    const vf b = v_set(bias);
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        v_store_f16(y + i, v_add(v_load(x + i), b));
-    if (i < n)
-        v_store_f16_n(y + i, v_add(v_load_n(x + i, n - i), b), n - i);
-}
-
 static void ISA(add_bias_run)(const float *x, const f16 *bias, f16 *y, size_t n)
 {
     size_t i = 0;

@@ -82,13 +82,20 @@ enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
 /* Where it finds element (i, k) of A: at i + k*a_k, at i*a_k + k, or at i + taps[k]. */
 enum tile_rows { PACKED, ROWS, TAPS };
 
+/* Which field of gemm_out a tile heeds beside bias, or instead of it (ROW_BIAS). */
+enum tile_end { COLUMN_BIAS, ANY_NAN, SCALED, ROW_BIAS };
+
 VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf *acc,
-                          bool any_nan, bool scaled)
+                          enum tile_end end)
 {
-    const f16 *bias = out->bias;
+    const bool any_nan = end == ANY_NAN, scaled = end == SCALED;
+    const f16 *bias = end == ROW_BIAS ? NULL : out->bias;
     UNROLL for (size_t v = 0; v < nvec; v++) {
         const size_t j = v * VL, n = out->cols > j ? out->cols - j : 0;
         f16 *y = out->y + j;
+        if (end == ROW_BIAS && out->row_bias)
+            UNROLL for (size_t i = 0; i < mr; i++)
+                acc[i * nvec + v] = v_add(acc[i * nvec + v], v_set(out->row_bias[i]));
         if (scaled && out->scale) {
             const vf scale = v_load_f16(out->scale + j);
             UNROLL for (size_t i = 0; i < mr; i++)
@@ -195,11 +202,14 @@ VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile
             ISA(tile_step)(&t, &at, mr, nv, kind, rows, u, acc);
     for (size_t u = 0; u < t.kc % TILE_STEPS; u++)
         ISA(tile_step)(&t, &at, mr, nv, kind, rows, u, acc);
-    if ((kind != FLOATS || rows == ROWS) && t.out) {
+    if ((kind != FLOATS || rows != TAPS) && t.out) {
         if (rows == ROWS && t.out->any_nan)
-            ISA(tile_finish)(t.out, mr, nvec, acc, true, false);
+            ISA(tile_finish)(t.out, mr, nvec, acc, ANY_NAN);
         else
-            ISA(tile_finish)(t.out, mr, nvec, acc, false, kind == FLOATS_AHEAD);
+            ISA(tile_finish)(t.out, mr, nvec, acc,
+                             kind == FLOATS_AHEAD                ? SCALED
+                             : kind == FLOATS && rows == PACKED ? ROW_BIAS
+                                                                 : COLUMN_BIAS);
         return;
     }
     UNROLL for (size_t i = 0; i < mr; i++)
@@ -287,9 +297,10 @@ VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
 }
 
 static void ISA(gemm_tile)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                           const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate)
+                           const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
+                           const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, out, NULL};
     ISA(tile_any)(&t, mr, nv, FLOATS, PACKED);
 }
 

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum { ALL = 65536, LATTICE_MAX = 400, RANDOM_PAIRS = 1 << 20, MAX_TAIL = 70, FRAME = 32 };
-#define ONE_ANSWER 0x4809d1b123b64eb5u
+#define ONE_ANSWER 0x7dbdb5f3981224dcu
 
 /* ---- an independent binary16 ------------------------------------------------------------------*/
 static double half_value(f16 h)

@@ -194,6 +194,8 @@ VFN vf v_rint(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_
 VFN vm v_lt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 VFN vm v_le(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 VFN vm v_eq(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+/* A blend is three micro-operations: wide.h asks first whether there is a NaN at all. */
+#define V_NAN_2(a, b) _mm256_cmp_ps(a, b, _CMP_UNORD_Q) /* v_nan(a) or v_nan(b) */
 VFN vm v_nan(vf a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
 VFN vm vm_or(vm a, vm b) { return _mm256_or_ps(a, b); }
 VFN vm vm_and(vm a, vm b) { return _mm256_and_ps(a, b); }

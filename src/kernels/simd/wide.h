@@ -39,8 +39,8 @@ typedef struct { vi v[WIDE]; } wide_vi;
         return r;                                                                                  \
     }
 #define WIDE_STORE(name, T) VFN void w_##name(T *p, wide_vf a)                                     \
-    { EACH name(p + k * NARROW, a.v[k]); }                                                         \
-    VFN void w_##name##_n(T *p, wide_vf a, size_t n)                                               \
+    { EACH name(p + k * NARROW, a.v[k]); }
+#define WIDE_STORE_N(name, T) VFN void w_##name##_n(T *p, wide_vf a, size_t n)                     \
     {                                                                                              \
         EACH if (n >= (k + 1) * NARROW)                                                            \
             name(p + k * NARROW, a.v[k]);                                                          \
@@ -60,8 +60,20 @@ VFN wide_vf w_v_zero(void) { return w_v_set(0.0f); }
 WIDE_LOAD(v_load, float)
 WIDE_LOAD(v_load_f16, f16)
 WIDE_STORE(v_store, float)
+WIDE_STORE(v_put_f16, f16)
+#ifdef V_NAN_2
+VFN void w_v_store_f16(f16 *p, wide_vf a)
+{
+    if (__builtin_expect(vm_any(vm_or(V_NAN_2(a.v[0], a.v[1]), V_NAN_2(a.v[2], a.v[3]))), 0))
+        EACH v_store_f16(p + k * NARROW, a.v[k]);
+    else
+        w_v_put_f16(p, a);
+}
+#else
 WIDE_STORE(v_store_f16, f16)
-VFN void w_v_put_f16(f16 *p, wide_vf a) { EACH v_put_f16(p + k * NARROW, a.v[k]); }
+#endif
+WIDE_STORE_N(v_store, float)
+WIDE_STORE_N(v_store_f16, f16)
 WIDE_1(wide_vf, v_round_f16, wide_vf)
 WIDE_2(wide_vf, v_add, wide_vf, wide_vf)
 WIDE_2(wide_vf, v_sub, wide_vf, wide_vf)

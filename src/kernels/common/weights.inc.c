@@ -8,6 +8,7 @@ enum {
     WEIGHTS_AHEAD = 1024, /* bytes; of all panels of a tile they fit L1 beside the packed rows */
     CACHE_LINE = 64,
     LINE_INT8 = 4, /* rows of a cache line */
+    LIST_PANELS = 4, /* side by side, so that they hide each other's latency */
 };
 struct weight_tile {
     const float *a;
@@ -15,6 +16,12 @@ struct weight_tile {
     const struct weight_panel *panels;
     float *c;
     size_t ldc;
+};
+
+/* How far the lists of a panel are. */
+struct list_at {
+    const f16 *block;
+    const float *a; /* the rows that the last step chose from */
 };
 
 VFN void weight_step(const float *a, size_t mr, size_t v, size_t nv, const vf *b, vf *acc)

@@ -20,8 +20,8 @@
  *
  * The bytes of columns past n are zero.  A sparse panel is cut into groups of 64 rows (the last may
  * be shorter): a mask of sixteen bits for each row, bit j for column j, then the values of all set
- * bits in that order.  Groups follow each other without a gap, in the order of the side array, which counts in
- * elements of two bytes.
+ * bits in that order.  Groups follow each other without a gap, in the order of the side array,
+ * which counts in elements of two bytes.
  *
  * Lists leave out the zeros instead of expanding them: every column goes through its non-zeros, and
  * a step takes the next one of each column whose row is among the sixteen from the step's first row
@@ -33,17 +33,18 @@
  *     uint8 [8]     rows from the first row of the step before (from row 0) to that of this one
  *     f16           the values of all set bits, and one element more if they are odd
  *
- * Where there are many more steps than columns have non-zeros, sparse panels are smaller.
+ * Where columns differ much there are many more steps than non-zeros of a column, and sparse panels
+ * are smaller.
  *
- * WEIGHT_SLACK bytes come behind lists, sparse and int4 panels, because kernels read whole vectors. */
+ * WEIGHT_SLACK bytes come behind lists, sparse and int4 panels: kernels read whole vectors. */
 #ifndef ANF_KERNELS_WEIGHT_PANELS_H
 #define ANF_KERNELS_WEIGHT_PANELS_H
 
 #include "kernels/kern.h"
 
 #define WEIGHT_ENCODINGS(X)                                                                        \
-    X(F16, "fp16") X(INT8, "int8") X(INT4, "int4") X(SPARSE, "sparse") X(BLOCKWISE, "blockwise")             \
-    X(LISTS, "lists")
+    X(F16, "fp16") X(INT8, "int8") X(INT4, "int4") X(SPARSE, "sparse")               \
+    X(BLOCKWISE, "blockwise") X(LISTS, "lists")
 enum weight_encoding {
 #define X(id, text) WEIGHT_##id,
     WEIGHT_ENCODINGS(X)
@@ -64,8 +65,8 @@ enum {
     LIST_WINDOW = 16, /* rows that a step chooses from */
 };
 
-/* A weight as an encoder makes it: one row for each of n output columns.  F16, SPARSE and LISTS read
- * w (a zero of either sign is kept by F16 only), INT8 and BLOCKWISE q and scale, INT4 index
+/* A weight as an encoder makes it: one row for each of n output columns.  F16, SPARSE and LISTS
+ * read w (a zero of either sign is kept by F16 only), INT8 and BLOCKWISE q and scale, INT4 index
  * (0 .. 15) and codebook. */
 struct weight_form {
     enum weight_encoding encoding;

@@ -222,7 +222,8 @@ static void tile_case(const struct kern *kern, const struct weight *x, size_t mr
                       size_t q)
 {
     const struct weight_form *f = &x->form;
-    const size_t a_k = f->encoding == WEIGHT_LISTS ? 1 : mr + next() % 3, ldc = nv * 16 + next() % 4;
+    const size_t a_k = f->encoding == WEIGHT_LISTS ? 1 : mr + next() % 3;
+    const size_t ldc = nv * 16 + next() % 4;
     struct weight_panel panels[16];
     float *a = malloc(f->k * a_k * sizeof *a), *c = malloc(mr * ldc * sizeof *c);
     for (size_t i = 0; i < f->k * a_k; i++)

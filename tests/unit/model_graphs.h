@@ -124,7 +124,7 @@ static inline void graph_pruned(anf_graph *g)
                NULL);
 }
 
-/* One such weight under a single row and under more, and under neither form's favourite shape. */
+/* One such weight under single rows and under more of them. */
 static inline void graph_single(anf_graph *g)
 {
     anf_tensor x = anf_input(g, "x", ANF_SHAPE(1, 90));

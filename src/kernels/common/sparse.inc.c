@@ -87,30 +87,36 @@ VFN void ISA(list_block)(struct list_at *at, vf *acc)
     at->block = block + ((size_t)(values - block) + 1) / 2 * 2;
 }
 
-/* Sums of nv panels.  All of them go on as long as the shortest one, and then one by one. */
+/* The rest of a panel of which c holds the sums so far. */
+static void ISA(list_rest)(struct list_at at, uint64_t blocks, float *c)
+{
+    vf acc[PANEL_VECS];
+    UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+        acc[e] = v_load(c + e * VL);
+    while (blocks-- > 0)
+        ISA(list_block)(&at, acc);
+    panel_store(c, acc);
+}
+
+/* Sums of nv panels side by side, so that they hide each other's latency, as long as the shortest
+ * one goes on, and then one by one. */
 VFN void ISA(list_panels)(const float *a, const struct weight_panel *panels, size_t nv, float *c)
 {
     struct list_at at[LIST_PANELS];
     vf acc[LIST_PANELS * PANEL_VECS];
-    uint64_t left[LIST_PANELS], together = UINT64_MAX;
+    uint64_t together = UINT64_MAX;
     weight_start(acc, 1, nv);
     UNROLL for (size_t v = 0; v < nv; v++) {
         const uint64_t *side = panels[v].side;
         at[v] = (struct list_at){(const f16 *)panels[v].w + side[0], a};
-        left[v] = side[1];
-        together = left[v] < together ? left[v] : together;
+        together = side[1] < together ? side[1] : together;
     }
     for (uint64_t i = 0; i < together; i++)
         UNROLL for (size_t v = 0; v < nv; v++)
             ISA(list_block)(&at[v], &acc[v * PANEL_VECS]);
-    UNROLL for (size_t v = 0; v < nv; v++)
+    UNROLL for (size_t v = 0; v < nv; v++) {
         panel_store(c + v * ANF_PANEL, &acc[v * PANEL_VECS]);
-    for (size_t v = 0; v < nv; v++) {
-        for (size_t e = 0; e < PANEL_VECS; e++)
-            acc[e] = v_load(c + v * ANF_PANEL + e * VL);
-        for (uint64_t i = together; i < left[v]; i++)
-            ISA(list_block)(&at[v], acc);
-        panel_store(c + v * ANF_PANEL, acc);
+        ISA(list_rest)(at[v], ((const uint64_t *)panels[v].side)[1] - together, c + v * ANF_PANEL);
     }
 }
 
@@ -128,8 +134,8 @@ VFN bool ISA(all_finite)(const float *a, size_t k)
     return !vm_any(v_nan(v_add(v_add(s[0], s[1]), v_add(s[2], s[3]))));
 }
 
-/* Sums of a panel where rows are infinite or NaN, which a zero of the weight makes NaN too: a column
- * that has not met all of them in its list has met a zero. */
+/* Sums of a panel where rows are infinite or NaN, which a zero of the weight makes NaN too: a
+ * column that has not met all of them in its list has met a zero. */
 static void ISA(list_special)(const float *a, const struct weight_panel *p, float *c)
 {
     const uint64_t *side = p->side;
@@ -172,10 +178,14 @@ static void ISA(gemm_tile_lists)(size_t mr, size_t nv, const float *a, size_t a_
     (void)mr, (void)a_k, (void)ldc;
     for (; !finite && v < nv; v++)
         ISA(list_special)(a, &panels[v], c + v * ANF_PANEL);
-    for (; v + LIST_PANELS <= nv; v += LIST_PANELS)
-        ISA(list_panels)(a, panels + v, LIST_PANELS, c + v * ANF_PANEL);
-    for (; v < nv; v++)
-        ISA(list_panels)(a, panels + v, 1, c + v * ANF_PANEL);
+#define LIST_WIDTH(n)                                                                              \
+    for (; v + (n) <= nv; v += (n))                                                                \
+        ISA(list_panels)(a, panels + v, n, c + v * ANF_PANEL);
+#if TILE_MR >= LIST_PANELS
+    LIST_WIDTH(LIST_PANELS)
+#endif
+    LIST_WIDTH(4) LIST_WIDTH(2) LIST_WIDTH(1)
+#undef LIST_WIDTH
 }
 
 /* ---- widening -------------------------------------------------------------------------------- */

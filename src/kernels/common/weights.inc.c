@@ -8,7 +8,6 @@ enum {
     WEIGHTS_AHEAD = 1024, /* bytes; of all panels of a tile they fit L1 beside the packed rows */
     CACHE_LINE = 64,
     LINE_INT8 = 4, /* rows of a cache line */
-    LIST_PANELS = 4, /* side by side, so that they hide each other's latency */
 };
 struct weight_tile {
     const float *a;
@@ -18,6 +17,7 @@ struct weight_tile {
     size_t ldc;
 };
 
+#define LIST_PANELS 8 /* side by side at most, where a table has the registers */
 /* How far the lists of a panel are. */
 struct list_at {
     const f16 *block;

@@ -43,7 +43,7 @@
 #include "kernels/kern.h"
 
 #define WEIGHT_ENCODINGS(X)                                                                        \
-    X(F16, "fp16") X(INT8, "int8") X(INT4, "int4") X(SPARSE, "sparse")               \
+    X(F16, "fp16") X(INT8, "int8") X(INT4, "int4") X(SPARSE, "sparse")                             \
     X(BLOCKWISE, "blockwise") X(LISTS, "lists")
 enum weight_encoding {
 #define X(id, text) WEIGHT_##id,

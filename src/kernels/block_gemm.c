@@ -231,7 +231,8 @@ static gemm_tile_weights_fn *tile_of(const struct kern *kern, enum gemm_b kind)
 {
     gemm_tile_weights_fn *const tile[GEMM_B_COUNT] = {
         [GEMM_B_INT8] = kern->gemm_tile_int8, [GEMM_B_INT4] = kern->gemm_tile_int4,
-        [GEMM_B_SPARSE] = kern->gemm_tile_sparse, [GEMM_B_BLOCKWISE] = kern->gemm_tile_blockwise};
+        [GEMM_B_SPARSE] = kern->gemm_tile_sparse, [GEMM_B_BLOCKWISE] = kern->gemm_tile_blockwise,
+        [GEMM_B_LISTS] = kern->gemm_tile_lists};
     return tile[kind];
 }
 

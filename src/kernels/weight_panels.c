@@ -32,6 +32,129 @@ static bool is_zero(f16 w)
     return (w & 0x7fffu) == 0;
 }
 
+/* ---- lists ----------------------------------------------------------------------------------- */
+/* The row of the first non-zero of a column from row i on, k if there is none. */
+static size_t next_kept(const struct weight_form *f, size_t column, size_t i)
+{
+    if (column >= f->n)
+        return f->k;
+    while (i < f->k && is_zero(f->w[column * f->k + i]))
+        i++;
+    return i;
+}
+
+/* Where the columns of a panel are: the row of the next non-zero of each, and the first row of the
+ * last step. */
+struct list_state {
+    size_t row[ANF_PANEL], first;
+};
+
+static size_t list_furthest(const struct list_state *s)
+{
+    size_t least = s->row[0];
+    for (size_t j = 1; j < ANF_PANEL; j++)
+        least = s->row[j] < least ? s->row[j] : least;
+    return least;
+}
+
+/* The next block of the panel of columns from j0 on, to y if that is not NULL.  Its elements. */
+static size_t pack_block(const struct weight_form *f, size_t j0, struct list_state *s, f16 *y)
+{
+    uint32_t index[ANF_PANEL] = {0};
+    f16 masks[LIST_STEPS] = {0};
+    uint8_t rows[LIST_STEPS] = {0};
+    size_t at = LIST_VALUES;
+    for (size_t t = 0; t < LIST_STEPS; t++) {
+        size_t first = list_furthest(s);
+        if (first > f->k - LIST_WINDOW)
+            first = f->k - LIST_WINDOW;
+        if (first > s->first + UINT8_MAX)
+            first = s->first + UINT8_MAX;
+        rows[t] = (uint8_t)(first - s->first);
+        s->first = first;
+        for (size_t j = 0; j < ANF_PANEL; j++) {
+            const size_t row = s->row[j];
+            if (row >= f->k || row >= first + LIST_WINDOW)
+                continue;
+            index[j] |= (uint32_t)(row - first) << 4 * t;
+            masks[t] |= (f16)(1u << j);
+            if (y)
+                y[at] = f->w[(j0 + j) * f->k + row];
+            at++;
+            s->row[j] = next_kept(f, j0 + j, row + 1);
+        }
+    }
+    if (y) {
+        memcpy(y, index, sizeof index);
+        memcpy(y + LIST_MASKS, masks, sizeof masks);
+        memcpy(y + LIST_ROWS, rows, sizeof rows);
+        if (at % 2)
+            y[at] = 0;
+    }
+    return at + at % 2;
+}
+
+/* All panels, to y and side if these are not NULL.  Elements without the slack. */
+static size_t pack_lists(const struct weight_form *f, f16 *y, uint64_t *side)
+{
+    size_t at = 0;
+    for (size_t j0 = 0; j0 < f->n; j0 += ANF_PANEL) {
+        struct list_state s = {.first = 0};
+        uint64_t blocks = 0;
+        const size_t begin = at;
+        for (size_t j = 0; j < ANF_PANEL; j++)
+            s.row[j] = next_kept(f, j0 + j, 0);
+        for (; list_furthest(&s) < f->k; blocks++)
+            at += pack_block(f, j0, &s, y ? y + at : NULL);
+        if (side) {
+            *side++ = begin;
+            *side++ = blocks;
+        }
+    }
+    if (y)
+        memset(y + at, 0, WEIGHT_SLACK);
+    return at;
+}
+
+bool weight_lists_suit(const struct weight_form *f)
+{
+    size_t kept = 0;
+    if (f->k < LIST_WINDOW)
+        return false;
+    for (size_t i = 0; i < f->n * f->k; i++)
+        kept += !is_zero(f->w[i]);
+    const size_t headers = (pack_lists(f, NULL, NULL) - kept) / LIST_VALUES;
+    return 2 * headers * LIST_STEPS <= panels_of(f) * f->k;
+}
+
+bool weight_lists_ok(size_t n, size_t k, const f16 *panels, size_t elements, const uint64_t *side)
+{
+    size_t at = 0;
+    if (k < LIST_WINDOW || elements < WEIGHT_SLACK / sizeof(f16))
+        return false;
+    elements -= WEIGHT_SLACK / sizeof(f16);
+    for (size_t j = 0; j < n; j += ANF_PANEL, side += 2) {
+        size_t first = 0;
+        if (side[0] != at)
+            return false;
+        for (uint64_t b = 0; b < side[1]; b++) {
+            const f16 *block = panels + at;
+            size_t kept = 0;
+            if (elements - at < LIST_VALUES)
+                return false;
+            for (size_t t = 0; t < LIST_STEPS; t++) {
+                kept += (size_t)__builtin_popcount(block[LIST_MASKS + t]);
+                first += ((const uint8_t *)(block + LIST_ROWS))[t];
+            }
+            at += LIST_VALUES;
+            if (first > k - LIST_WINDOW || kept + kept % 2 > elements - at)
+                return false;
+            at += kept + kept % 2;
+        }
+    }
+    return at == elements;
+}
+
 size_t weight_panel_bytes(const struct weight_form *f)
 {
     const size_t rows = panels_of(f) * f->k;
@@ -47,6 +170,8 @@ size_t weight_panel_bytes(const struct weight_form *f)
         for (size_t i = 0; i < f->n * f->k; i++)
             kept += !is_zero(f->w[i]);
         return (rows + kept) * sizeof(f16) + WEIGHT_SLACK;
+    case WEIGHT_LISTS:
+        return pack_lists(f, NULL, NULL) * sizeof(f16) + WEIGHT_SLACK;
     case WEIGHT_F16:
     case WEIGHT_ENCODING_COUNT:
         break;
@@ -63,6 +188,8 @@ size_t weight_side_bytes(const struct weight_form *f)
         return WEIGHT_CODES * sizeof(f16);
     case WEIGHT_SPARSE:
         return panels_of(f) * groups_of(f->k) * sizeof(uint64_t);
+    case WEIGHT_LISTS:
+        return panels_of(f) * 2 * sizeof(uint64_t);
     case WEIGHT_BLOCKWISE:
         return panels_of(f) * (f->k / f->block) * ANF_PANEL * sizeof(f16);
     case WEIGHT_F16:
@@ -139,6 +266,9 @@ void weight_pack(const struct weight_form *f, void *panels, void *side)
         break;
     case WEIGHT_SPARSE:
         pack_sparse(f, panels, side);
+        break;
+    case WEIGHT_LISTS:
+        pack_lists(f, panels, side);
         break;
     case WEIGHT_BLOCKWISE:
         turn_bytes(f->q, f->n, f->k, panels);

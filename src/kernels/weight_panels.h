@@ -14,20 +14,37 @@
  *                a weight is one of the values, or zero
  *     blockwise  panels  int8 [P][k][16]                 side  scale f16 [P][k / block][16]
  *                a weight is q * scale, which float32 holds exactly
+ *     lists      panels  see below                       side  where each panel begins and of how
+ *                                                              many blocks it is, uint64 [P][2]
+ *                the weights of sparse, for products of one row
  *
  * The bytes of columns past n are zero.  A sparse panel is cut into groups of 64 rows (the last may
  * be shorter): a mask of sixteen bits for each row, bit j for column j, then the values of all set
- * bits in that order.  Groups follow each other without a gap, in the order of the side array, which counts in
- * elements of two bytes.
+ * bits in that order.  Groups follow each other without a gap, in the order of the side array,
+ * which counts in elements of two bytes.
  *
- * WEIGHT_SLACK bytes come behind sparse and int4 panels, because kernels read whole vectors. */
+ * Lists leave out the zeros instead of expanding them: every column goes through its non-zeros, and
+ * a step takes the next one of each column whose row is among the sixteen from the step's first row
+ * on, which is that of the column furthest behind (or less, so that sixteen rows follow).  A block
+ * has eight steps:
+ *
+ *     uint32 [16]   bits 4t .. 4t+3 of word j: in step t, the row of column j in the sixteen
+ *     uint16 [8]    bit j for column j: whether it takes part in the step
+ *     uint8 [8]     rows from the first row of the step before (from row 0) to that of this one
+ *     f16           the values of all set bits, and one element more if they are odd
+ *
+ * Where columns differ much there are many more steps than non-zeros of a column, and sparse panels
+ * are smaller.
+ *
+ * WEIGHT_SLACK bytes come behind lists, sparse and int4 panels: kernels read whole vectors. */
 #ifndef ANF_KERNELS_WEIGHT_PANELS_H
 #define ANF_KERNELS_WEIGHT_PANELS_H
 
 #include "kernels/kern.h"
 
 #define WEIGHT_ENCODINGS(X)                                                                        \
-    X(F16, "fp16") X(INT8, "int8") X(INT4, "int4") X(SPARSE, "sparse") X(BLOCKWISE, "blockwise")
+    X(F16, "fp16") X(INT8, "int8") X(INT4, "int4") X(SPARSE, "sparse")                             \
+    X(BLOCKWISE, "blockwise") X(LISTS, "lists")
 enum weight_encoding {
 #define X(id, text) WEIGHT_##id,
     WEIGHT_ENCODINGS(X)
@@ -40,10 +57,16 @@ enum {
     WEIGHT_CODES = 16, /* entries of a codebook */
     WEIGHT_PER_WORD = 8,
     WEIGHT_SLACK = 64, /* bytes */
+    /* The parts of a block of lists, in elements of two bytes. */
+    LIST_STEPS = 8,
+    LIST_MASKS = 32,
+    LIST_ROWS = LIST_MASKS + LIST_STEPS,
+    LIST_VALUES = LIST_ROWS + LIST_STEPS / 2,
+    LIST_WINDOW = 16, /* rows that a step chooses from */
 };
 
-/* A weight as an encoder makes it: one row for each of n output columns.  F16 and SPARSE read w
- * (a zero of either sign is not kept by SPARSE), INT8 and BLOCKWISE q and scale, INT4 index
+/* A weight as an encoder makes it: one row for each of n output columns.  F16, SPARSE and LISTS
+ * read w (a zero of either sign is kept by F16 only), INT8 and BLOCKWISE q and scale, INT4 index
  * (0 .. 15) and codebook. */
 struct weight_form {
     enum weight_encoding encoding;
@@ -61,9 +84,15 @@ size_t weight_panel_bytes(const struct weight_form *f);
 size_t weight_side_bytes(const struct weight_form *f);
 void weight_pack(const struct weight_form *f, void *panels, void *side);
 
+/* Whether lists suit a weight that multiplies a single row: they are fast where steps are few. */
+bool weight_lists_suit(const struct weight_form *f);
+
 /* Whether `side` leads through sparse panels of `elements` elements without leaving them.  Reads
  * nothing outside the panels, whatever they hold; `side` has its full size. */
 bool weight_sparse_ok(size_t n, size_t k, const f16 *panels, size_t elements, const uint64_t *side);
+
+/* The same of lists, which in addition stay within the k >= LIST_WINDOW rows. */
+bool weight_lists_ok(size_t n, size_t k, const f16 *panels, size_t elements, const uint64_t *side);
 
 /* For each mask of eight lanes, the bytes of a table look-up that moves consecutive binary16 values
  * to the lanes that are set: 0x80 and above give zero. */
@@ -88,6 +117,9 @@ static inline struct weight_panel weight_panel_at(enum weight_encoding encoding,
     case WEIGHT_SPARSE:
         p.side = s + q * groups * sizeof(uint64_t);
         break;
+    case WEIGHT_LISTS:
+        p.side = s + q * 2 * sizeof(uint64_t);
+        break;
     case WEIGHT_BLOCKWISE:
         p.w = w + q * k * ANF_PANEL;
         p.side = s + q * (k / block) * ANF_PANEL * sizeof(f16);
@@ -100,7 +132,7 @@ static inline struct weight_panel weight_panel_at(enum weight_encoding encoding,
     return p;
 }
 
-/* Bytes of a row of a panel; of sparse ones about. */
+/* Bytes of a row of a panel; of sparse ones about, of lists 0. */
 extern const uint8_t weight_row_bytes[WEIGHT_ENCODING_COUNT];
 
 /* Where the rows from k0 < k on begin, or a few before: a word of int4 indices and a sparse group are

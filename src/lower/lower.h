@@ -35,6 +35,11 @@ struct packed {
     uint32_t buf;
 };
 
+/* Panels of an encoded weight and their side array; buf 0: not packed yet. */
+struct encoded_at {
+    struct operand panels, side;
+};
+
 struct lowering {
     const struct graph *g;
     struct program *p;
@@ -45,7 +50,7 @@ struct lowering {
     bool lazy;                   /* views stay strides until somebody needs them dense */
     struct operand *value;       /* by node id: dense value; buf 0: not lowered yet */
     struct packed **packed;      /* by node id: its weight panels; NULL: none */
-    struct operand *encoded;     /* by weight of the compression: its panels and their side array */
+    struct encoded_at *encoded;  /* two by weight of the compression: as it is encoded, as lists */
     uint32_t *port;              /* by node id: 1 + the output port it is written to directly */
     node_id epilogue; /* root of the group that the instruction being emitted shall run */
 };

@@ -12,36 +12,44 @@ static const struct {
     [ANF_ENCODING_BLOCKWISE] = {WEIGHT_BLOCKWISE, GEMM_B_BLOCKWISE},
 };
 
-static anf_status pack(struct lowering *lw, const struct encoded *e, struct operand *b,
-                       struct operand *side)
+static anf_status pack(struct lowering *lw, const struct weight_form *f, struct encoded_at *to)
 {
-    const struct weight_form f = {.encoding = forms[e->encoding].panels, .n = e->n, .k = e->k,
-                                  .block = e->block, .w = e->w, .q = e->q, .scale = e->scale,
-                                  .index = e->index, .codebook = e->codebook};
-    size_t panel_bytes = weight_panel_bytes(&f), side_bytes = weight_side_bytes(&f);
+    size_t panel_bytes = weight_panel_bytes(f), side_bytes = weight_side_bytes(f);
     void *panels = arena_alloc(&lw->p->arena, panel_bytes);
     void *beside = panels ? arena_alloc(&lw->p->arena, side_bytes) : NULL;
     if (!beside)
         return ANF_E_NOMEM;
-    weight_pack(&f, panels, beside);
-    b->buf = program_const(lw->p, panels, panel_bytes);
-    side->buf = b->buf ? program_const(lw->p, beside, side_bytes) : 0;
-    return side->buf ? ANF_OK : ANF_E_NOMEM;
+    weight_pack(f, panels, beside);
+    to->panels.buf = program_const(lw->p, panels, panel_bytes);
+    to->side.buf = to->panels.buf ? program_const(lw->p, beside, side_bytes) : 0;
+    return to->side.buf ? ANF_OK : ANF_E_NOMEM;
 }
 
 anf_status lower_encoded(struct lowering *lw, struct compressed *w, struct gemm_param *g,
                          struct operand *b, struct operand *side)
 {
-    struct operand *known = &lw->encoded[2 * (w - lw->compression->weights)];
-    if (!known[0].buf) {
-        TRY(pack(lw, &w->encoded, &known[0], &known[1]));
-        arena_free(&w->keep);
+    const struct encoded *e = &w->encoded;
+    struct weight_form f = {.encoding = forms[e->encoding].panels, .n = e->n, .k = e->k,
+                            .block = e->block, .w = e->w, .q = e->q, .scale = e->scale,
+                            .index = e->index, .codebook = e->codebook};
+    struct encoded_at *known = &lw->encoded[2 * (w - lw->compression->weights)];
+    enum gemm_b b_kind = forms[e->encoding].b_kind;
+    const bool sparse = e->encoding == ANF_ENCODING_SPARSE;
+    if (sparse && g->m == 1 && (known[1].panels.buf || weight_lists_suit(&f))) {
+        f.encoding = WEIGHT_LISTS;
+        b_kind = GEMM_B_LISTS;
+        known++;
     }
-    *b = known[0];
-    *side = known[1];
-    g->b_kind = forms[w->encoded.encoding].b_kind;
-    if (w->encoded.encoding == ANF_ENCODING_BLOCKWISE)
-        g->b_row = (int64_t)w->encoded.block;
+    if (!known->panels.buf) {
+        TRY(pack(lw, &f, known));
+        if (!sparse || lw->uses[w->node] == 1) /* another product may want the other form */
+            arena_free(&w->keep);
+    }
+    *b = known->panels;
+    *side = known->side;
+    g->b_kind = b_kind;
+    if (e->encoding == ANF_ENCODING_BLOCKWISE)
+        g->b_row = (int64_t)e->block;
     return ANF_OK;
 }
 

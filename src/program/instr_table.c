@@ -199,21 +199,26 @@ static anf_status check_weights(const struct program *p, const struct instr *i)
     if (f.encoding == WEIGHT_BLOCKWISE && (g->b_row < 1 || g->k % g->b_row))
         FAIL(FORMAT, "program: instruction %td (%s): blocks of %" PRId64 " in %" PRId64 " rows",
              i - p->instrs, instr_info[i->op].name, g->b_row, g->k);
-    if (f.encoding != WEIGHT_SPARSE) {
+    const bool lists = f.encoding == WEIGHT_LISTS;
+    if (lists && g->m > 1)
+        return fail_instr(p, i, "lists are for a single row");
+    if (f.encoding != WEIGHT_SPARSE && !lists) {
         const size_t words = f.encoding == WEIGHT_INT4 ? sizeof(uint32_t) : 1;
         TRY(need(p, i, 2, weight_panel_bytes(&f) / words, words));
         return need(p, i, 3, weight_side_bytes(&f) / sizeof(f16), sizeof(f16));
     }
     /* Where a row lies depends on the masks in front of it. */
-    TRY(need(p, i, 2, WEIGHT_SLACK / sizeof(f16), sizeof(f16)));
+    const size_t word = lists ? sizeof(uint32_t) : sizeof(f16);
+    TRY(need(p, i, 2, WEIGHT_SLACK / word, word));
     TRY(need(p, i, 3, weight_side_bytes(&f) / sizeof(uint64_t), sizeof(uint64_t)));
     const struct operand *o = &p->operands[i->operand];
     const struct buffer *b = &p->buffers[o[2].buf], *side = &p->buffers[o[3].buf];
     if (b->kind != BUF_CONST || side->kind != BUF_CONST)
         return fail_instr(p, i, "sparse weights are not constant");
-    if (!weight_sparse_ok(f.n, f.k, (const f16 *)b->data + o[2].offset / sizeof(f16),
-                          (b->n_bytes - o[2].offset) / sizeof(f16),
-                          (const uint64_t *)side->data + o[3].offset / sizeof(uint64_t)))
+    if (!(lists ? weight_lists_ok : weight_sparse_ok)(
+            f.n, f.k, (const f16 *)b->data + o[2].offset / sizeof(f16),
+            (b->n_bytes - o[2].offset) / sizeof(f16),
+            (const uint64_t *)side->data + o[3].offset / sizeof(uint64_t)))
         return fail_instr(p, i, "sparse weights and where they begin do not agree");
     return ANF_OK;
 }

@@ -123,7 +123,8 @@ static bool same_float(float x, float y)
 static const enum gemm_b kinds[] = {[WEIGHT_INT8] = GEMM_B_INT8,
                                     [WEIGHT_INT4] = GEMM_B_INT4,
                                     [WEIGHT_SPARSE] = GEMM_B_SPARSE,
-                                    [WEIGHT_BLOCKWISE] = GEMM_B_BLOCKWISE};
+                                    [WEIGHT_BLOCKWISE] = GEMM_B_BLOCKWISE,
+                                    [WEIGHT_LISTS] = GEMM_B_LISTS};
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 static widen_weights_fn *widen_of(const struct kern *kern, enum weight_encoding e)
@@ -139,6 +140,7 @@ static gemm_tile_weights_fn *tile_of(const struct kern *kern, enum weight_encodi
     return e == WEIGHT_INT8     ? kern->gemm_tile_int8
            : e == WEIGHT_INT4   ? kern->gemm_tile_int4
            : e == WEIGHT_SPARSE ? kern->gemm_tile_sparse
+           : e == WEIGHT_LISTS  ? kern->gemm_tile_lists
                                 : kern->gemm_tile_blockwise;
 }
 
@@ -175,7 +177,7 @@ static void widen_case(enum weight_encoding e, size_t n, size_t k, size_t block)
 static void test_widen(void **state)
 {
     (void)state;
-    for (int e = WEIGHT_INT8; e < WEIGHT_ENCODING_COUNT; e++) {
+    for (int e = WEIGHT_INT8; e < WEIGHT_LISTS; e++) {
         widen_case((enum weight_encoding)e, 1, 1, 1);
         widen_case((enum weight_encoding)e, 16, 64, 8);
         widen_case((enum weight_encoding)e, 15, 65, 13);
@@ -190,7 +192,7 @@ static void test_rows_at(void **state)
 {
     const size_t n = 33, k = 144;
     (void)state;
-    for (int e = WEIGHT_F16; e < WEIGHT_ENCODING_COUNT; e++) {
+    for (int e = WEIGHT_F16; e < WEIGHT_LISTS; e++) {
         struct weight x = make((enum weight_encoding)e, n, k, 9, false);
         const char *end = (const char *)x.panels + x.panel_bytes;
         for (size_t q = 0; q < 3; q++)
@@ -220,11 +222,14 @@ static void tile_case(const struct kern *kern, const struct weight *x, size_t mr
                       size_t q)
 {
     const struct weight_form *f = &x->form;
-    const size_t a_k = mr + next() % 3, ldc = nv * 16 + next() % 4;
+    const size_t a_k = f->encoding == WEIGHT_LISTS ? 1 : mr + next() % 3;
+    const size_t ldc = nv * 16 + next() % 4;
     struct weight_panel panels[16];
     float *a = malloc(f->k * a_k * sizeof *a), *c = malloc(mr * ldc * sizeof *c);
     for (size_t i = 0; i < f->k * a_k; i++)
         a[i] = f16_to_f32(any_value());
+    for (size_t i = next() % 8; i < 3; i++) /* meets zeros of the weight */
+        a[next() % (f->k * a_k)] = i % 2 ? INFINITY : i ? NAN : -INFINITY;
     for (size_t i = 0; i < mr * ldc; i++)
         c[i] = -77.0f;
     for (size_t v = 0; v < nv; v++)
@@ -252,15 +257,17 @@ static void tile_case(const struct kern *kern, const struct weight *x, size_t mr
 static void test_tiles(void **state)
 {
     const struct kern *kern[8];
-    static const size_t depths[] = {1, 2, 7, 65, 130};
+    static const size_t depths[] = {1, 2, 7, 65, 130, 16, 700};
     (void)state;
     for (int e = WEIGHT_INT8; e < WEIGHT_ENCODING_COUNT; e++)
         for (size_t d = 0; d < sizeof depths / sizeof *depths; d++) {
             const size_t k = depths[d];
+            if (e == WEIGHT_LISTS && k < LIST_WINDOW)
+                continue;
             struct weight x = make((enum weight_encoding)e, 9 * 16 - 5, k, k % 5 ? k : k / 5,
                                    d % 2);
             for (size_t t = tables(kern); t-- > 0;)
-                for (size_t mr = 1; mr <= kern[t]->mr; mr++)
+                for (size_t mr = 1; mr <= (e == WEIGHT_LISTS ? 1 : kern[t]->mr); mr++)
                     for (size_t nv = 1; nv <= kern[t]->mr; nv++)
                         if (nv <= kern[t]->nv || mr == 1)
                             tile_case(kern[t], &x, mr, nv, next() % (9 - nv + 1));
@@ -380,12 +387,14 @@ static void test_gemm(void **state)
         {1, 1, 1, 1},    {1, 1, 17, 5},    {1, 1, 300, 70},   {1, 2, 33, 9},   {1, 5, 16, 200},
         {1, 6, 48, 193}, {1, 7, 100, 8},   {1, 8, 129, 33},   {1, 9, 15, 20},  {1, 13, 47, 385},
         {3, 4, 20, 6},   {2, 25, 65, 50},  {1, 97, 31, 40},   {1, 3, 500, 64}, {1, 1, 900, 128},
-        {1, 70, 30, 520}, {1, 1, 64, 2100},
+        {1, 70, 30, 520}, {1, 1, 64, 2100}, {3, 1, 50, 310}, {1, 1, 210, 1000},
     };
     (void)state;
     for (int e = WEIGHT_INT8; e < WEIGHT_ENCODING_COUNT; e++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             const size_t k = sizes[i][3], block = k % 10 ? k : 10;
+            if (e == WEIGHT_LISTS && (k < LIST_WINDOW || sizes[i][1] > 1))
+                continue;
             gemm_case((enum weight_encoding)e, sizes[i], block, (unsigned)i);
         }
 }
@@ -459,6 +468,91 @@ static void test_sparse_damage(void **state)
     release(&x);
 }
 
+/* ---- lists ----------------------------------------------------------------------------------- */
+/* The sixteen columns of a panel at different speeds, with gaps that take steps of nobody. */
+static void test_lists_layout(void **state)
+{
+    enum { N = 18, K = 1500 };
+    const struct kern *kern[8];
+    static f16 w[N * K];
+    const struct weight_form f = {.encoding = WEIGHT_LISTS, .n = N, .k = K, .w = w};
+    (void)state;
+    for (size_t i = 0; i < K; i++) {
+        w[i] = i % 3 ? any_value() : 0x8000;                      /* column 0: most */
+        w[5 * K + i] = i % 7 == 0 || i > 900 ? any_value() : 0;   /* slow, then fast */
+        w[16 * K + i] = i == 3 || i == 900 || i == K - 1 ? 1 : 0; /* column 0 of the second panel */
+    }
+    struct weight x = {.form = f, .panel_bytes = weight_panel_bytes(&f)};
+    x.panels = guarded(0, x.panel_bytes);
+    x.side = guarded(1, weight_side_bytes(&f));
+    weight_pack(&f, x.panels, x.side);
+    for (size_t t = tables(kern); t-- > 0;) {
+        tile_case(kern[t], &x, 1, 1, 0);
+        tile_case(kern[t], &x, 1, 2, 0);
+    }
+    const uint64_t *side = x.side;
+    const f16 *block = (const f16 *)x.panels + side[2];
+    const uint8_t *rows = (const uint8_t *)(block + LIST_ROWS);
+    const uint32_t *index = (const void *)block;
+    assert_int_equal(side[3], 1);
+    assert_true(memcmp(block + LIST_MASKS, (const f16[8]){1, 0, 0, 0, 1, 0, 0, 1}, 16) == 0);
+    assert_memory_equal(rows, ((const uint8_t[8]){3, 255, 255, 255, 132, 255, 255, 74}), 8);
+    assert_int_equal(index[0], 0xfu << 28); /* the last step would begin at the last row */
+    assert_true(weight_lists_ok(N, K, x.panels, x.panel_bytes / sizeof(f16), side));
+}
+
+static void test_lists_suit(void **state)
+{
+    enum { N = 16, K = 400 };
+    static f16 w[N * K];
+    struct weight_form f = {.encoding = WEIGHT_LISTS, .n = N, .k = K, .w = w};
+    (void)state;
+    assert_true(weight_lists_suit(&f));
+    for (size_t i = 0; i < N * K; i++)
+        w[i] = next() % 10 < 3;
+    assert_true(weight_lists_suit(&f));
+    for (size_t i = 0; i < K; i++) /* one full column takes a step for every row */
+        w[i] = 1;
+    assert_false(weight_lists_suit(&f));
+    f.k = LIST_WINDOW - 1;
+    memset(w, 0, sizeof w);
+    assert_false(weight_lists_suit(&f));
+}
+
+static void test_lists_damage(void **state)
+{
+    const size_t n = 20, k = 130;
+    struct weight x = make(WEIGHT_LISTS, n, k, 1, false);
+    const size_t elements = x.panel_bytes / sizeof(f16);
+    f16 *w = x.panels;
+    uint64_t *side = x.side;
+    (void)state;
+    assert_true(weight_lists_ok(n, k, w, elements, side));
+    assert_false(weight_lists_ok(n, k, w, elements - 2, side));
+    assert_false(weight_lists_ok(n, k, w, elements + 2, side));
+    assert_false(weight_lists_ok(n, k, w, 3, side));
+    assert_false(weight_lists_ok(n, k, w, 0, side));
+    assert_false(weight_lists_ok(n, LIST_WINDOW - 1, w, elements, side));
+    for (size_t i = 0; i < 4; i++) {
+        const uint64_t was = side[i], bad[] = {was + 1, was - 1, UINT64_MAX, elements};
+        for (size_t b = 0; b < 4; b++) {
+            side[i] = bad[b];
+            assert_false(weight_lists_ok(n, k, w, elements, side));
+        }
+        side[i] = was;
+    }
+    for (size_t t = 0; t < LIST_STEPS / 2; t++) {
+        w[LIST_ROWS + t] ^= 0x8080; /* leads past the last row */
+        assert_false(weight_lists_ok(n, k, w, elements, side));
+        w[LIST_ROWS + t] ^= 0x8080;
+    }
+    assert_true(weight_lists_ok(n, k, w, elements, side));
+    for (size_t i = 0; i < elements; i++) /* full masks lead past the end */
+        w[i] = 0xffff;
+    assert_false(weight_lists_ok(n, k, w, elements, side));
+    release(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +560,8 @@ int main(void)
         cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_scale_columns), cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_same_as_fp16),  cmocka_unit_test(test_sparse_damage),
+        cmocka_unit_test(test_lists_layout),  cmocka_unit_test(test_lists_suit),
+        cmocka_unit_test(test_lists_damage),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

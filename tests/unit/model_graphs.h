@@ -124,6 +124,17 @@ static inline void graph_pruned(anf_graph *g)
                NULL);
 }
 
+/* One such weight under single rows and under more of them. */
+static inline void graph_single(anf_graph *g)
+{
+    anf_tensor x = anf_input(g, "x", ANF_SHAPE(1, 90));
+    anf_tensor rows = anf_input(g, "rows", ANF_SHAPE(3, 90));
+    anf_tensor few = anf_relu(anf_add(W(1, 33, 90), anf_scalar(g, -0.4)));
+    anf_output(anf_linear(x, few, .bias = W(2, 33)), NULL);
+    anf_output(anf_linear(rows, few), NULL);
+    anf_output(anf_softmax(anf_linear(anf_scale(x, 2.0), few), -1), NULL);
+}
+
 static const struct model_graph {
     const char *name;
     void (*build)(anf_graph *g);
@@ -142,6 +153,7 @@ static const struct model_graph {
     {"pruned_int8", graph_pruned, ANF_COMPRESS_INT8, 0},
     {"pruned_int4", graph_pruned, ANF_COMPRESS_INT4, 0.5},
     {"pruned_sparse", graph_pruned, ANF_COMPRESS_SPARSE, 0},
+    {"single_sparse", graph_single, ANF_COMPRESS_SPARSE, 0},
     {"pruned_blockwise", graph_pruned, ANF_COMPRESS_BLOCKWISE, 0},
     {"encoder_auto", graph_encoder, ANF_COMPRESS_AUTO, 0},
     {"tied_int8", graph_tied, ANF_COMPRESS_INT8, 0},

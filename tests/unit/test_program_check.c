@@ -478,23 +478,23 @@ static void test_records(void **state)
 }
 
 /* ---- encoded weights ------------------------------------------------------------------------- */
-static const char encoded_source[] = "aneforge-graph 1\n"
-                                     "x = input f16[1,130]\n"
-                                     "w = const f16[20,130] random(seed=4, std=0.5)\n"
-                                     "few = const f16[] fill(-0.2)\n"
-                                     "p = add(w, few)\n"
-                                     "v = relu(p)\n"
-                                     "b = const f16[20] random(seed=5, std=0.5)\n"
-                                     "y = linear(x, v, bias=b)\n"
-                                     "return y\n";
-
 /* Takes the place of the program of the other tests. */
-static struct instr *compile_encoded(anf_compress compress)
+static struct instr *compile_encoded(anf_compress compress, int rows)
 {
+    char text[400];
     anf_graph *g;
     const anf_compile_opts opts = {.compress = compress, .compress_atol = 1, .block_size = 13};
-    assert_int_equal(
-        anf_graph_parse(ctx, encoded_source, sizeof encoded_source - 1, NULL, &g), ANF_OK);
+    const int length = snprintf(text, sizeof text,
+                                "aneforge-graph 1\n"
+                                "x = input f16[%d,130]\n"
+                                "w = const f16[20,130] random(seed=4, std=0.5)\n"
+                                "few = const f16[] fill(-0.3)\n"
+                                "p = add(w, few)\n"
+                                "v = relu(p)\n"
+                                "b = const f16[20] random(seed=5, std=0.5)\n"
+                                "y = linear(x, v, bias=b)\n"
+                                "return y\n", rows);
+    assert_int_equal(anf_graph_parse(ctx, text, (size_t)length, NULL, &g), ANF_OK);
     assert_int_equal(compile_graph(&g->g, ctx->kern, ctx->pool, &opts, &p), ANF_OK);
     anf_graph_free(g);
     accepted();
@@ -519,7 +519,7 @@ static void test_encoded_weights(void **state)
     const struct program kept = p;
     (void)state;
     for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
-        struct instr *i = compile_encoded(modes[m].compress);
+        struct instr *i = compile_encoded(modes[m].compress, 1);
         struct operand *o = &p.operands[i->operand];
         int64_t *block = p.params + i->param + AT(gemm_param, b_row), block_was = *block;
         o[2].offset = 1;
@@ -551,12 +551,53 @@ static void test_encoded_weights(void **state)
     p = kept;
 }
 
+/* Lists, which sparse weights become where they multiply one row. */
+static void test_listed_weights(void **state)
+{
+    const struct program kept = p;
+    const char *disagree = "sparse weights and where they begin do not agree";
+    (void)state;
+    struct instr *i = compile_encoded(ANF_COMPRESS_SPARSE, 1);
+    struct operand *o = &p.operands[i->operand];
+    struct buffer *panels = &p.buffers[o[2].buf], *side = &p.buffers[o[3].buf];
+    uint64_t *starts = (uint64_t *)(uintptr_t)side->data;
+    f16 *w = (f16 *)(uintptr_t)panels->data;
+    assert_int_equal(p.params[i->param + AT(gemm_param, b_kind)], GEMM_B_LISTS);
+    assert_int_equal(side->n_bytes, 2 * 2 * sizeof *starts);
+
+    for (size_t s = 0; s < 4; s++) {
+        starts[s]++; /* a panel that begins elsewhere, or has a block more */
+        refused_at(i, disagree);
+        starts[s] -= 2;
+        refused_at(i, disagree);
+        starts[s]++;
+    }
+    w[LIST_MASKS] ^= 0x20; /* a value more or less */
+    refused_at(i, disagree);
+    w[LIST_MASKS] ^= 0x20;
+    w[LIST_ROWS] ^= 0x80; /* past the last row */
+    refused_at(i, disagree);
+    w[LIST_ROWS] ^= 0x80;
+    accepted();
+    panels->n_bytes -= sizeof(f16);
+    refused_at(i, disagree);
+    panels->n_bytes = 62;
+    refused_at(i, "operand 2 needs 16 elements at byte 0, its buffer has 62 bytes");
+    program_free(&p);
+
+    i = compile_encoded(ANF_COMPRESS_SPARSE, 2);
+    p.params[i->param + AT(gemm_param, b_kind)] = GEMM_B_LISTS;
+    refused_at(i, "lists are for a single row");
+    program_free(&p);
+    p = kept;
+}
+
 static void test_sparse_weights(void **state)
 {
     const struct program kept = p;
     const char *disagree = "sparse weights and where they begin do not agree";
     (void)state;
-    struct instr *i = compile_encoded(ANF_COMPRESS_SPARSE);
+    struct instr *i = compile_encoded(ANF_COMPRESS_SPARSE, 2);
     struct operand *o = &p.operands[i->operand];
     struct buffer *panels = &p.buffers[o[2].buf], *side = &p.buffers[o[3].buf];
     uint64_t *starts = (uint64_t *)(uintptr_t)side->data;
@@ -582,7 +623,7 @@ static void test_sparse_weights(void **state)
     refused_at(i, "operand 2 needs 32 elements at byte 0, its buffer has 62 bytes");
     program_free(&p);
 
-    i = compile_encoded(ANF_COMPRESS_SPARSE);
+    i = compile_encoded(ANF_COMPRESS_SPARSE, 2);
     o = &p.operands[i->operand];
     o[3].offset = 8;
     refused_at(i, "operand 3 needs 6 elements at byte 8, its buffer has 48 bytes");
@@ -609,6 +650,7 @@ int main(void)
         cmocka_unit_test(test_program),       cmocka_unit_test(test_records),
         cmocka_unit_test(test_encoded_weights),
         cmocka_unit_test(test_sparse_weights),
+        cmocka_unit_test(test_listed_weights),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

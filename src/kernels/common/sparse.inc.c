@@ -61,6 +61,134 @@ VFN void ISA(tile_sparse)(const struct weight_tile *t, size_t mr, size_t nv)
 
 WEIGHT_TILE(sparse)
 
+/* ---- lists ----------------------------------------------------------------------------------- */
+VFN void ISA(list_block)(struct list_at *at, vf *acc)
+{
+    const f16 *block = at->block, *values = block + LIST_VALUES;
+    const uint8_t *rows = (const uint8_t *)(block + LIST_ROWS);
+    const vcodes codes = v_codes((const uint32_t *)(const void *)block);
+    vf b[PANEL_VECS], c[PANEL_VECS], x[PANEL_VECS];
+    UNROLL for (size_t e = 0; e < 3 * CACHE_LINE; e += CACHE_LINE)
+        __builtin_prefetch((const char *)block + WEIGHTS_AHEAD + e);
+    UNROLL for (size_t t = 0; t < LIST_STEPS; t += 2) {
+        const uint32_t two = ISA(two_masks)(block + LIST_MASKS, t);
+        v_expand_2(two, values, b, c);
+        values += __builtin_popcount(two);
+        at->a += rows[t];
+        v_pick(at->a, codes, t, x);
+        UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+            acc[e] = v_fma(x[e], b[e], acc[e]);
+        at->a += rows[t + 1];
+        v_pick(at->a, codes, t + 1, x);
+        UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+            acc[e] = v_fma(x[e], c[e], acc[e]);
+    }
+    __builtin_prefetch((const char *)values + WEIGHTS_AHEAD);
+    at->block = block + ((size_t)(values - block) + 1) / 2 * 2;
+}
+
+/* The rest of a panel of which c holds the sums so far. */
+static void ISA(list_rest)(struct list_at at, uint64_t blocks, float *c)
+{
+    vf acc[PANEL_VECS];
+    UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+        acc[e] = v_load(c + e * VL);
+    while (blocks-- > 0)
+        ISA(list_block)(&at, acc);
+    panel_store(c, acc);
+}
+
+/* Sums of nv panels side by side, so that they hide each other's latency, as long as the shortest
+ * one goes on, and then one by one. */
+VFN void ISA(list_panels)(const float *a, const struct weight_panel *panels, size_t nv, float *c)
+{
+    struct list_at at[LIST_PANELS];
+    vf acc[LIST_PANELS * PANEL_VECS];
+    uint64_t together = UINT64_MAX;
+    weight_start(acc, 1, nv);
+    UNROLL for (size_t v = 0; v < nv; v++) {
+        const uint64_t *side = panels[v].side;
+        at[v] = (struct list_at){(const f16 *)panels[v].w + side[0], a};
+        together = side[1] < together ? side[1] : together;
+    }
+    for (uint64_t i = 0; i < together; i++)
+        UNROLL for (size_t v = 0; v < nv; v++)
+            ISA(list_block)(&at[v], &acc[v * PANEL_VECS]);
+    UNROLL for (size_t v = 0; v < nv; v++) {
+        panel_store(c + v * ANF_PANEL, &acc[v * PANEL_VECS]);
+        ISA(list_rest)(at[v], ((const uint64_t *)panels[v].side)[1] - together, c + v * ANF_PANEL);
+    }
+}
+
+/* Products with 0 are 0, or NaN. */
+VFN bool ISA(all_finite)(const float *a, size_t k)
+{
+    enum { CHAINS = 4 };
+    vf s[CHAINS] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    size_t i = 0;
+    for (; i + CHAINS * VL <= k; i += CHAINS * VL)
+        UNROLL for (size_t e = 0; e < CHAINS; e++)
+            s[e] = v_fma(v_load(a + i + e * VL), v_zero(), s[e]);
+    for (; i < k; i += VL)
+        s[0] = v_fma(v_load_n(a + i, k - i < VL ? k - i : VL), v_zero(), s[0]);
+    return !vm_any(v_nan(v_add(v_add(s[0], s[1]), v_add(s[2], s[3]))));
+}
+
+/* Sums of a panel where rows are infinite or NaN, which a zero of the weight makes NaN too: a
+ * column that has not met all of them in its list has met a zero. */
+static void ISA(list_special)(const float *a, const struct weight_panel *p, float *c)
+{
+    const uint64_t *side = p->side;
+    const f16 *block = (const f16 *)p->w + side[0];
+    size_t special = 0, met[ANF_PANEL] = {0};
+    float b[ANF_PANEL];
+    vf x[PANEL_VECS];
+    for (size_t i = 0; i < p->k; i++)
+        special += isfinite(a[i]) ? 0 : 1;
+    memset(c, 0, ANF_PANEL * sizeof *c);
+    for (uint64_t i = 0; i < side[1]; i++) {
+        const uint32_t *index = (const uint32_t *)(const void *)block;
+        const uint8_t *rows = (const uint8_t *)(block + LIST_ROWS);
+        const f16 *values = block + LIST_VALUES;
+        for (size_t t = 0; t < LIST_STEPS; t++) {
+            const uint32_t mask = block[LIST_MASKS + t];
+            v_expand(mask, values, x);
+            panel_store(b, x);
+            values += __builtin_popcount(mask);
+            a += rows[t];
+            for (size_t j = 0; j < ANF_PANEL; j++)
+                if (mask >> j & 1) {
+                    const float at = a[index[j] >> 4 * t & 15];
+                    c[j] = fmaf(at, b[j], c[j]);
+                    met[j] += isfinite(at) ? 0 : 1;
+                }
+        }
+        block += ((size_t)(values - block) + 1) / 2 * 2;
+    }
+    for (size_t j = 0; j < ANF_PANEL; j++)
+        if (met[j] < special)
+            c[j] = NAN;
+}
+
+static void ISA(gemm_tile_lists)(size_t mr, size_t nv, const float *a, size_t a_k,
+                                 const struct weight_panel *panels, float *c, size_t ldc)
+{
+    const bool finite = ISA(all_finite)(a, panels[0].k);
+    size_t v = 0;
+    (void)mr, (void)a_k, (void)ldc;
+    for (; !finite && v < nv; v++)
+        ISA(list_special)(a, &panels[v], c + v * ANF_PANEL);
+#define LIST_WIDTH(n)                                                                              \
+    for (; v + (n) <= nv; v += (n))                                                                \
+        ISA(list_panels)(a, panels + v, n, c + v * ANF_PANEL);
+#if TILE_MR >= LIST_PANELS
+    LIST_WIDTH(LIST_PANELS)
+#endif
+    LIST_WIDTH(4) LIST_WIDTH(2) LIST_WIDTH(1)
+#undef LIST_WIDTH
+}
+
+/* ---- widening -------------------------------------------------------------------------------- */
 static void ISA(widen_sparse)(const struct weight_panel *p, size_t k0, size_t kc, float *b)
 {
     const uint64_t *starts = (const uint64_t *)p->side + k0 / WEIGHT_GROUP;

@@ -17,6 +17,13 @@ struct weight_tile {
     size_t ldc;
 };
 
+#define LIST_PANELS 8 /* side by side at most, where a table has the registers */
+/* How far the lists of a panel are. */
+struct list_at {
+    const f16 *block;
+    const float *a; /* the rows that the last step chose from */
+};
+
 VFN void weight_step(const float *a, size_t mr, size_t v, size_t nv, const vf *b, vf *acc)
 {
     UNROLL for (size_t i = 0; i < mr; i++)

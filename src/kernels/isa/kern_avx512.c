@@ -123,6 +123,7 @@ const struct kern kern_avx512fp16 = {
 #define UOP_SET(x) x##_avx512
 #include "kernels/common/uops_float.inc.c"
 #define gemm_tile_sparse_avx512 gemm_tile_sparse_avx512fp16
+#define gemm_tile_lists_avx512 gemm_tile_lists_avx512fp16
 #define widen_sparse_avx512 widen_sparse_avx512fp16
 #define score_rows_avx512 score_rows_avx512fp16
 #define K(slot, type, doc) .slot = slot##_avx512,

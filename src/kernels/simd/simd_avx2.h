@@ -161,6 +161,10 @@ VFN void v_look_2(vbook b, vcodes x, size_t r, vf y[2], vf z[2])
     v_look(b, x, r, y);
     v_look(b, x, r + 1, z);
 }
+VFN void v_pick(const float *p, vcodes x, size_t r, vf y[2])
+{
+    v_look((vbook){v_load(p), v_load(p + 8)}, x, r, y);
+}
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[2])
 {
     const f16 *q = p + __builtin_popcount(mask & 255);

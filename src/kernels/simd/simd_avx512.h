@@ -111,6 +111,7 @@ VFN void v_look_2(vbook b, vcodes p, size_t r, vf y[1], vf z[1])
     y[0] = _mm512_permutexvar_ps(x, b);
     z[0] = _mm512_permutexvar_ps(_mm512_srli_epi32(x, 4), b);
 }
+VFN void v_pick(const float *a, vcodes p, size_t r, vf y[1]) { v_look(v_load(a), p, r, y); }
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[1])
 {
     y[0] = _mm512_maskz_expand_ps((__mmask16)mask, v_load_f16(p));

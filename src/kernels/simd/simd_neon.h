@@ -125,10 +125,14 @@ typedef uint8x16x2_t vbook;
 VFN vbook v_book(const f16 *p) { return vld2q_u8((const uint8_t *)p); }
 typedef uint8x16x4_t vcodes; /* byte i of every word */
 VFN vcodes v_codes(const uint32_t *p) { return vld4q_u8((const uint8_t *)p); }
+VFN uint8x16_t code_bytes(vcodes x, size_t r)
+{
+    const uint8x16_t two = x.val[r / 2];
+    return r % 2 ? vshrq_n_u8(two, 4) : vandq_u8(two, vdupq_n_u8(15));
+}
 VFN void v_look(vbook b, vcodes x, size_t r, vf y[4])
 {
-    uint8x16_t two = x.val[r / 2];
-    uint8x16_t index = r % 2 ? vshrq_n_u8(two, 4) : vandq_u8(two, vdupq_n_u8(15));
+    uint8x16_t index = code_bytes(x, r);
     uint8x16_t low = vqtbl1q_u8(b.val[0], index), high = vqtbl1q_u8(b.val[1], index);
     widen_bytes(vzip1q_u8(low, high), y);
     widen_bytes(vzip2q_u8(low, high), y + 2);
@@ -137,6 +141,16 @@ VFN void v_look_2(vbook b, vcodes x, size_t r, vf y[4], vf z[4])
 {
     v_look(b, x, r, y);
     v_look(b, x, r + 1, z);
+}
+VFN void v_pick(const float *p, vcodes x, size_t r, vf y[4])
+{
+    uint8_t index[16];
+    float z[16];
+    vst1q_u8(index, code_bytes(x, r));
+    for (size_t i = 0; i < 16; i++)
+        z[i] = p[index[i]];
+    for (size_t i = 0; i < 4; i++)
+        y[i] = vld1q_f32(z + 4 * i);
 }
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[4])
 {

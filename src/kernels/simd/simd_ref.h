@@ -98,6 +98,11 @@ VFN void v_look_2(vbook b, vcodes x, size_t r, vf y[16], vf z[16])
     v_look(b, x, r, y);
     v_look(b, x, r + 1, z);
 }
+VFN void v_pick(const float *p, vcodes x, size_t r, vf y[16])
+{
+    for (int i = 0; i < 16; i++)
+        y[i] = p[x[i] >> 4 * r & 15];
+}
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[16])
 {
     for (int i = 0; i < 16; i++)

@@ -155,7 +155,7 @@ VFN vf m_erf(vf x)
  * with the roundings 2.5e-6, or 1.6e-10 absolute where t Phi(-t) is subnormal in binary16. */
 VFN vf m_gelu(vf x)
 {
-    vf t = v_min(v_set(5.75f), v_abs(x));
+    vf t = v_min_abs(v_set(5.75f), x);
     vf q = v_set(-0x1.4ad558p-22f);
     q = v_fma(q, t, v_set(0x1.005744p-17f));
     q = v_fma(q, t, v_set(-0x1.ffb718p-15f));

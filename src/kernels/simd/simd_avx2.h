@@ -193,6 +193,7 @@ VFN vf v_fma_at(const float *a, vf b, vf c) { return v_fma(v_set(*a), b, c); }
 VFN vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
 VFN vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 VFN vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+VFN vf v_min_abs(vf a, vf b) { return v_min(a, v_abs(b)); }
 VFN vf v_rint(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 VFN vm v_lt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }

@@ -145,6 +145,7 @@ VFN vf v_fma_at(const float *a, vf b, vf c)
 VFN vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
 VFN vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 VFN vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+VFN vf v_min_abs(vf a, vf b) { return _mm512_range_ps(a, b, 2 | 2 << 2); } /* of least magnitude, sign 0 */
 VFN vf v_rint(vf a)
 {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

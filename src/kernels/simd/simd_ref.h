@@ -127,6 +127,7 @@ VFN vf v_fma_at(const float *a, vf b, vf c) { return v_fma(v_set(*a), b, c); }
 VFN vf v_fnma(vf a, vf b, vf c) { return __builtin_fmaf(-a, b, c); }
 VFN vf v_max(vf a, vf b) { return a > b ? a : b; }
 VFN vf v_min(vf a, vf b) { return a < b ? a : b; }
+VFN vf v_min_abs(vf a, vf b) { return v_min(a, v_abs(b)); }
 VFN vf v_rint(vf a) { return __builtin_rintf(a); }
 
 VFN vm v_lt(vf a, vf b) { return a < b; }

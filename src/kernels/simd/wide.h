@@ -86,6 +86,7 @@ WIDE_3(wide_vf, v_fma, wide_vf, wide_vf, wide_vf)
 WIDE_3(wide_vf, v_fnma, wide_vf, wide_vf, wide_vf)
 WIDE_2(wide_vf, v_max, wide_vf, wide_vf)
 WIDE_2(wide_vf, v_min, wide_vf, wide_vf)
+WIDE_2(wide_vf, v_min_abs, wide_vf, wide_vf)
 WIDE_1(wide_vf, v_rint, wide_vf)
 WIDE_2(wide_vm, v_lt, wide_vf, wide_vf)
 WIDE_2(wide_vm, v_le, wide_vf, wide_vf)
@@ -157,6 +158,7 @@ VFN float w_v_first(wide_vf a) { return v_first(a.v[0]); }
 #define v_fnma w_v_fnma
 #define v_max w_v_max
 #define v_min w_v_min
+#define v_min_abs w_v_min_abs
 #define v_rint w_v_rint
 #define v_lt w_v_lt
 #define v_le w_v_le

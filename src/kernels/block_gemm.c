@@ -28,7 +28,7 @@ enum {
     /* The most columns of a last panel that are computed one by one, and the rows from which on one
      * of them costs less than its share of the panel. */
     FEW_COLUMNS = 4,
-    COLUMN_ROWS = 36,
+    COLUMN_ROWS = 16,
     TALL_PANELS = 12, /* that repay packing strips taller than what is transposed at once */
 };
 

@@ -356,19 +356,20 @@ struct row_vector {
     size_t row, n, skip;
 };
 
-/* One column for COLUMN_VECS vectors of rows in strips of h. */
-VFN void ISA(one_column)(const struct row_vector *rows, size_t h, const struct gemm_rows *a,
-                         const f16 *b, size_t column, const struct gemm_out *out)
+/* One column for n_vecs vectors of rows in strips of h. */
+VFN void ISA(one_column)(const struct row_vector *rows, size_t n_vecs, size_t h,
+                         const struct gemm_rows *a, const f16 *b, size_t column,
+                         const struct gemm_out *out)
 {
     float wide[PACK_K * VL];
     f16 y[VL];
     vf acc[COLUMN_VECS];
-    UNROLL for (size_t i = 0; i < COLUMN_VECS; i++)
+    UNROLL for (size_t i = 0; i < n_vecs; i++)
         acc[i] = v_zero();
     for (size_t k0 = 0, kc; k0 < a->k; k0 += kc) {
         const float *at[COLUMN_VECS];
         kc = a->k - k0 < a->kc ? a->k - k0 : a->kc;
-        UNROLL for (size_t i = 0; i < COLUMN_VECS; i++)
+        UNROLL for (size_t i = 0; i < n_vecs; i++)
             at[i] = a->at + k0 * a->n + (rows[i].row - rows[i].skip) * kc + rows[i].skip;
         for (size_t left = kc, nk; left; left -= nk, b += nk * ANF_PANEL) {
             nk = left < PACK_K ? left : PACK_K;
@@ -376,7 +377,7 @@ VFN void ISA(one_column)(const struct row_vector *rows, size_t h, const struct g
                 v_store(wide + j * VL, v_load_f16(b + j * ANF_PANEL + column));
             for (size_t j = 0; j < nk; j++) {
                 const vf w = v_set(wide[j * VL]);
-                UNROLL for (size_t i = 0; i < COLUMN_VECS; i++) {
+                UNROLL for (size_t i = 0; i < n_vecs; i++) {
                     acc[i] = v_fma(v_load(at[i]), w, acc[i]);
                     at[i] += h;
                 }
@@ -385,10 +386,10 @@ VFN void ISA(one_column)(const struct row_vector *rows, size_t h, const struct g
     }
     if (out->bias) {
         v_store_n(wide, v_load_f16_n(out->bias + column, 1), 1);
-        UNROLL for (size_t i = 0; i < COLUMN_VECS; i++)
+        UNROLL for (size_t i = 0; i < n_vecs; i++)
             acc[i] = v_add(acc[i], v_set(wide[0]));
     }
-    UNROLL for (size_t i = 0; i < COLUMN_VECS; i++) {
+    UNROLL for (size_t i = 0; i < n_vecs; i++) {
         v_store_f16(y, acc[i]);
         for (size_t r = 0; r < rows[i].n; r++)
             out->y[(rows[i].row + r) * out->ldy + column] = y[r];
@@ -407,10 +408,15 @@ static void ISA(gemm_columns)(const struct gemm_rows *a, const f16 *b, const str
             v[n] = (struct row_vector){row, left < VL ? left : VL, skip};
             row += v[n].n;
         }
+        const size_t n_vecs = n;
         for (; n < COLUMN_VECS; n++) /* the first once more, without results */
             v[n] = (struct row_vector){v[0].row, 0, v[0].skip};
-        for (size_t column = 0; column < out->cols; column++)
-            ISA(one_column)(v, h, a, b, column, out);
+        for (size_t column = 0; column < out->cols; column++) {
+            if (n_vecs <= COLUMN_VECS / 2)
+                ISA(one_column)(v, COLUMN_VECS / 2, h, a, b, column, out);
+            else
+                ISA(one_column)(v, COLUMN_VECS, h, a, b, column, out);
+        }
     }
 }
 

@@ -101,6 +101,7 @@ static bool reads_panels(const struct kern *kern, const struct gemm_job *job)
 static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *job)
 {
     struct gemm_cut cut = {.grid = {1, 1}, .panels = (job->n + ANF_PANEL - 1) / ANF_PANEL};
+    /* Multiples of mr rows are packed in whole runs, which counts where columns are few. */
     const bool tall = cut.panels >= TALL_PANELS || job->m % kern->mr;
     cut.mr = tall ? kern->tall_mr : kern->mr;
     cut.nv = tall ? kern->tall_nv : kern->nv;

@@ -11,7 +11,8 @@
  * B is widened once per block of rows.  With few rows that would cost more than the
  * multiplication: they read the binary16 panels directly, once, from wherever they are.  A last
  * panel of a few columns would be mostly empty: they are computed one by one, with vectors along
- * the rows.  All give the same bits, so the shape alone decides. */
+ * the rows; so are those of which only the non-zeros are multiplied with.  All give the same bits,
+ * so the shape alone decides. */
 #include "kernels/block_gemm.h"
 
 enum {
@@ -95,7 +96,7 @@ static size_t few_rows(const struct kern *kern, const struct gemm_job *job)
 static bool reads_panels(const struct kern *kern, const struct gemm_job *job)
 {
     return job->b_kind != GEMM_B_ROWS && job->b_kind != GEMM_B_COLS &&
-           (job->m <= few_rows(kern, job) || job->m <= FEW_ROWS);
+           job->b_kind != GEMM_B_SPARSE_T && (job->m <= few_rows(kern, job) || job->m <= FEW_ROWS);
 }
 
 static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *job)
@@ -103,7 +104,8 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
     struct gemm_cut cut = {.grid = {1, 1}, .panels = (job->n + ANF_PANEL - 1) / ANF_PANEL};
     /* Multiples of mr rows are packed in whole runs, which counts where columns are few. */
     const bool tall = cut.panels >= TALL_PANELS || job->m % kern->mr;
-    cut.mr = tall ? kern->tall_mr : kern->mr;
+    const bool nonzeros = job->b_kind == GEMM_B_SPARSE_T;
+    cut.mr = nonzeros ? kern->sparse_rows : tall ? kern->tall_mr : kern->mr;
     cut.nv = tall ? kern->tall_nv : kern->nv;
     const size_t strips = (job->m + cut.mr - 1) / cut.mr;
     const size_t n_threads = block_threads(job->batch, job->n_threads);
@@ -128,10 +130,22 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
         cut.grid.n_cols *= 2;
     cut.block_rows = (job->m + cut.grid.n_rows - 1) / cut.grid.n_rows;
     cut.block_panels = block_least(cut.panels, kern->nc / ANF_PANEL);
-    cut.kc = block_even(job->k, kern->kc * kern->nv / cut.nv);
+    cut.kc = nonzeros ? WEIGHT_GROUP : block_even(job->k, kern->kc * kern->nv / cut.nv);
     /* Odd: the rows of a tile must not share cache sets. */
     cut.ldc = (cut.block_panels | 1) * ANF_PANEL;
     return cut;
+}
+
+/* Of GEMM_B_SPARSE_T: what a row of a strip takes in scratch, in whole vectors of any table; and
+ * all strips of a task, [strips][k][room]. */
+static size_t strip_room(const struct gemm_cut *cut)
+{
+    return (block_least(cut->block_rows, cut->mr) + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+}
+
+static size_t sparse_floats(const struct gemm_cut *cut, const struct gemm_job *job)
+{
+    return (cut->block_rows + cut->mr - 1) / cut->mr * job->k * strip_room(cut);
 }
 
 size_t gemm_tasks(const struct kern *kern, const struct gemm_job *job, size_t phase)
@@ -147,7 +161,9 @@ size_t gemm_thread_bytes(const struct kern *kern, const struct gemm_job *job)
 {
     const struct gemm_cut cut = gemm_cut(kern, job);
     size_t n = (cut.block_rows * job->k + 15) / 16 * 16 + cut.block_rows * cut.ldc;
-    if (!reads_panels(kern, job))
+    if (job->b_kind == GEMM_B_SPARSE_T)
+        n = sparse_floats(&cut, job) + cut.block_panels * ANF_PANEL * strip_room(&cut);
+    else if (!reads_panels(kern, job))
         n += cut.kc * cut.nv * ANF_PANEL + 15;
     return (n + 15) / 16 * 64;
 }
@@ -409,6 +425,35 @@ static void multiply(const struct block *s)
     }
 }
 
+/* Rows from i0 on times the non-zeros of panels q0 .. q1-1.  `own` has the rows already, or not. */
+static void multiply_nonzeros(const struct kern *kern, const struct gemm_job *job,
+                              const struct gemm_cut *cut, size_t z, size_t i0, size_t rows,
+                              size_t q0, size_t q1, bool packed, float *own)
+{
+    const size_t h = block_even(rows, cut->mr), room = strip_room(cut);
+    const f16 *x = job->a + z * job->a_batch + i0 * job->a_row;
+    float *a = own, *c = own + sparse_floats(cut, job);
+    for (size_t i = 0; i < rows && !packed; i += h)
+        kern->pack_rows(x + i * job->a_row, job->a_row, block_least(h, rows - i), job->k,
+                        a + i / h * job->k * room, room);
+    for (size_t q = q0, n_panels; q < q1; q += n_panels) {
+        n_panels = block_least(block_even(q1 - q, cut->block_panels), q1 - q);
+        const struct weight_panel panel = encoded_panel(job, q);
+        const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
+        for (size_t i = 0; i < rows; i += h) {
+            struct sparse_slice s = {a + i / h * job->k * room, block_least(h, rows - i), room, 0,
+                                     0, room};
+            const struct gemm_out out = {.y = output(job, z, i0 + i, j0), .ldy = job->c_row,
+                                         .bias = job->bias ? job->bias + j0 : NULL, .cols = cols};
+            for (; s.k0 < job->k; s.k0 += s.kc, s.a += s.kc * room) {
+                s.kc = block_least(cut->kc, job->k - s.k0);
+                kern->gemm_sparse_t(&s, &panel, n_panels, c, s.k0 + s.kc < job->k ? NULL : &out);
+            }
+            hand_on(job, z, i0 + i, s.m, j0, cols);
+        }
+    }
+}
+
 void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase, size_t task,
                void *shared, void *own, size_t *kept)
 {
@@ -429,9 +474,14 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
 
     (void)phase;
     (void)shared;
-    if (*kept != part_rows + 1)
-        pack_block(kern, job->a + z * job->a_batch + i0 * job->a_row, job->a_row, &packed, a);
+    const bool is_packed = *kept == part_rows + 1;
     *kept = part_rows + 1;
+    if (job->b_kind == GEMM_B_SPARSE_T) {
+        multiply_nonzeros(kern, job, &cut, z, i0, rows, q0, q1, is_packed, own);
+        return;
+    }
+    if (!is_packed)
+        pack_block(kern, job->a + z * job->a_batch + i0 * job->a_row, job->a_row, &packed, a);
     if (few) {
         stream_panels(kern, job, &cut, z, q0, q1, &packed, c);
         return;

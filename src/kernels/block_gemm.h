@@ -37,6 +37,7 @@ enum gemm_b {
     GEMM_B_SPARSE,
     GEMM_B_BLOCKWISE,
     GEMM_B_LISTS, /* for m = 1 only */
+    GEMM_B_SPARSE_T,
     GEMM_B_COUNT
 };
 
@@ -46,7 +47,7 @@ static inline enum weight_encoding gemm_b_encoding(enum gemm_b kind)
     static const uint8_t encoding[GEMM_B_COUNT] = {
         [GEMM_B_INT8] = WEIGHT_INT8, [GEMM_B_INT4] = WEIGHT_INT4,
         [GEMM_B_SPARSE] = WEIGHT_SPARSE, [GEMM_B_BLOCKWISE] = WEIGHT_BLOCKWISE,
-        [GEMM_B_LISTS] = WEIGHT_LISTS};
+        [GEMM_B_LISTS] = WEIGHT_LISTS, [GEMM_B_SPARSE_T] = WEIGHT_SPARSE_T};
     return (enum weight_encoding)encoding[kind];
 }
 

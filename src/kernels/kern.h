@@ -144,6 +144,19 @@ typedef void widen_weights_fn(const struct weight_panel *panel, size_t k0, size_
  * read once.  mr = 1 takes up to table.mr panels.  Lists want mr = 1 and a_k = 1. */
 typedef void gemm_tile_weights_fn(size_t mr, size_t nv, const float *a, size_t a_k,
                                   const struct weight_panel *panels, float *c, size_t ldc);
+/* Many rows with the non-zeros of sparse_t panels, column by column.  For a group of rows, from k0
+ * on (a multiple of 64) kc of them (64, or what is left), and the columns j < 16*n_panels of panels
+ * that follow each other,
+ *     s = k0 ? c[j*ldc + i] : 0;  for k < kc ascending:  s = fma(a[k*a_k + i], W[k0 + k][j], s)
+ *     c[j*ldc + i] = s, or with `out`, of which y, ldy, bias and cols are read, s goes there
+ * for i < m <= table.sparse_rows.  Rows of A and of sums are read, and of sums written, in whole
+ * vectors: ldc is a multiple of 16, and so many floats are there behind the last row. */
+struct sparse_slice {
+    const float *a;
+    size_t m, a_k, k0, kc, ldc;
+};
+typedef void gemm_sparse_t_fn(const struct sparse_slice *s, const struct weight_panel *panels,
+                              size_t n_panels, float *c, const struct gemm_out *out);
 /* x[i] = x[i] * widen(scale[i]), in float32. */
 typedef void scale_columns_fn(float *x, const f16 *scale, size_t n);
 /* The same product with the rows of A as they lie, a[i*lda + k], for attention; 1 <= mr <=
@@ -292,6 +305,7 @@ struct kern {
     size_t mr, nv;      /* largest register tile: mr rows, nv panels */
     size_t tall_mr, tall_nv; /* of gemm_tile_ahead and _widen: at least mr, at most nv */
     size_t few_rows;    /* most rows of gemm_tile_f16, tiles of winograd_few; at least mr */
+    size_t sparse_rows; /* most rows of gemm_sparse_t */
     size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */
     size_t kc;          /* k-block: a B sliver of nv panels stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */

@@ -27,6 +27,17 @@ static size_t groups_of(size_t k)
     return (k + WEIGHT_GROUP - 1) / WEIGHT_GROUP;
 }
 
+/* Of the group that begins with row i0; and the elements that its masks take. */
+static size_t group_rows(const struct weight_form *f, size_t i0)
+{
+    return f->k - i0 < WEIGHT_GROUP ? f->k - i0 : WEIGHT_GROUP;
+}
+
+static size_t group_masks(const struct weight_form *f, size_t rows)
+{
+    return f->encoding == WEIGHT_SPARSE ? rows : MASKS_T;
+}
+
 static bool is_zero(f16 w)
 {
     return (w & 0x7fffu) == 0;
@@ -127,13 +138,14 @@ bool weight_lists_suit(const struct weight_form *f)
     return 2 * headers * LIST_STEPS <= panels_of(f) * f->k;
 }
 
-bool weight_lists_ok(size_t n, size_t k, const f16 *panels, size_t elements, const uint64_t *side)
+bool weight_lists_ok(const struct weight_form *f, const f16 *panels, size_t elements,
+                     const uint64_t *side)
 {
     size_t at = 0;
-    if (k < LIST_WINDOW || elements < WEIGHT_SLACK / sizeof(f16))
+    if (f->k < LIST_WINDOW || elements < WEIGHT_SLACK / sizeof(f16))
         return false;
     elements -= WEIGHT_SLACK / sizeof(f16);
-    for (size_t j = 0; j < n; j += ANF_PANEL, side += 2) {
+    for (size_t j = 0; j < f->n; j += ANF_PANEL, side += 2) {
         size_t first = 0;
         if (side[0] != at)
             return false;
@@ -147,7 +159,7 @@ bool weight_lists_ok(size_t n, size_t k, const f16 *panels, size_t elements, con
                 first += ((const uint8_t *)(block + LIST_ROWS))[t];
             }
             at += LIST_VALUES;
-            if (first > k - LIST_WINDOW || kept + kept % 2 > elements - at)
+            if (first > f->k - LIST_WINDOW || kept + kept % 2 > elements - at)
                 return false;
             at += kept + kept % 2;
         }
@@ -158,6 +170,8 @@ bool weight_lists_ok(size_t n, size_t k, const f16 *panels, size_t elements, con
 size_t weight_panel_bytes(const struct weight_form *f)
 {
     const size_t rows = panels_of(f) * f->k;
+    const size_t masks = f->encoding == WEIGHT_SPARSE ? rows
+                                                      : panels_of(f) * groups_of(f->k) * MASKS_T;
     size_t kept = 0;
     switch (f->encoding) {
     case WEIGHT_INT8:
@@ -167,9 +181,10 @@ size_t weight_panel_bytes(const struct weight_form *f)
         return panels_of(f) * ((f->k + 7) / WEIGHT_PER_WORD) * ANF_PANEL * sizeof(uint32_t) +
                WEIGHT_SLACK;
     case WEIGHT_SPARSE:
+    case WEIGHT_SPARSE_T:
         for (size_t i = 0; i < f->n * f->k; i++)
             kept += !is_zero(f->w[i]);
-        return (rows + kept) * sizeof(f16) + WEIGHT_SLACK;
+        return (masks + kept) * sizeof(f16) + WEIGHT_SLACK;
     case WEIGHT_LISTS:
         return pack_lists(f, NULL, NULL) * sizeof(f16) + WEIGHT_SLACK;
     case WEIGHT_F16:
@@ -187,6 +202,7 @@ size_t weight_side_bytes(const struct weight_form *f)
     case WEIGHT_INT4:
         return WEIGHT_CODES * sizeof(f16);
     case WEIGHT_SPARSE:
+    case WEIGHT_SPARSE_T:
         return panels_of(f) * groups_of(f->k) * sizeof(uint64_t);
     case WEIGHT_LISTS:
         return panels_of(f) * 2 * sizeof(uint64_t);
@@ -229,26 +245,36 @@ static void pack_int4(const struct weight_form *f, uint32_t *y)
     memset(y, 0, WEIGHT_SLACK);
 }
 
+/* The masks of a group of rows and the values behind them, to y.  Their elements. */
+static size_t pack_group(const struct weight_form *f, size_t j0, size_t i0, size_t rows, f16 *y)
+{
+    const size_t cols = f->n - j0 < ANF_PANEL ? f->n - j0 : ANF_PANEL;
+    const bool turned = f->encoding == WEIGHT_SPARSE_T;
+    const size_t runs = turned ? cols : rows, bits = turned ? rows : cols; /* of a mask */
+    size_t at = group_masks(f, rows);
+    memset(y, 0, at * sizeof *y);
+    for (size_t r = 0; r < runs; r++)
+        for (size_t b = 0; b < bits; b++) {
+            const size_t i = i0 + (turned ? b : r), j = j0 + (turned ? r : b);
+            const f16 w = f->w[j * f->k + i];
+            if (is_zero(w))
+                continue;
+            if (turned)
+                y[r * MASK_T + b / 16] |= (f16)(1u << b % 16);
+            else
+                y[r] |= (f16)(1u << b);
+            y[at++] = w;
+        }
+    return at;
+}
+
 static void pack_sparse(const struct weight_form *f, f16 *y, uint64_t *starts)
 {
     size_t at = 0;
     for (size_t j0 = 0; j0 < f->n; j0 += ANF_PANEL)
         for (size_t i0 = 0; i0 < f->k; i0 += WEIGHT_GROUP) {
-            const size_t rows = f->k - i0 < WEIGHT_GROUP ? f->k - i0 : WEIGHT_GROUP;
-            f16 *masks = y + at;
             *starts++ = at;
-            at += rows;
-            for (size_t i = 0; i < rows; i++) {
-                unsigned mask = 0;
-                for (size_t j = 0; j < ANF_PANEL && j0 + j < f->n; j++) {
-                    const f16 w = f->w[(j0 + j) * f->k + i0 + i];
-                    if (is_zero(w))
-                        continue;
-                    mask |= 1u << j;
-                    y[at++] = w;
-                }
-                masks[i] = (f16)mask;
-            }
+            at += pack_group(f, j0, i0, group_rows(f, i0), y + at);
         }
     memset(y + at, 0, WEIGHT_SLACK);
 }
@@ -265,6 +291,7 @@ void weight_pack(const struct weight_form *f, void *panels, void *side)
         memcpy(side, f->codebook, WEIGHT_CODES * sizeof(f16));
         break;
     case WEIGHT_SPARSE:
+    case WEIGHT_SPARSE_T:
         pack_sparse(f, panels, side);
         break;
     case WEIGHT_LISTS:
@@ -281,22 +308,35 @@ void weight_pack(const struct weight_form *f, void *panels, void *side)
     }
 }
 
-bool weight_sparse_ok(size_t n, size_t k, const f16 *panels, size_t elements, const uint64_t *side)
+/* The values that the masks of a group of rows name, SIZE_MAX where one names a row past these. */
+static size_t values_of(const struct weight_form *f, const f16 *masks, size_t rows)
 {
-    const size_t groups = groups_of(k), total = (n + ANF_PANEL - 1) / ANF_PANEL * groups;
+    size_t kept = 0;
+    for (size_t i = 0; f->encoding == WEIGHT_SPARSE && i < rows; i++)
+        kept += (size_t)__builtin_popcount(masks[i]);
+    for (size_t j = 0; f->encoding == WEIGHT_SPARSE_T && j < ANF_PANEL; j++) {
+        const uint64_t mask = weight_mask_t(masks, j);
+        if (rows < WEIGHT_GROUP && mask >> rows)
+            return SIZE_MAX;
+        kept += (size_t)__builtin_popcountll(mask);
+    }
+    return kept;
+}
+
+bool weight_sparse_ok(const struct weight_form *f, const f16 *panels, size_t elements,
+                      const uint64_t *side)
+{
+    const size_t groups = groups_of(f->k), total = panels_of(f) * groups;
     size_t at = 0;
-    if (elements < WEIGHT_SLACK / sizeof(f16))
+    if (!f->k || elements < WEIGHT_SLACK / sizeof(f16))
         return false;
     elements -= WEIGHT_SLACK / sizeof(f16);
     for (size_t g = 0; g < total; g++) {
-        const size_t i0 = g % groups * WEIGHT_GROUP;
-        const size_t rows = k - i0 < WEIGHT_GROUP ? k - i0 : WEIGHT_GROUP;
-        size_t kept = 0;
-        if (side[g] != at || rows > elements - at)
+        const size_t rows = group_rows(f, g % groups * WEIGHT_GROUP), masks = group_masks(f, rows);
+        if (side[g] != at || masks > elements - at)
             return false;
-        for (size_t i = 0; i < rows; i++)
-            kept += (size_t)__builtin_popcount(panels[at + i]);
-        at += rows;
+        const size_t kept = values_of(f, panels + at, rows);
+        at += masks;
         if (kept > elements - at)
             return false;
         at += kept;

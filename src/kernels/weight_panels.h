@@ -17,11 +17,14 @@
  *     lists      panels  see below                       side  where each panel begins and of how
  *                                                              many blocks it is, uint64 [P][2]
  *                the weights of sparse, for products of one row
+ *     sparse_t   panels  f16, see below                  side  as of sparse
+ *                the weights of sparse, for products of many rows
  *
  * The bytes of columns past n are zero.  A sparse panel is cut into groups of 64 rows (the last may
  * be shorter): a mask of sixteen bits for each row, bit j for column j, then the values of all set
  * bits in that order.  Groups follow each other without a gap, in the order of the side array,
- * which counts in elements of two bytes.
+ * which counts in elements of two bytes.  sparse_t goes column by column: a mask of 64 bits for
+ * each of the sixteen, bit i for row i of the group, then the values of all set bits in that order.
  *
  * Lists leave out the zeros instead of expanding them: every column goes through its non-zeros, and
  * a step takes the next one of each column whose row is among the sixteen from the step's first row
@@ -36,15 +39,18 @@
  * Where columns differ much there are many more steps than non-zeros of a column, and sparse panels
  * are smaller.
  *
- * WEIGHT_SLACK bytes come behind lists, sparse and int4 panels: kernels read whole vectors. */
+ * WEIGHT_SLACK bytes come behind lists, sparse, sparse_t and int4 panels: kernels read whole
+ * vectors. */
 #ifndef ANF_KERNELS_WEIGHT_PANELS_H
 #define ANF_KERNELS_WEIGHT_PANELS_H
 
 #include "kernels/kern.h"
 
+#include <string.h>
+
 #define WEIGHT_ENCODINGS(X)                                                                        \
     X(F16, "fp16") X(INT8, "int8") X(INT4, "int4") X(SPARSE, "sparse")                             \
-    X(BLOCKWISE, "blockwise") X(LISTS, "lists")
+    X(BLOCKWISE, "blockwise") X(LISTS, "lists") X(SPARSE_T, "sparse_t")
 enum weight_encoding {
 #define X(id, text) WEIGHT_##id,
     WEIGHT_ENCODINGS(X)
@@ -54,6 +60,10 @@ enum weight_encoding {
 
 enum {
     WEIGHT_GROUP = 64, /* rows of a sparse group: one cache line of masks for two */
+    /* Elements of two bytes that the masks of sparse_t take: of a column, of a group. */
+    MASK_T = WEIGHT_GROUP / 16,
+    MASKS_T = MASK_T * ANF_PANEL,
+    SPARSE_T_ROWS = 64, /* of a product, from which on sparse_t is faster than sparse */
     WEIGHT_CODES = 16, /* entries of a codebook */
     WEIGHT_PER_WORD = 8,
     WEIGHT_SLACK = 64, /* bytes */
@@ -65,9 +75,9 @@ enum {
     LIST_WINDOW = 16, /* rows that a step chooses from */
 };
 
-/* A weight as an encoder makes it: one row for each of n output columns.  F16, SPARSE and LISTS
- * read w (a zero of either sign is kept by F16 only), INT8 and BLOCKWISE q and scale, INT4 index
- * (0 .. 15) and codebook. */
+/* A weight as an encoder makes it: one row for each of n output columns.  F16, SPARSE, SPARSE_T and
+ * LISTS read w (a zero of either sign is kept by F16 only), INT8 and BLOCKWISE q and scale, INT4
+ * index (0 .. 15) and codebook. */
 struct weight_form {
     enum weight_encoding encoding;
     size_t n, k;
@@ -87,16 +97,27 @@ void weight_pack(const struct weight_form *f, void *panels, void *side);
 /* Whether lists suit a weight that multiplies a single row: they are fast where steps are few. */
 bool weight_lists_suit(const struct weight_form *f);
 
-/* Whether `side` leads through sparse panels of `elements` elements without leaving them.  Reads
- * nothing outside the panels, whatever they hold; `side` has its full size. */
-bool weight_sparse_ok(size_t n, size_t k, const f16 *panels, size_t elements, const uint64_t *side);
+/* Whether `side` leads through panels of a weight that is SPARSE or SPARSE_T, of `elements`
+ * elements, without leaving them, and masks name only rows that there are.  Reads f->encoding, n
+ * and k, and nothing outside the panels, whatever they hold; `side` has its full size. */
+bool weight_sparse_ok(const struct weight_form *f, const f16 *panels, size_t elements,
+                      const uint64_t *side);
 
-/* The same of lists, which in addition stay within the k >= LIST_WINDOW rows. */
-bool weight_lists_ok(size_t n, size_t k, const f16 *panels, size_t elements, const uint64_t *side);
+/* The same of lists, which stay within the k >= LIST_WINDOW rows. */
+bool weight_lists_ok(const struct weight_form *f, const f16 *panels, size_t elements,
+                     const uint64_t *side);
 
 /* For each mask of eight lanes, the bytes of a table look-up that moves consecutive binary16 values
  * to the lanes that are set: 0x80 and above give zero. */
 extern const uint8_t weight_spread[256][16];
+
+/* The mask of column j of a group of sparse_t. */
+static inline uint64_t weight_mask_t(const f16 *masks, size_t j)
+{
+    uint64_t mask;
+    memcpy(&mask, masks + j * MASK_T, sizeof mask);
+    return mask;
+}
 
 /* Panel q of a weight. */
 static inline struct weight_panel weight_panel_at(enum weight_encoding encoding, const void *panels,
@@ -115,6 +136,7 @@ static inline struct weight_panel weight_panel_at(enum weight_encoding encoding,
         p.w = w + q * ((k + 7) / WEIGHT_PER_WORD) * ANF_PANEL * sizeof(uint32_t);
         break;
     case WEIGHT_SPARSE:
+    case WEIGHT_SPARSE_T:
         p.side = s + q * groups * sizeof(uint64_t);
         break;
     case WEIGHT_LISTS:
@@ -132,7 +154,7 @@ static inline struct weight_panel weight_panel_at(enum weight_encoding encoding,
     return p;
 }
 
-/* Bytes of a row of a panel; of sparse ones about, of lists 0. */
+/* Bytes of a row of a panel; of sparse ones about, of lists and sparse_t 0. */
 extern const uint8_t weight_row_bytes[WEIGHT_ENCODING_COUNT];
 
 /* Where the rows from k0 < k on begin, or a few before: a word of int4 indices and a sparse group are
@@ -140,7 +162,7 @@ extern const uint8_t weight_row_bytes[WEIGHT_ENCODING_COUNT];
 static inline const void *weight_rows_at(enum weight_encoding encoding,
                                          const struct weight_panel *p, size_t k0)
 {
-    if (encoding == WEIGHT_SPARSE)
+    if (encoding == WEIGHT_SPARSE || encoding == WEIGHT_SPARSE_T)
         return (const f16 *)p->w + ((const uint64_t *)p->side)[k0 / WEIGHT_GROUP];
     return (const char *)p->w + k0 / WEIGHT_PER_WORD * WEIGHT_PER_WORD * weight_row_bytes[encoding];
 }

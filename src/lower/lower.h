@@ -39,6 +39,7 @@ struct packed {
 struct encoded_at {
     struct operand panels, side;
 };
+enum { SPARSE_FORMS = 3 }; /* a sparse weight has one for few rows, for one and for many */
 
 struct lowering {
     const struct graph *g;
@@ -50,7 +51,7 @@ struct lowering {
     bool lazy;                   /* views stay strides until somebody needs them dense */
     struct operand *value;       /* by node id: dense value; buf 0: not lowered yet */
     struct packed **packed;      /* by node id: its weight panels; NULL: none */
-    struct encoded_at *encoded;  /* two by weight of the compression: as it is encoded, as lists */
+    struct encoded_at *encoded;  /* by weight of the compression, SPARSE_FORMS each */
     uint32_t *port;              /* by node id: 1 + the output port it is written to directly */
     node_id epilogue; /* root of the group that the instruction being emitted shall run */
 };

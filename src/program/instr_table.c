@@ -202,7 +202,7 @@ static anf_status check_weights(const struct program *p, const struct instr *i)
     const bool lists = f.encoding == WEIGHT_LISTS;
     if (lists && g->m > 1)
         return fail_instr(p, i, "lists are for a single row");
-    if (f.encoding != WEIGHT_SPARSE && !lists) {
+    if (f.encoding != WEIGHT_SPARSE && f.encoding != WEIGHT_SPARSE_T && !lists) {
         const size_t words = f.encoding == WEIGHT_INT4 ? sizeof(uint32_t) : 1;
         TRY(need(p, i, 2, weight_panel_bytes(&f) / words, words));
         return need(p, i, 3, weight_side_bytes(&f) / sizeof(f16), sizeof(f16));
@@ -216,7 +216,7 @@ static anf_status check_weights(const struct program *p, const struct instr *i)
     if (b->kind != BUF_CONST || side->kind != BUF_CONST)
         return fail_instr(p, i, "sparse weights are not constant");
     if (!(lists ? weight_lists_ok : weight_sparse_ok)(
-            f.n, f.k, (const f16 *)b->data + o[2].offset / sizeof(f16),
+            &f, (const f16 *)b->data + o[2].offset / sizeof(f16),
             (b->n_bytes - o[2].offset) / sizeof(f16),
             (const uint64_t *)side->data + o[3].offset / sizeof(uint64_t)))
         return fail_instr(p, i, "sparse weights and where they begin do not agree");

@@ -124,7 +124,8 @@ static const enum gemm_b kinds[] = {[WEIGHT_INT8] = GEMM_B_INT8,
                                     [WEIGHT_INT4] = GEMM_B_INT4,
                                     [WEIGHT_SPARSE] = GEMM_B_SPARSE,
                                     [WEIGHT_BLOCKWISE] = GEMM_B_BLOCKWISE,
-                                    [WEIGHT_LISTS] = GEMM_B_LISTS};
+                                    [WEIGHT_LISTS] = GEMM_B_LISTS,
+                                    [WEIGHT_SPARSE_T] = GEMM_B_SPARSE_T};
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 static widen_weights_fn *widen_of(const struct kern *kern, enum weight_encoding e)
@@ -259,7 +260,7 @@ static void test_tiles(void **state)
     const struct kern *kern[8];
     static const size_t depths[] = {1, 2, 7, 65, 130, 16, 700};
     (void)state;
-    for (int e = WEIGHT_INT8; e < WEIGHT_ENCODING_COUNT; e++)
+    for (int e = WEIGHT_INT8; e < WEIGHT_SPARSE_T; e++) /* which has a kernel of its own */
         for (size_t d = 0; d < sizeof depths / sizeof *depths; d++) {
             const size_t k = depths[d];
             if (e == WEIGHT_LISTS && k < LIST_WINDOW)
@@ -271,6 +272,74 @@ static void test_tiles(void **state)
                     for (size_t nv = 1; nv <= kern[t]->mr; nv++)
                         if (nv <= kern[t]->nv || mr == 1)
                             tile_case(kern[t], &x, mr, nv, next() % (9 - nv + 1));
+            release(&x);
+        }
+}
+
+/* Groups of panels v0 .. v0+n_panels-1 one after the other; sums, then the results of the last. */
+static void sparse_t_case(const struct kern *kern, const struct weight *x, size_t m, size_t v0,
+                          size_t n_panels, bool with_bias)
+{
+    const struct weight_form *f = &x->form;
+    const size_t j0 = v0 * 16, cols = n_panels * 16 < f->n - j0 ? n_panels * 16 : f->n - j0;
+    const size_t a_k = m + next() % 3, ldc = (m + 15) / 16 * 16, ldy = cols + next() % 4;
+    float *a = malloc((f->k * a_k + 16) * sizeof *a), *c = malloc(n_panels * 16 * ldc * sizeof *c);
+    f16 *y = malloc(m * ldy * sizeof *y), *bias = guarded(1, cols * sizeof *bias);
+    for (size_t i = 0; i < f->k * a_k + 16; i++)
+        a[i] = f16_to_f32(any_value());
+    for (size_t i = next() % 6; i < 3; i++) /* meets zeros of the weight, or nobody */
+        a[next() % (f->k * a_k)] = i % 2 ? INFINITY : i ? NAN : -INFINITY;
+    for (size_t i = 0; i < n_panels * 16 * ldc; i++)
+        c[i] = -77.0f; /* taken for a sum by none of the first group */
+    for (size_t i = 0; i < m * ldy; i++)
+        y[i] = UNTOUCHED;
+    for (size_t i = 0; i < cols; i++)
+        bias[i] = any_value();
+    const struct gemm_out out = {.y = y, .ldy = ldy, .cols = cols,
+                                 .bias = with_bias ? bias : NULL};
+    uint64_t *side = malloc(weight_side_bytes(f));
+    memcpy(side, x->side, weight_side_bytes(f)); /* the bias has its place at the guarded page */
+    const struct weight_panel panel = weight_panel_at(f->encoding, x->panels, side, f->k, 0, v0);
+    struct sparse_slice s = {.a = a, .m = m, .a_k = a_k, .ldc = ldc};
+    for (; s.k0 < f->k; s.k0 += s.kc, s.a += s.kc * a_k) {
+        s.kc = f->k - s.k0 < WEIGHT_GROUP ? f->k - s.k0 : WEIGHT_GROUP;
+        kern->gemm_sparse_t(&s, &panel, n_panels, c, s.k0 + s.kc < f->k ? NULL : &out);
+    }
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < ldy; j++) {
+            float sum = 0.0f;
+            if (j >= cols) {
+                assert_int_equal(y[i * ldy + j], UNTOUCHED);
+                continue;
+            }
+            for (size_t r = 0; r < f->k; r++)
+                sum = fmaf(a[r * a_k + i], weight_at(f, r, j0 + j), sum);
+            const f16 want = f32_to_f16(with_bias ? sum + f16_to_f32(bias[j]) : sum);
+            if (y[i * ldy + j] != want)
+                fail_msg("%s, sparse_t, %zu rows, k %zu: row %zu column %zu: %04x, not %04x\n",
+                         kern->name, m, f->k, i, j0 + j, y[i * ldy + j], want);
+        }
+    free(a), free(c), free(y), free(side);
+}
+
+static void test_sparse_t(void **state)
+{
+    const struct kern *kern[8];
+    static const size_t depths[] = {1, 63, 64, 65, 200};
+    (void)state;
+    for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
+        for (size_t n = 5; n < 60; n += 27) {
+            struct weight x = make(WEIGHT_SPARSE_T, n, depths[d], 1, d % 2);
+            void *side = malloc(weight_side_bytes(&x.form));
+            memcpy(side, x.side, weight_side_bytes(&x.form));
+            x.side = side;
+            const size_t panels = (n + 15) / 16;
+            for (size_t t = tables(kern); t-- > 0;)
+                for (size_t m = 1; m <= kern[t]->sparse_rows; m += 1 + next() % 5) {
+                    const size_t v0 = next() % panels;
+                    sparse_t_case(kern[t], &x, m, v0, 1 + next() % (panels - v0), next() % 2);
+                }
+            free(side);
             release(&x);
         }
 }
@@ -388,6 +457,7 @@ static void test_gemm(void **state)
         {1, 6, 48, 193}, {1, 7, 100, 8},   {1, 8, 129, 33},   {1, 9, 15, 20},  {1, 13, 47, 385},
         {3, 4, 20, 6},   {2, 25, 65, 50},  {1, 97, 31, 40},   {1, 3, 500, 64}, {1, 1, 900, 128},
         {1, 70, 30, 520}, {1, 1, 64, 2100}, {3, 1, 50, 310}, {1, 1, 210, 1000},
+        {1, 300, 40, 150}, {2, 131, 420, 65},
     };
     (void)state;
     for (int e = WEIGHT_INT8; e < WEIGHT_ENCODING_COUNT; e++)
@@ -407,7 +477,9 @@ static void test_same_as_fp16(void **state)
     f16 *a = values(m * k), *y = malloc(m * n * sizeof *y), *z = malloc(m * n * sizeof *z);
     (void)state;
     for (size_t t = tables(kern); t-- > 0;)
-        for (int e = WEIGHT_INT4; e <= WEIGHT_SPARSE; e++) {
+        for (int e = WEIGHT_INT4; e < WEIGHT_ENCODING_COUNT; e++) {
+            if (e == WEIGHT_BLOCKWISE || e == WEIGHT_LISTS)
+                continue;
             struct weight x = make((enum weight_encoding)e, n, k, 1, true);
             f16 *dense = malloc(n * k * sizeof *dense), *panels;
             struct weight_form plain = {.encoding = WEIGHT_F16, .n = n, .k = k, .w = dense};
@@ -433,39 +505,70 @@ static void test_same_as_fp16(void **state)
 }
 
 /* ---- sparse panels that are not what they say ------------------------------------------------ */
-static void test_sparse_damage(void **state)
+static void sparse_damage(enum weight_encoding e)
 {
     const size_t n = 20, k = 130, groups = 3;
-    struct weight x = make(WEIGHT_SPARSE, n, k, 1, false);
+    struct weight x = make(e, n, k, 1, false);
     const size_t elements = x.panel_bytes / sizeof(f16);
     f16 *w = x.panels;
     uint64_t *starts = x.side;
-    (void)state;
     assert_int_equal(weight_side_bytes(&x.form), 2 * groups * sizeof *starts);
-    assert_true(weight_sparse_ok(n, k, w, elements, starts));
-    assert_false(weight_sparse_ok(n, k, w, elements - 1, starts));
-    assert_false(weight_sparse_ok(n, k, w + 1, elements - 1, starts));
-    assert_false(weight_sparse_ok(n, k, w, 3, starts));
-    assert_false(weight_sparse_ok(n, k, w, 0, starts));
+    assert_true(weight_sparse_ok(&x.form, w, elements, starts));
+    assert_false(weight_sparse_ok(&x.form, w, elements - 1, starts));
+    assert_false(weight_sparse_ok(&x.form, w + 1, elements - 1, starts));
+    assert_false(weight_sparse_ok(&x.form, w, 3, starts));
+    assert_false(weight_sparse_ok(&x.form, w, 0, starts));
     for (size_t g = 0; g < 2 * groups; g++) {
         const uint64_t was = starts[g];
         const uint64_t bad[] = {was + 1, was - 1, UINT64_MAX, elements};
         for (size_t i = 0; i < 4; i++) {
             starts[g] = bad[i];
-            assert_false(weight_sparse_ok(n, k, w, elements, starts));
+            assert_false(weight_sparse_ok(&x.form, w, elements, starts));
         }
         starts[g] = was;
-        for (size_t r = 0; r < (g % groups == 2 ? 2 : 64); r++) { /* a bit more, a bit less */
+        const size_t masks = e == WEIGHT_SPARSE_T ? MASKS_T : g % groups == 2 ? 2 : 64;
+        for (size_t r = 0; r < masks; r++) { /* a bit more, a bit less */
             w[was + r] ^= 0x80;
-            assert_false(weight_sparse_ok(n, k, w, elements, starts));
+            assert_false(weight_sparse_ok(&x.form, w, elements, starts));
             w[was + r] ^= 0x80;
         }
     }
-    assert_true(weight_sparse_ok(n, k, w, elements, starts));
+    assert_true(weight_sparse_ok(&x.form, w, elements, starts));
     for (size_t i = 0; i < elements; i++) /* full masks lead past the end */
         w[i] = 0xffff;
-    assert_false(weight_sparse_ok(n, k, w, elements, starts));
+    assert_false(weight_sparse_ok(&x.form, w, elements, starts));
     release(&x);
+}
+
+static void test_sparse_damage(void **state)
+{
+    (void)state;
+    sparse_damage(WEIGHT_SPARSE);
+    sparse_damage(WEIGHT_SPARSE_T);
+}
+
+/* A mask may name none but the rows of its group, although as many values are there. */
+static void test_sparse_t_rows(void **state)
+{
+    f16 w[70];
+    const struct weight_form f = {.encoding = WEIGHT_SPARSE_T, .n = 1, .k = 70, .w = w};
+    f16 panels[2 * MASKS_T + 70 + WEIGHT_SLACK / 2];
+    uint64_t side[2];
+    (void)state;
+    for (size_t i = 0; i < 70; i++)
+        w[i] = 1;
+    assert_int_equal(weight_panel_bytes(&f), sizeof panels);
+    weight_pack(&f, panels, side);
+    assert_true(weight_sparse_ok(&f, panels, sizeof panels / 2, side));
+    f16 *last = panels + side[1];
+    assert_int_equal(last[0], 0x3f);
+    last[0] = 0x5f; /* row 70 for row 69 */
+    assert_false(weight_sparse_ok(&f, panels, sizeof panels / 2, side));
+    last[0] = 0x1f;
+    last[3] = 0x8000; /* row 127 */
+    assert_false(weight_sparse_ok(&f, panels, sizeof panels / 2, side));
+    const struct weight_form none = {.encoding = WEIGHT_SPARSE_T, .n = 1, .k = 0};
+    assert_false(weight_sparse_ok(&none, panels, WEIGHT_SLACK / 2, side));
 }
 
 /* ---- lists ----------------------------------------------------------------------------------- */
@@ -498,7 +601,7 @@ static void test_lists_layout(void **state)
     assert_true(memcmp(block + LIST_MASKS, (const f16[8]){1, 0, 0, 0, 1, 0, 0, 1}, 16) == 0);
     assert_memory_equal(rows, ((const uint8_t[8]){3, 255, 255, 255, 132, 255, 255, 74}), 8);
     assert_int_equal(index[0], 0xfu << 28); /* the last step would begin at the last row */
-    assert_true(weight_lists_ok(N, K, x.panels, x.panel_bytes / sizeof(f16), side));
+    assert_true(weight_lists_ok(&f, x.panels, x.panel_bytes / sizeof(f16), side));
 }
 
 static void test_lists_suit(void **state)
@@ -527,29 +630,31 @@ static void test_lists_damage(void **state)
     f16 *w = x.panels;
     uint64_t *side = x.side;
     (void)state;
-    assert_true(weight_lists_ok(n, k, w, elements, side));
-    assert_false(weight_lists_ok(n, k, w, elements - 2, side));
-    assert_false(weight_lists_ok(n, k, w, elements + 2, side));
-    assert_false(weight_lists_ok(n, k, w, 3, side));
-    assert_false(weight_lists_ok(n, k, w, 0, side));
-    assert_false(weight_lists_ok(n, LIST_WINDOW - 1, w, elements, side));
+    assert_true(weight_lists_ok(&x.form, w, elements, side));
+    assert_false(weight_lists_ok(&x.form, w, elements - 2, side));
+    assert_false(weight_lists_ok(&x.form, w, elements + 2, side));
+    assert_false(weight_lists_ok(&x.form, w, 3, side));
+    assert_false(weight_lists_ok(&x.form, w, 0, side));
+    x.form.k = LIST_WINDOW - 1;
+    assert_false(weight_lists_ok(&x.form, w, elements, side));
+    x.form.k = k;
     for (size_t i = 0; i < 4; i++) {
         const uint64_t was = side[i], bad[] = {was + 1, was - 1, UINT64_MAX, elements};
         for (size_t b = 0; b < 4; b++) {
             side[i] = bad[b];
-            assert_false(weight_lists_ok(n, k, w, elements, side));
+            assert_false(weight_lists_ok(&x.form, w, elements, side));
         }
         side[i] = was;
     }
     for (size_t t = 0; t < LIST_STEPS / 2; t++) {
         w[LIST_ROWS + t] ^= 0x8080; /* leads past the last row */
-        assert_false(weight_lists_ok(n, k, w, elements, side));
+        assert_false(weight_lists_ok(&x.form, w, elements, side));
         w[LIST_ROWS + t] ^= 0x8080;
     }
-    assert_true(weight_lists_ok(n, k, w, elements, side));
+    assert_true(weight_lists_ok(&x.form, w, elements, side));
     for (size_t i = 0; i < elements; i++) /* full masks lead past the end */
         w[i] = 0xffff;
-    assert_false(weight_lists_ok(n, k, w, elements, side));
+    assert_false(weight_lists_ok(&x.form, w, elements, side));
     release(&x);
 }
 
@@ -557,11 +662,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_widen),         cmocka_unit_test(test_rows_at),
-        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_tiles),         cmocka_unit_test(test_sparse_t),
         cmocka_unit_test(test_scale_columns), cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_same_as_fp16),  cmocka_unit_test(test_sparse_damage),
         cmocka_unit_test(test_lists_layout),  cmocka_unit_test(test_lists_suit),
-        cmocka_unit_test(test_lists_damage),
+        cmocka_unit_test(test_lists_damage),  cmocka_unit_test(test_sparse_t_rows),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -124,13 +124,16 @@ static inline void graph_pruned(anf_graph *g)
                NULL);
 }
 
-/* One such weight under single rows and under more of them. */
+/* One such weight under single rows, under more and under many of them. */
 static inline void graph_single(anf_graph *g)
 {
-    anf_tensor x = anf_input(g, "x", ANF_SHAPE(1, 90));
-    anf_tensor rows = anf_input(g, "rows", ANF_SHAPE(3, 90));
-    anf_tensor few = anf_relu(anf_add(W(1, 33, 90), anf_scalar(g, -0.4)));
-    anf_output(anf_linear(x, few, .bias = W(2, 33)), NULL);
+    anf_tensor x = anf_input(g, "x", ANF_SHAPE(1, 66));
+    anf_tensor rows = anf_input(g, "rows", ANF_SHAPE(3, 66));
+    anf_tensor many = anf_matmul(anf_transpose(anf_slice(x, ANF_SHAPE(0, 0), ANF_SHAPE(1, 64)),
+                                               ANF_AXES(1, 0)), x);
+    anf_tensor few = anf_relu(anf_add(W(1, 20, 66), anf_scalar(g, -0.4)));
+    anf_output(anf_linear(x, few, .bias = W(2, 20)), NULL);
+    anf_output(anf_linear(many, few, .bias = W(2, 20)), NULL);
     anf_output(anf_linear(rows, few), NULL);
     anf_output(anf_softmax(anf_linear(anf_scale(x, 2.0), few), -1), NULL);
 }

@@ -592,6 +592,36 @@ static void test_listed_weights(void **state)
     p = kept;
 }
 
+/* What they become where they multiply many rows. */
+static void test_turned_sparse_weights(void **state)
+{
+    const struct program kept = p;
+    const char *disagree = "sparse weights and where they begin do not agree";
+    (void)state;
+    struct instr *i = compile_encoded(ANF_COMPRESS_SPARSE, SPARSE_T_ROWS);
+    struct operand *o = &p.operands[i->operand];
+    struct buffer *panels = &p.buffers[o[2].buf], *side = &p.buffers[o[3].buf];
+    uint64_t *starts = (uint64_t *)(uintptr_t)side->data;
+    f16 *w = (f16 *)(uintptr_t)panels->data;
+    assert_int_equal(p.params[i->param + AT(gemm_param, b_kind)], GEMM_B_SPARSE_T);
+    assert_int_equal(side->n_bytes, 2 * 3 * sizeof *starts);
+    starts[1]++;
+    refused_at(i, disagree);
+    starts[1]--;
+    w[7] ^= 0x10; /* a value more or less */
+    refused_at(i, disagree);
+    w[7] ^= 0x10;
+    w[starts[2]] ^= 4; /* row 130, of which there are none, for another */
+    w[starts[2]] ^= 1;
+    refused_at(i, disagree);
+    w[starts[2]] ^= 5;
+    accepted();
+    panels->n_bytes -= sizeof(f16);
+    refused_at(i, disagree);
+    program_free(&p);
+    p = kept;
+}
+
 static void test_sparse_weights(void **state)
 {
     const struct program kept = p;
@@ -650,7 +680,7 @@ int main(void)
         cmocka_unit_test(test_program),       cmocka_unit_test(test_records),
         cmocka_unit_test(test_encoded_weights),
         cmocka_unit_test(test_sparse_weights),
-        cmocka_unit_test(test_listed_weights),
+        cmocka_unit_test(test_listed_weights), cmocka_unit_test(test_turned_sparse_weights),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -33,6 +33,7 @@
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"
+#include "kernels/common/sparse_t.inc.c"
 
 #define WIDE 4
 #include "kernels/simd/wide.h"
@@ -58,6 +59,7 @@ const struct kern kern_avx2 = {
     .available = cpu_has_avx2,
     .mr = TILE_MR,
     .few_rows = TILE_FEW,
+    .sparse_rows = SPARSE_ROWS,
     .nv = TILE_NV,
     .tall_mr = TALL_MR,
     .tall_nv = TALL_NV,

@@ -46,6 +46,7 @@ ENTER_AVX512
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"
+#include "kernels/common/sparse_t.inc.c"
 
 #define WIDE 4
 #include "kernels/simd/wide.h"
@@ -62,7 +63,8 @@ LEAVE_AVX512
 
 #define BLOCKS                                                                                     \
     .mr = TILE_MR, .nv = TILE_NV, .tall_mr = TALL_MR, .tall_nv = TALL_NV, .few_rows = TILE_FEW,    \
-    .rows_mr = ROWS_MR, .rows_nv = ROWS_NV, .kc = 128, .mc = 256, .nc = 384
+    .sparse_rows = SPARSE_ROWS, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV, .kc = 128, .mc = 256,      \
+    .nc = 384
 
 extern const struct kern kern_avx512;
 const struct kern kern_avx512 = {

@@ -25,6 +25,7 @@
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"
+#include "kernels/common/sparse_t.inc.c"
 
 #define WIDE 4
 #include "kernels/simd/wide.h"
@@ -44,6 +45,7 @@ const struct kern kern_neon = {
     .available = cpu_has_neon,
     .mr = TILE_MR,
     .few_rows = TILE_FEW,
+    .sparse_rows = SPARSE_ROWS,
     .nv = TILE_NV,
     .tall_mr = TALL_MR,
     .tall_nv = TALL_NV,

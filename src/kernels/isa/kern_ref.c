@@ -32,6 +32,7 @@
 #include "kernels/common/scores.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"
+#include "kernels/common/sparse_t.inc.c"
 
 extern const struct kern kern_ref;
 const struct kern kern_ref = {
@@ -40,6 +41,7 @@ const struct kern kern_ref = {
     .available = cpu_has_any,
     .mr = TILE_MR,
     .few_rows = TILE_FEW,
+    .sparse_rows = SPARSE_ROWS,
     .nv = TILE_NV,
     .tall_mr = TALL_MR,
     .tall_nv = TALL_NV,

@@ -174,13 +174,23 @@ static void transform_weights(const struct kern *kern, const struct conv_job *jo
                                u + i * n * ANF_PANEL, cut->u_pos);
 }
 
+/* Tiles of the strip that take part in a position.  The last row of positions is for the last row of
+ * pixels only, which the tiles at the bottom of the last image may not have. */
+static size_t tiles_at(const struct conv_job *job, const struct wino_cut *cut,
+                       const struct strip *s, size_t pos)
+{
+    const bool bottom = (s->row + s->n_rows) % cut->tile_rows == 0;
+    const bool partial = job->geom.out_h % WINOGRAD_OUT != 0;
+    const bool last = pos / WINOGRAD_IN == WINOGRAD_IN - 1;
+    return bottom && partial && last ? s->n - s->n_cols : s->n;
+}
+
 /* Panels q .. q+nv-1 of the strip.  The weights of the next slice are asked for meanwhile. */
 static void multiply(const struct kern *kern, const struct conv_job *job,
                      const struct wino_cut *cut, const struct strip *s, size_t q, size_t nv,
                      const float *v, float *u, float *m)
 {
     const size_t cin = job->geom.cin, ldm = nv * ANF_PANEL, v_tile = tile_floats(cut, job);
-    const size_t parts = (s->n + kern->rows_mr - 1) / kern->rows_mr;
     if (cut->few) {
         kern->winograd_few(job->weights + q * cin * 9 * ANF_PANEL, cin, v, s->n, m, cut->m_pos);
         return;
@@ -193,8 +203,10 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
                 block_prefetch(job->weights + (q * cin + next) * 9 * ANF_PANEL,
                                cin * 9 * ANF_PANEL, nv, block_least(cut->slice, cin - next) * 9,
                                pos, WINOGRAD_POSITIONS);
+            const size_t tiles = tiles_at(job, cut, s, pos);
+            const size_t parts = (tiles + kern->rows_mr - 1) / kern->rows_mr;
             for (size_t part = 0, i = 0, end; part < parts; part++, i = end) {
-                end = block_start(s->n, parts, part + 1); /* no part with one tile only */
+                end = block_start(tiles, parts, part + 1); /* no part with one tile only */
                 kern->gemm_tile_rows(end - i, nv, n,
                                      v + pos * cut->v_pos + i * v_tile + c, v_tile,
                                      u + pos * cut->u_pos, panel, m + pos * cut->m_pos + i * ldm,

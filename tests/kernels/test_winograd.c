@@ -223,6 +223,7 @@ static void test_every_table(void **state)
     for (size_t w = 1; w < 104; w += 4)              /* one tile, two, ... 26 */
         every_table(1, 19, 4, w, 18, 1, true, false);
     every_table(1, 256, 14, 14, 64, 1, true, false); /* few tiles, many channels */
+    every_table(2, 36, 17, 18, 40, 1, true, false);  /* one row of pixels in the last tiles */
 }
 
 /* ---- accuracy -------------------------------------------------------------------------------- */

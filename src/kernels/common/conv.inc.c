@@ -339,28 +339,42 @@ struct direct_group {
     f16 *y; /* of pixel 0 of the patch */
 };
 
+/* One tap for mr channels: from[v] is vector v of the first tap's pixels.  Every second weight is a
+ * memory operand, see tile_reads. */
+VFN void ISA(direct_tap)(const float *const *from, size_t at, const float *w, size_t mr, size_t nv,
+                         vf *acc)
+{
+    vf b[DIRECT_ONE];
+    UNROLL for (size_t v = 0; v < nv; v++)
+        b[v] = v_load(from[v] + at);
+    UNROLL for (size_t i = 0; i < mr; i++) {
+        const vf a = v_set(w[i]);
+        UNROLL for (size_t v = 0; v < nv; v++) {
+            vf *s = &acc[i * nv + v];
+            *s = i % 2 ? v_fma_at(w + i, b[v], *s) : v_fma_to(a, b[v], *s);
+        }
+    }
+}
+
 /* nv vectors of n <= VL pixels of mr channels from c on: vector i reads x + i*x_step and writes at
  * y + i*y_step.  They are neighbours in a long row, or the starts of several short ones. */
 VFN void ISA(direct_tile)(const struct direct *d, const struct direct_group *f, size_t c, size_t mr,
                           size_t nv, const float *x, size_t x_step, size_t y, size_t y_step,
                           size_t n)
 {
-    const size_t w_k = d->w_k, y_channel = d->g->out_h * d->g->out_w;
-    const float *w = f->w + c / ANF_PANEL * d->n_taps * w_k + c % ANF_PANEL;
+    const size_t w_k = mr > 1 ? ANF_PANEL : d->w_k, y_channel = d->g->out_h * d->g->out_w;
+    const float *w = f->w + c / ANF_PANEL * d->n_taps * w_k + c % ANF_PANEL, *from[DIRECT_ONE];
+    const size_t *at = d->at;
     vf acc[DIRECT_ACC];
+    UNROLL for (size_t v = 0; v < nv; v++)
+        from[v] = x + v * x_step;
     UNROLL for (size_t i = 0; i < mr * nv; i++)
         acc[i] = v_zero();
-    for (const size_t *at = d->at, *end = at + d->n_taps; at < end; at++, w += w_k) {
-        const float *from = x + *at;
-        vf b[DIRECT_ONE];
-        UNROLL for (size_t v = 0; v < nv; v++)
-            b[v] = v_load(from + v * x_step);
-        UNROLL for (size_t i = 0; i < mr; i++) {
-            const vf a = v_set(w[i]);
-            UNROLL for (size_t v = 0; v < nv; v++)
-                acc[i * nv + v] = v_fma(b[v], a, acc[i * nv + v]);
-        }
-    }
+    for (size_t k = d->n_taps / TILE_STEPS; k; k--, at += TILE_STEPS, w += TILE_STEPS * w_k)
+        UNROLL for (size_t u = 0; u < TILE_STEPS; u++)
+            ISA(direct_tap)(from, at[u], w + u * w_k, mr, nv, acc);
+    for (size_t k = d->n_taps % TILE_STEPS; k; k--, w += w_k)
+        ISA(direct_tap)(from, *at++, w, mr, nv, acc);
     UNROLL for (size_t i = 0; i < mr; i++) {
         f16 *to = f->y + (c + i) * y_channel + y;
         if (f->bias) {

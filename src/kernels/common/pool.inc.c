@@ -162,8 +162,10 @@ VFN void ISA(pool)(enum pool_kind kind, const struct conv_geom *g, const f16 *x,
         for (size_t ox = 0; ox < g->out_w; ox += POOL_CHUNK) {
             size_t outs = g->out_w - ox < POOL_CHUNK ? g->out_w - ox : POOL_CHUNK;
             f16 *out = y + oy * g->out_w + ox;
-            if (outs > 2 * VL)
+            if (outs > 3 * VL)
                 ISA(pool_chunk)(kind, POOL_VECS, g, x, out, oy, ox, outs);
+            else if (outs > 2 * VL)
+                ISA(pool_chunk)(kind, 3, g, x, out, oy, ox, outs);
             else if (outs > VL)
                 ISA(pool_chunk)(kind, 2, g, x, out, oy, ox, outs);
             else

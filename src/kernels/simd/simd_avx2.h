@@ -188,8 +188,13 @@ VFN vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 VFN vf v_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 VFN vf v_neg(vf a) { return _mm256_xor_ps(_mm256_set1_ps(-0.0f), a); }
 VFN vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
-VFN vf v_fma_to(vf a, vf b, vf c) { return v_fma(a, b, c); }
-VFN vf v_fma_at(const float *a, vf b, vf c) { return v_fma(v_set(*a), b, c); }
+/* Compilers put many of a tile's sums into another register on the way. */
+VFN vf v_fma_to(vf a, vf b, vf c)
+{
+    __asm__("vfmadd231ps %1, %2, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+}
+VFN vf v_fma_at(const float *a, vf b, vf c) { return v_fma_to(v_set(*a), b, c); }
 VFN vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
 VFN vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 VFN vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }

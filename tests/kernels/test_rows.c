@@ -83,7 +83,7 @@ static float uniform(void) /* -1 .. 1 */
     return (float)next_random() * 0x1p-31f - 1.0f;
 }
 
-enum kind { ORDINARY, WIDE, EQUAL, ZEROS, NANS, INFS, MINUS_INFS, KINDS };
+enum kind { ORDINARY, WIDE, NEGATIVE, EQUAL, ZEROS, NANS, INFS, MINUS_INFS, KINDS };
 
 static void make_rows(f16 *x, size_t rows, size_t n, enum kind kind)
 {
@@ -92,6 +92,8 @@ static void make_rows(f16 *x, size_t rows, size_t n, enum kind kind)
             f16 h = f32_to_f16(uniform() * 4.0f);
             if (kind == WIDE)
                 h = (f16)(next_random() % 0x7c00 | (next_random() & 0x8000));
+            else if (kind == NEGATIVE)
+                h |= 0x8000;
             else if (kind == EQUAL)
                 h = f32_to_f16(1.0f + (float)r);
             else if (kind == ZEROS)

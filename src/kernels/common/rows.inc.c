@@ -208,14 +208,39 @@ VFN float ISA(row_exp)(const enum row_type type, const void *x, float *e, size_t
     return 1.0f / sum;
 }
 
+/* y = round(e * by), where e has a NaN only if `by` is one, as 1 / sum is. */
 VFN void ISA(row_scale)(const float *e, f16 *y, size_t n, float by)
 {
     const vf f = v_set(by);
     size_t i = 0;
     for (; n - i >= VL; i += VL)
-        v_store_f16(y + i, v_mul(v_load(e + i), f));
+        v_put_f16(y + i, v_mul(v_load(e + i), f));
     if (i < n)
         v_store_f16_n(y + i, v_mul(v_load_n(e + i, n - i), f), n - i);
+    for (i = 0; by != by && i < n; i += VL)
+        v_store_f16_n(y + i, f, n - i < VL ? n - i : VL);
+}
+
+/* clang does not vectorise a loop that it is told to unroll, and unrolls the others itself. */
+#ifdef __clang__
+#define ROW_VECTORISED
+#else
+#define ROW_VECTORISED _Pragma("GCC unroll 4")
+#endif
+
+/* The maximum of a row without a NaN; which zero, of several, does not matter here.  As integers,
+ * binary16 numbers are in order where they are positive, and in the opposite order below zero. */
+VFN float ISA(row_max)(const f16 *x, size_t n)
+{
+    int16_t most = INT16_MIN, least = INT16_MAX;
+    ROW_VECTORISED
+    for (size_t i = 0; i < n; i++) {
+        const int16_t bits = (int16_t)x[i];
+        most = bits > most ? bits : most;
+        least = bits < least ? bits : least;
+    }
+    const f16 top = (f16)(most < 0 ? least : most);
+    return v_first(v_load_f16_n(&top, 1));
 }
 
 static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch)
@@ -224,7 +249,7 @@ static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scr
     for (size_t group; rows; rows -= group, x += group * n, y += group * n) {
         group = ISA(row_group)(rows, n, ANF_REDUCE_BLOCK);
         for (size_t r = 0; r < group; r++)
-            part[r] = ISA(row_reduce)(ROW_MAX, x + r * n, n, 0, NULL);
+            part[r] = ISA(row_max)(x + r * n, n);
         for (size_t r = 0; r < group; r++)
             part[r] = ISA(row_exp)(ROW_F16, x + r * n, scratch + r * n, n, part[r]);
         for (size_t r = 0; r < group; r++)

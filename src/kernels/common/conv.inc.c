@@ -104,7 +104,70 @@ VFN void ISA(widen_run)(const f16 *x, size_t n, float *y, size_t all)
     }
 }
 
-/* The patch of conv_direct_plan in float32, for a horizontal stride of 1: rows as they lie, each
+/* Zeros from y[from] to y[to], or over this end. */
+VFN void ISA(widen_zeros)(float *y, size_t from, size_t to)
+{
+    ISA(widen_run)(NULL, 0, y + from, to > from ? to - from : 0);
+}
+
+/* Elements 0, 2, ... and 1, 3, ... of n <= 2 VL, with zeros behind them; 2 VL are read.  Where they
+ * go: the first ones of a row in phase 0, or in phase 1 if `odd`, which is left out unless `both`. */
+VFN void ISA(widen_pair)(const f16 *x, size_t n, bool odd, bool both, float *phase0, float *phase1)
+{
+    vf a, b;
+    v_load_f16_pair(x, &a, &b);
+    if (n < 2 * VL) {
+        a = v_sel_n((n + 1) / 2, a, v_zero());
+        b = v_sel_n(n / 2, b, v_zero());
+    }
+    v_store(phase0, odd ? b : a);
+    if (both)
+        v_store(phase1, odd ? a : b);
+}
+
+/* A patch row for a horizontal stride of 2 with all its zeros; x is the first element of its part
+ * of the input, with which `left` elements of the plane begin.  Vectors run on over the end of a
+ * phase, so the first ones come last. */
+VFN void ISA(widen_phases)(const struct conv_patch *p, const f16 *x, size_t left, float *y)
+{
+    const size_t n = p->n, len = p->phase_len, at0 = (p->e0 + 1) / 2, at1 = p->e0 / 2;
+    const bool both = p->phases == 2, odd = p->e0 % 2;
+    const size_t rest = n % (2 * VL), end = (n + 2 * VL - 1) / (2 * VL) * VL;
+    float *const y1 = y + len;
+    size_t i = (n - rest) / 2;
+    ISA(widen_zeros)(y, at0 + end, len);
+    ISA(widen_zeros)(y, 0, at0);
+    if (both) {
+        ISA(widen_zeros)(y1, at1 + end, len);
+        ISA(widen_zeros)(y1, 0, at1);
+    }
+    if (rest) {
+        const f16 *from = x + 2 * i;
+        f16 last[2 * VL];
+        if (left - 2 * i < 2 * VL) {
+            for (size_t j = 0; j < 2 * VL; j++)
+                last[j] = j < rest ? from[j] : 0;
+            from = last;
+        }
+        ISA(widen_pair)(from, rest, odd, both, y + at0 + i, y1 + at1 + i);
+    }
+    while (i > 0) {
+        i -= VL;
+        ISA(widen_pair)(x + 2 * i, 2 * VL, odd, both, y + at0 + i, y1 + at1 + i);
+    }
+}
+
+/* The same for larger strides. */
+VFN void ISA(widen_far)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
+                        float *y)
+{
+    f16 half[PATCH_CAP + PATCH_SLACK];
+    __builtin_memset(half, 0, p->pitch * sizeof *half);
+    ISA(patch_row)(g, p, x, half);
+    ISA(widen_run)(half, p->pitch, y, p->pitch);
+}
+
+/* What the patch holds of a plane, in float32, for a horizontal stride of 1: rows as they lie, each
  * followed by the zeros up to the next one.  A function of its own, for the registers. */
 static __attribute__((noinline)) void ISA(patch_widen)(const struct conv_geom *g,
                                                        const struct conv_patch *p, const f16 *x,
@@ -112,38 +175,53 @@ static __attribute__((noinline)) void ISA(patch_widen)(const struct conv_geom *g
 {
     const size_t n = p->n, pitch = p->pitch, before = p->lead + (n ? p->e0 : 0);
     const size_t down = p->row_step, in_h = n ? g->in_h : 0, step = down * g->in_w;
-    const float *const end = y + conv_patch_room(p);
     const float *const last = y + before + (p->n_rows - 1) * pitch;
+    const size_t behind = (conv_patch_room(p) - before - (p->n_rows - 1) * pitch) / VL * VL;
     size_t row = (size_t)p->y0; /* huge above the image */
-    ISA(widen_run)(x, 0, y, before);
+    uintptr_t from = (uintptr_t)x + (row * g->in_w + p->in_x) * sizeof *x;
+    ISA(widen_zeros)(y, 0, before);
     y += before;
-    x += row * g->in_w + p->in_x;
-    for (; y < last; y += pitch, row += down, x += step)
-        ISA(widen_run)(x, row < in_h ? n : 0, y, pitch);
-    ISA(widen_run)(x, row < in_h ? n : 0, y, (size_t)(end - y));
+    for (; y < last; y += pitch, row += down, from += step * sizeof *x)
+        ISA(widen_run)((const f16 *)from, row < in_h ? n : 0, y, pitch);
+    ISA(widen_run)((const f16 *)from, row < in_h ? n : 0, y, behind);
 }
 
-/* n_planes planes in float32, conv_patch_room apart.  `half` holds the zeros around them. */
-VFN void ISA(patch_planes)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
-                           size_t n_planes, f16 *half, float *planes)
+/* The same for larger strides: each row with all its zeros. */
+static __attribute__((noinline)) void ISA(patch_split)(const struct conv_geom *g,
+                                                       const struct conv_patch *p, const f16 *x,
+                                                       float *y)
 {
-    const size_t room = conv_patch_room(p);
-    for (size_t ci = 0; ci < n_planes; ci++, x += g->in_h * g->in_w) {
-        ISA(patch_load)(g, p, x, half);
-        for (size_t i = 0; i < room; i += VL)
-            v_store(planes + ci * room + i, v_load_f16(half + i));
+    const size_t in_h = p->n ? g->in_h : 0;
+    size_t row = (size_t)p->y0;
+    for (size_t r = 0; r < p->n_rows; r++, y += p->pitch, row += p->row_step) {
+        const size_t at = row * g->in_w + p->in_x;
+        if (row >= in_h)
+            ISA(widen_zeros)(y, 0, p->pitch);
+        else if (g->stride_w == 2)
+            ISA(widen_phases)(p, x + at, in_h * g->in_w - at, y);
+        else
+            ISA(widen_far)(g, p, x + at, y);
     }
+    ISA(widen_zeros)(y, 0, VL);
+}
+
+/* n_planes planes, conv_patch_room apart. */
+VFN void ISA(patch_planes)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
+                           size_t n_planes, float *planes)
+{
+    for (size_t ci = 0; ci < n_planes; ci++, x += g->in_h * g->in_w, planes += conv_patch_room(p))
+        if (g->stride_w == 1)
+            ISA(patch_widen)(g, p, x, planes);
+        else
+            ISA(patch_split)(g, p, x, planes);
 }
 
 static void ISA(conv_planes)(const struct conv_geom *g, const f16 *x, size_t n_planes, size_t oy0,
                              size_t n_oy, float *planes)
 {
-    f16 half[PATCH_CAP + PATCH_SLACK];
     struct conv_patch p;
-    if (!conv_patch_plan(g, oy0, n_oy, 0, g->out_w, &p))
-        return;
-    __builtin_memset(half, 0, conv_patch_room(&p) * sizeof *half);
-    ISA(patch_planes)(g, &p, x, n_planes, half, planes);
+    if (conv_patch_plan(g, oy0, n_oy, 0, g->out_w, &p))
+        ISA(patch_planes)(g, &p, x, n_planes, planes);
 }
 
 /* The next channel lies too far ahead for the hardware to follow. */
@@ -591,19 +669,6 @@ static void ISA(direct_plain)(const struct direct *d, const struct direct_group 
         }
 }
 
-/* The patches of a group in float32, and its results from them. */
-static void ISA(direct_group)(const struct direct *d, const struct direct_group *f, f16 *half,
-                              float *patches)
-{
-    if (d->g->stride_w > 1)
-        ISA(patch_planes)(d->g, &d->p, f->x, d->g->cin, half, patches);
-    for (size_t ci = 0; ci < d->g->cin && d->g->stride_w == 1; ci++)
-        ISA(patch_widen)(d->g, &d->p, f->x + ci * d->g->in_h * d->g->in_w,
-                         patches + ci * conv_patch_room(&d->p));
-    if (!ISA(direct_depthwise_3x3)(d, f, patches))
-        ISA(direct_channels)(d, f, patches);
-}
-
 static void ISA(direct_taps)(struct direct *d)
 {
     const struct conv_geom *g = d->g;
@@ -622,7 +687,6 @@ static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const stru
 {
     const size_t in = g->cin * g->in_h * g->in_w, out = f->cout * g->out_h * g->out_w;
     const size_t n_ox = conv_direct_columns(g);
-    f16 half[PATCH_CAP + PATCH_SLACK];
     struct direct d;
     d.g = g;
     d.n_taps = g->cin * g->kh * g->kw;
@@ -636,17 +700,18 @@ static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const stru
                 while (!conv_direct_plan(g, oy, d.n_oy, ox, d.n_ox, &d.p))
                     d.n_oy = (d.n_oy + 1) / 2;
                 ISA(direct_taps)(&d);
-                if (g->stride_w > 1)
-                    __builtin_memset(half, 0, conv_patch_room(&d.p) * sizeof *half);
             }
             for (size_t i = 0; i < f->n_groups; i++) {
                 const struct direct_group group = {
                     x + i * in, f->w + i * f->w_group, f->bias ? f->bias + i * f->cout : NULL,
                     y + i * out + oy * g->out_w + ox};
-                if (n_ox)
-                    ISA(direct_group)(&d, &group, half, scratch);
-                else
+                if (!n_ox) {
                     ISA(direct_plain)(&d, &group, oy);
+                    continue;
+                }
+                ISA(patch_planes)(g, &d.p, group.x, g->cin, scratch);
+                if (!ISA(direct_depthwise_3x3)(&d, &group, scratch))
+                    ISA(direct_channels)(&d, &group, scratch);
             }
         }
     }

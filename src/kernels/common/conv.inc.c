@@ -111,7 +111,7 @@ VFN void ISA(widen_zeros)(float *y, size_t from, size_t to)
 }
 
 /* Elements 0, 2, ... and 1, 3, ... of n <= 2 VL, with zeros behind them; 2 VL are read.  Where they
- * go: the first ones of a row in phase 0, or in phase 1 if `odd`, which is left out unless `both`. */
+ * go: the first ones in phase 0, or in phase 1 if `odd`, which is left out unless `both`. */
 VFN void ISA(widen_pair)(const f16 *x, size_t n, bool odd, bool both, float *phase0, float *phase1)
 {
     vf a, b;

@@ -29,6 +29,11 @@ static const struct shape shapes[] = {
     {3, 1, 1, 12, 45, 3, 3, 1, 1, 1},    {2, 1, 1, 100, 120, 3, 3, 1, 1, 1}, /* two patches */
     {2, 1, 1, 3, 6200, 3, 3, 1, 1, 1},   {3, 1, 1, 21, 131, 3, 3, 2, 1, 1},
     {2, 1, 1, 9, 90, 3, 3, 2, 0, 1},     {2, 1, 1, 8, 7, 3, 3, 1, 0, 1},
+    {3, 1, 1, 58, 56, 3, 3, 1, 1, 1},    {3, 1, 1, 7, 7, 3, 3, 1, 1, 1},
+    {2, 1, 1, 60, 72, 3, 3, 1, 1, 1},    {2, 1, 1, 11, 5, 3, 3, 1, 1, 1},
+    {3, 1, 1, 14, 113, 3, 3, 2, 2, 1},   {2, 1, 1, 31, 64, 3, 3, 2, 1, 1},
+    {3, 1, 1, 12, 33, 3, 1, 2, 1, 1},    {2, 2, 3, 15, 31, 3, 2, 2, 1, 2},
+    {2, 1, 1, 9, 34, 5, 5, 2, 3, 1},     {1, 1, 1, 4, 3, 3, 3, 2, 4, 1},
 };
 
 static size_t out_size(size_t in, size_t kernel, const struct shape *s)
@@ -83,6 +88,8 @@ static void direct_case(const struct kern *kern, const struct shape *s, bool bia
     kern->f32_from_f16(bias, adds, channels);
     for (size_t i = 0; i < n_y; i++)
         y[i] = UNTOUCHED;
+    for (size_t i = 0; i < ANF_DIRECT_FLOATS; i++) /* patches bring their own zeros */
+        scratch[i] = NAN;
     const struct conv_filters filters = {
         .w = wide, .bias = biased ? adds : NULL, .w_group = n_w / s->groups,
         .w_k = conv_depthwise(&g, s->cout) ? 1 : ANF_PANEL, .cout = s->cout,
@@ -123,6 +130,8 @@ static bool planes_case(const struct kern *kern, const struct shape *s)
     const size_t room = conv_patch_room(&p);
     f16 *x = values(g.cin * g.in_h * g.in_w);
     float *planes = malloc((g.cin * room + 1) * sizeof *planes);
+    for (size_t i = 0; i < g.cin * room; i++)
+        planes[i] = NAN;
     planes[g.cin * room] = -77.0f;
     kern->conv_planes(&g, x, g.cin, oy0, n_oy, planes);
     for (size_t k = 0; k < g.cin * taps; k++)

@@ -88,45 +88,140 @@ static void ISA(patch_load)(const struct conv_geom *g, const struct conv_patch *
             ISA(patch_row)(g, p, x + (size_t)row * g->in_w, y);
 }
 
-/* The same in float32, for a horizontal stride of 1: rows as they lie. */
-static void ISA(patch_widen)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
-                             float *y)
+/* n elements in float32 and zeros behind them, `all` together. */
+VFN void ISA(widen_run)(const f16 *x, size_t n, float *y, size_t all)
 {
-    ptrdiff_t row = p->y0;
-    y += p->lead + (p->n ? p->e0 : 0);
-    for (size_t r = 0; r < p->n_rows; r++, row += (ptrdiff_t)p->row_step, y += p->pitch) {
-        if (row < 0 || row >= (ptrdiff_t)g->in_h)
-            continue;
-        const f16 *from = x + (size_t)row * g->in_w + (p->n ? p->in_x : 0);
-        size_t i = 0;
-        for (; p->n - i >= VL; i += VL)
-            v_store(y + i, v_load_f16(from + i));
-        if (i < p->n)
-            v_store(y + i, v_load_f16_n(from + i, p->n - i)); /* zeros, up to the next row */
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(y + i, v_load_f16(x + i));
+    if (i < n) {
+        v_store(y + i, v_load_f16_n(x + i, n - i));
+        i += VL;
+    }
+    for (; i < all; i += VL) {
+        v_store(y + i, v_zero());
+        __asm__("" : "+r"(i)); /* or the compiler calls memset for these few bytes */
     }
 }
 
-/* n_planes planes in float32, conv_patch_room apart.  `half` holds the zeros around them. */
-VFN void ISA(patch_planes)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
-                           size_t n_planes, f16 *half, float *planes)
+/* Zeros from y[from] to y[to], or over this end. */
+VFN void ISA(widen_zeros)(float *y, size_t from, size_t to)
 {
-    const size_t room = conv_patch_room(p);
-    for (size_t ci = 0; ci < n_planes; ci++, x += g->in_h * g->in_w) {
-        ISA(patch_load)(g, p, x, half);
-        for (size_t i = 0; i < room; i += VL)
-            v_store(planes + ci * room + i, v_load_f16(half + i));
+    ISA(widen_run)(NULL, 0, y + from, to > from ? to - from : 0);
+}
+
+/* Elements 0, 2, ... and 1, 3, ... of n <= 2 VL, with zeros behind them; 2 VL are read.  Where they
+ * go: the first ones in phase 0, or in phase 1 if `odd`, which is left out unless `both`. */
+VFN void ISA(widen_pair)(const f16 *x, size_t n, bool odd, bool both, float *phase0, float *phase1)
+{
+    vf a, b;
+    v_load_f16_pair(x, &a, &b);
+    if (n < 2 * VL) {
+        a = v_sel_n((n + 1) / 2, a, v_zero());
+        b = v_sel_n(n / 2, b, v_zero());
     }
+    v_store(phase0, odd ? b : a);
+    if (both)
+        v_store(phase1, odd ? a : b);
+}
+
+/* A patch row for a horizontal stride of 2 with all its zeros; x is the first element of its part
+ * of the input, with which `left` elements of the plane begin.  Vectors run on over the end of a
+ * phase, so the first ones come last. */
+VFN void ISA(widen_phases)(const struct conv_patch *p, const f16 *x, size_t left, float *y)
+{
+    const size_t n = p->n, len = p->phase_len, at0 = (p->e0 + 1) / 2, at1 = p->e0 / 2;
+    const bool both = p->phases == 2, odd = p->e0 % 2;
+    const size_t rest = n % (2 * VL), end = (n + 2 * VL - 1) / (2 * VL) * VL;
+    float *const y1 = y + len;
+    size_t i = (n - rest) / 2;
+    ISA(widen_zeros)(y, at0 + end, len);
+    ISA(widen_zeros)(y, 0, at0);
+    if (both) {
+        ISA(widen_zeros)(y1, at1 + end, len);
+        ISA(widen_zeros)(y1, 0, at1);
+    }
+    if (rest) {
+        const f16 *from = x + 2 * i;
+        f16 last[2 * VL];
+        if (left - 2 * i < 2 * VL) {
+            for (size_t j = 0; j < 2 * VL; j++)
+                last[j] = j < rest ? from[j] : 0;
+            from = last;
+        }
+        ISA(widen_pair)(from, rest, odd, both, y + at0 + i, y1 + at1 + i);
+    }
+    while (i > 0) {
+        i -= VL;
+        ISA(widen_pair)(x + 2 * i, 2 * VL, odd, both, y + at0 + i, y1 + at1 + i);
+    }
+}
+
+/* The same for larger strides. */
+VFN void ISA(widen_far)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
+                        float *y)
+{
+    f16 half[PATCH_CAP + PATCH_SLACK];
+    __builtin_memset(half, 0, p->pitch * sizeof *half);
+    ISA(patch_row)(g, p, x, half);
+    ISA(widen_run)(half, p->pitch, y, p->pitch);
+}
+
+/* What the patch holds of a plane, in float32, for a horizontal stride of 1: rows as they lie, each
+ * followed by the zeros up to the next one.  A function of its own, for the registers. */
+static __attribute__((noinline)) void ISA(patch_widen)(const struct conv_geom *g,
+                                                       const struct conv_patch *p, const f16 *x,
+                                                       float *y)
+{
+    const size_t n = p->n, pitch = p->pitch, before = p->lead + (n ? p->e0 : 0);
+    const size_t down = p->row_step, in_h = n ? g->in_h : 0, step = down * g->in_w;
+    const float *const last = y + before + (p->n_rows - 1) * pitch;
+    const size_t behind = (conv_patch_room(p) - before - (p->n_rows - 1) * pitch) / VL * VL;
+    size_t row = (size_t)p->y0; /* huge above the image */
+    uintptr_t from = (uintptr_t)x + (row * g->in_w + p->in_x) * sizeof *x;
+    ISA(widen_zeros)(y, 0, before);
+    y += before;
+    for (; y < last; y += pitch, row += down, from += step * sizeof *x)
+        ISA(widen_run)((const f16 *)from, row < in_h ? n : 0, y, pitch);
+    ISA(widen_run)((const f16 *)from, row < in_h ? n : 0, y, behind);
+}
+
+/* The same for larger strides: each row with all its zeros. */
+static __attribute__((noinline)) void ISA(patch_split)(const struct conv_geom *g,
+                                                       const struct conv_patch *p, const f16 *x,
+                                                       float *y)
+{
+    const size_t in_h = p->n ? g->in_h : 0;
+    size_t row = (size_t)p->y0;
+    for (size_t r = 0; r < p->n_rows; r++, y += p->pitch, row += p->row_step) {
+        const size_t at = row * g->in_w + p->in_x;
+        if (row >= in_h)
+            ISA(widen_zeros)(y, 0, p->pitch);
+        else if (g->stride_w == 2)
+            ISA(widen_phases)(p, x + at, in_h * g->in_w - at, y);
+        else
+            ISA(widen_far)(g, p, x + at, y);
+    }
+    ISA(widen_zeros)(y, 0, VL);
+}
+
+/* n_planes planes, conv_patch_room apart. */
+VFN void ISA(patch_planes)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
+                           size_t n_planes, float *planes)
+{
+    for (size_t ci = 0; ci < n_planes; ci++, x += g->in_h * g->in_w, planes += conv_patch_room(p))
+        if (g->stride_w == 1)
+            ISA(patch_widen)(g, p, x, planes);
+        else
+            ISA(patch_split)(g, p, x, planes);
 }
 
 static void ISA(conv_planes)(const struct conv_geom *g, const f16 *x, size_t n_planes, size_t oy0,
                              size_t n_oy, float *planes)
 {
-    f16 half[PATCH_CAP + PATCH_SLACK];
     struct conv_patch p;
-    if (!conv_patch_plan(g, oy0, n_oy, 0, g->out_w, &p))
-        return;
-    __builtin_memset(half, 0, conv_patch_room(&p) * sizeof *half);
-    ISA(patch_planes)(g, &p, x, n_planes, half, planes);
+    if (conv_patch_plan(g, oy0, n_oy, 0, g->out_w, &p))
+        ISA(patch_planes)(g, &p, x, n_planes, planes);
 }
 
 /* The next channel lies too far ahead for the hardware to follow. */
@@ -334,7 +429,6 @@ struct direct {
 /* One group: what of it belongs to channel 0. */
 struct direct_group {
     const f16 *x;
-    const f16 *next; /* row 0 of the next group's plane, or NULL */
     const float *w, *bias;
     f16 *y; /* of pixel 0 of the patch */
 };
@@ -435,17 +529,23 @@ VFN void ISA(direct_place)(ISA(direct_tile_fn) *tile, size_t mr, const struct di
         tile(d, f, c, x, x_step, y, y_step, n);
 }
 
-/* Depthwise 3x3: the output rows of a strip of nv vectors, the last of which has n pixels.  Rows of
- * the input, `down` of them for each of the output, are loaded once and meet every output row that
- * they are a tap of; begun[i] is the one that began i steps before. */
+/* Depthwise 3x3: the output rows of a strip of nv vectors from column ox on, the last of which has
+ * n pixels.  Rows of the input, `down` of them for each of the output, are loaded once and meet
+ * every output row that they are a tap of; begun[i] is the one that began i steps before. */
 VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, const size_t nv,
-                         const size_t down, const float *x, f16 *y, size_t n)
+                         const size_t down, const float *x, size_t ox, size_t n)
 {
     const size_t older = 2 / down, steps = d->n_oy + older;
     const size_t pitch = d->p.pitch, in_w = d->g->in_w, out_w = d->g->out_w;
-    const float *const column[3] = {x + d->at[0], x + d->at[1], x + d->at[2]}, *bias = f->bias;
-    const size_t plane = f->next ? d->g->in_h * in_w : 0;
-    size_t soon = d->p.y0 > 0 ? (size_t)d->p.y0 * in_w : 0, until = soon; /* of the next plane */
+    const float *const column[3] = {x + ox + d->at[0], x + ox + d->at[1], x + ox + d->at[2]};
+    const float *bias = f->bias;
+    /* Whole rows run on into the next, whose pixels are made later, until there are too few. */
+    const size_t over = (VL - n + out_w - 1) / out_w;
+    const size_t exact = n < VL && (d->n_ox < out_w || over > steps) ? 0 : steps - over;
+    /* The same rows of the plane behind this one; an integer, because there may be none. */
+    const size_t ahead = d->g->in_h + (d->p.y0 > 0 ? (size_t)d->p.y0 : 0);
+    uintptr_t next = (uintptr_t)f->x + (ahead * in_w + down * ox) * sizeof(f16);
+    f16 *y = f->y + ox;
     vf begun[3][DIRECT_STRIP], w[9];
     UNROLL for (size_t k = 0; k < 9; k++)
         w[k] = v_set(f->w[k]);
@@ -464,19 +564,19 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
                         if (t + i * down < 3)
                             begun[i][j] = v_fma(b, w[(t + i * down) * 3 + v], begun[i][j]);
                 }
-            if (r + 1 < steps) /* the patch ends with the first row of the last step */
+            if (down == 1 || r + 1 < steps) /* the patch ends with the first row of the last step */
                 at += pitch;
+            UNROLL for (size_t i = 0; i < down * nv * VL; i += 32)
+                __builtin_prefetch((const void *)(next + i * sizeof(f16)));
+            next += in_w * sizeof(f16);
         }
         UNROLL for (size_t j = 0; j < nv; j++)
             V_ONCE(begun[older][j]); /* or all that was loaded is kept until it is stored */
-        until += down * in_w;
-        for (; soon < until && soon < plane; soon += 32)
-            __builtin_prefetch(f->next + soon);
         if (r >= older) {
             UNROLL for (size_t j = 0; j < nv; j++) {
                 const vf s = begun[older][j];
                 const vf sum = bias ? v_add(s, v_set(*bias)) : s;
-                if (j + 1 < nv || n == VL)
+                if (j + 1 < nv || r < exact)
                     v_store_f16(y + j * VL, sum);
                 else
                     v_store_f16_n(y + j * VL, sum, n);
@@ -490,12 +590,12 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
 }
 
 typedef void ISA(direct_strip_fn)(const struct direct *d, const struct direct_group *f,
-                                  const float *x, f16 *y, size_t n);
+                                  const float *x, size_t ox, size_t n);
 #define DIRECT_3X3(name, nv, down)                                                                 \
     static void ISA(name)(const struct direct *d, const struct direct_group *f, const float *x,    \
-                          f16 *y, size_t n)                                                        \
+                          size_t ox, size_t n)                                                     \
     {                                                                                              \
-        ISA(direct_3x3)(d, f, nv, down, x, y, n);                                                  \
+        ISA(direct_3x3)(d, f, nv, down, x, ox, n);                                                 \
     }
 DIRECT_3X3(direct_3x3_1, 1, 1)
 DIRECT_3X3(direct_3x3_2, 2, 1)
@@ -508,7 +608,8 @@ DIRECT_3X3(direct_3x3_half_3, 3, 2)
 DIRECT_3X3(direct_3x3_half_4, 4, 2)
 #endif
 
-/* All pixels of the patch, if it is one of a depthwise 3x3 convolution; whether it is. */
+/* All pixels of the patch, if it is one of a depthwise 3x3 convolution; whether it is.  The last
+ * strip is the first: it may run over the end of its rows. */
 static bool ISA(direct_depthwise_3x3)(const struct direct *d, const struct direct_group *f,
                                       const float *x)
 {
@@ -526,11 +627,11 @@ static bool ISA(direct_depthwise_3x3)(const struct direct *d, const struct direc
     if (d->cout != 1 || d->n_taps != 9 || g->kh != 3 || g->kw != 3 || g->dil_h != 1 ||
         g->stride_h > 2)
         return false;
-    for (size_t ox = 0, nv; ox < d->n_ox; ox += nv * VL) {
-        const size_t left = d->n_ox - ox;
-        nv = left < DIRECT_STRIP * VL ? (left + VL - 1) / VL : DIRECT_STRIP;
-        strips[g->stride_h - 1][nv - 1](d, f, x + ox, f->y + ox,
-                                        left < nv * VL ? left - (nv - 1) * VL : VL);
+    for (size_t left = d->n_ox; left > 0;) {
+        const size_t vectors = (left + VL - 1) / VL;
+        const size_t nv = (vectors - 1) % DIRECT_STRIP + 1, ox = (vectors - nv) * VL;
+        strips[g->stride_h - 1][nv - 1](d, f, x, ox, left - ox - (nv - 1) * VL);
+        left = ox;
     }
     return true;
 }
@@ -582,27 +683,17 @@ static void ISA(direct_plain)(const struct direct *d, const struct direct_group 
         }
 }
 
-/* The patches of a group in float32, and its results from them. */
-static void ISA(direct_group)(const struct direct *d, const struct direct_group *f, f16 *half,
-                              float *patches)
-{
-    if (d->g->stride_w > 1)
-        ISA(patch_planes)(d->g, &d->p, f->x, d->g->cin, half, patches);
-    for (size_t ci = 0; ci < d->g->cin && d->g->stride_w == 1; ci++)
-        ISA(patch_widen)(d->g, &d->p, f->x + ci * d->g->in_h * d->g->in_w,
-                         patches + ci * conv_patch_room(&d->p));
-    if (!ISA(direct_depthwise_3x3)(d, f, patches))
-        ISA(direct_channels)(d, f, patches);
-}
-
 static void ISA(direct_taps)(struct direct *d)
 {
     const struct conv_geom *g = d->g;
-    size_t k = 0;
-    for (size_t ci = 0; ci < g->cin; ci++)
-        for (size_t u = 0; u < g->kh; u++)
-            for (size_t v = 0; v < g->kw; v++)
-                d->at[k++] = ci * conv_patch_room(&d->p) + conv_patch_tap(g, &d->p, u, v);
+    const size_t room = conv_patch_room(&d->p), row = g->dil_h * d->p.pitch;
+    for (size_t v = 0; v < g->kw; v++) {
+        size_t *at = d->at + v;
+        const size_t first = conv_patch_tap(g, &d->p, 0, v);
+        for (size_t ci = 0; ci < g->cin; ci++)
+            for (size_t u = 0; u < g->kh; u++, at += g->kw)
+                *at = ci * room + u * row + first;
+    }
 }
 
 static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const struct conv_filters *f,
@@ -610,7 +701,6 @@ static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const stru
 {
     const size_t in = g->cin * g->in_h * g->in_w, out = f->cout * g->out_h * g->out_w;
     const size_t n_ox = conv_direct_columns(g);
-    f16 half[PATCH_CAP + PATCH_SLACK];
     struct direct d;
     d.g = g;
     d.n_taps = g->cin * g->kh * g->kw;
@@ -624,20 +714,18 @@ static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const stru
                 while (!conv_direct_plan(g, oy, d.n_oy, ox, d.n_ox, &d.p))
                     d.n_oy = (d.n_oy + 1) / 2;
                 ISA(direct_taps)(&d);
-                if (g->stride_w > 1)
-                    __builtin_memset(half, 0, conv_patch_room(&d.p) * sizeof *half);
-                else
-                    __builtin_memset(scratch, 0, g->cin * conv_patch_room(&d.p) * sizeof *scratch);
             }
             for (size_t i = 0; i < f->n_groups; i++) {
                 const struct direct_group group = {
-                    x + i * in, i + 1 < f->n_groups ? x + (i + 1) * in : NULL,
-                    f->w + i * f->w_group, f->bias ? f->bias + i * f->cout : NULL,
+                    x + i * in, f->w + i * f->w_group, f->bias ? f->bias + i * f->cout : NULL,
                     y + i * out + oy * g->out_w + ox};
-                if (n_ox)
-                    ISA(direct_group)(&d, &group, half, scratch);
-                else
+                if (!n_ox) {
                     ISA(direct_plain)(&d, &group, oy);
+                    continue;
+                }
+                ISA(patch_planes)(g, &d.p, group.x, g->cin, scratch);
+                if (!ISA(direct_depthwise_3x3)(&d, &group, scratch))
+                    ISA(direct_channels)(&d, &group, scratch);
             }
         }
     }

@@ -110,11 +110,11 @@ VFN vf v_round_f16(vf a) { return f16_widen(_mm256_cvtps_ph(a, _MM_FROUND_TO_NEA
 
 VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
 {
-    __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)p);
-    __m256i lo = _mm256_and_si256(x, _mm256_set1_epi32(0xffff)), hi = _mm256_srli_epi32(x, 16);
-    __m256i both = _mm256_permute4x64_epi64(_mm256_packus_epi32(lo, hi), 0xd8);
-    *even = f16_widen(_mm256_castsi256_si128(both));
-    *odd = f16_widen(_mm256_extracti128_si256(both, 1));
+    const vf a = v_load_f16(p), b = v_load_f16(p + VL);
+    const __m256d e = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
+    const __m256d o = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
 }
 
 VFN vf v_load_u8(const uint8_t *p)

@@ -73,9 +73,11 @@ VFN vf v_round_f16(vf a) { return f16_widen(_mm512_cvtps_ph(a, _MM_FROUND_TO_NEA
 
 VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
 {
-    __m512i x = _mm512_loadu_si512(p);
-    *even = f16_widen(_mm512_cvtepi32_epi16(x));
-    *odd = f16_widen(_mm512_cvtepi32_epi16(_mm512_srli_epi32(x, 16)));
+    const __m512i index =
+        _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const vf a = v_load_f16(p), b = v_load_f16(p + VL);
+    *even = _mm512_permutex2var_ps(a, index, b);
+    *odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(index, _mm512_set1_epi32(1)), b);
 }
 
 VFN vf v_load_u8(const uint8_t *p)

@@ -174,8 +174,8 @@ static void transform_weights(const struct kern *kern, const struct conv_job *jo
                                u + i * n * ANF_PANEL, cut->u_pos);
 }
 
-/* Tiles of the strip that take part in a position.  The last row of positions is for the last row of
- * pixels only, which the tiles at the bottom of the last image may not have. */
+/* Tiles of the strip that take part in a position.  The last row of positions is for the last row
+ * of pixels only, which the tiles at the bottom of the last image may not have. */
 static size_t tiles_at(const struct conv_job *job, const struct wino_cut *cut,
                        const struct strip *s, size_t pos)
 {

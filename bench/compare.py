@@ -10,7 +10,7 @@ say little, and their ratios not much more.
 
 An engine has enough samples when it has `--rounds` clean ones, or three that agree, or two that
 show that it is far from the fastest.  Each workload gets its part of `--minutes`, and takes what it
-has when that is over.
+has when that is over.  Where a target compares with another workload of ours, that one takes turns too.
 
 Each peer's output is compared with ours first; below a cosine of 0.999 (0.98 with 4-bit weights) it
 does not take part.
@@ -35,6 +35,7 @@ import footprint
 from graphs import WORKLOADS
 from peers import PEERS
 from report import footprint_table, plot, summary_markdown, workload_table
+from targets import beside_of
 
 HERE = Path(__file__).resolve().parent
 OURS = "aneforge"
@@ -49,6 +50,12 @@ FAR = 1.5             # times the fastest: no best peer
 STREAM_BYTES = 64e6   # of weights that no cache holds,
 STREAM_FLOPS = 8      # and this many operations a byte or fewer: memory is the limit
 CPU_LIMITS = ("avx2", "ref")  # kernel sets beside which peers see no AVX-512
+
+
+# Our engine once more, with the workload of ours that a target compares with: in turns, because the
+# machine is not the same a minute later.
+BESIDE = OURS + " beside"
+OWN = (OURS, BESIDE)
 
 
 class Gone(Exception):
@@ -220,10 +227,10 @@ def sample_rounds(running, machine, o, seconds, streams):
     running, samples, gone = dict(running), {name: [] for name in running}, {}
     end, before = time.monotonic() + seconds, machine.good()
     for turn in range(o.rounds * o.tries):
-        seen = [s[o.key] for n in running if n != OURS for s in samples[n] if s["clean"]]
+        seen = [s[o.key] for n in running if n not in OWN for s in samples[n] if s["clean"]]
         fastest = min(seen, default=float("inf"))
         names = [n for n in running
-                 if not enough(samples[n], float("inf") if n == OURS else fastest, o)]
+                 if not enough(samples[n], float("inf") if n in OWN else fastest, o)]
         if not names or (turn and time.monotonic() > end):
             break
         shift = turn % len(names)
@@ -280,10 +287,19 @@ def run_workload(name, engines, machine, o, folder, seconds):
                 result["absent"][engine_name] = f"its output differs: cosine {info['cosine']:.6f}"
                 continue
         running[engine_name], infos[engine_name] = engine, info
+    beside = beside_of(name)
+    if beside and OURS in running:
+        if BESIDE not in engines:
+            engines[BESIDE] = engine_of(OURS, o)
+        infos[BESIDE], _ = load(engines[BESIDE], beside, WORKLOADS[beside](), o, folder)
+        running[BESIDE] = engines[BESIDE]
     weights = infos.get(OURS, {}).get("weight_bytes", 0)
     streams = weights > STREAM_BYTES and graph.flops <= STREAM_FLOPS * weights
     sampled, gone = sample_rounds(running, machine, o, seconds, streams)
     result["absent"].update(gone)
+    if BESIDE in sampled:
+        result["beside"] = {"name": beside, **condense(infos[BESIDE], sampled.pop(BESIDE),
+                                                       WORKLOADS[beside](), o)}
     for engine_name, samples in sampled.items():
         result["engines"][engine_name] = condense(infos[engine_name], samples, graph, o)
     if o.profile and OURS in sampled:

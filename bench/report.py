@@ -98,6 +98,8 @@ def _row(r, results):
     ours, theirs = r["engines"][OURS], {n: e["ms"] for n, e in _peers(r).items()}
     run = {w["name"]: w["engines"][OURS]["ms"] for w in results["workloads"]
            if OURS in w["engines"]}
+    if "beside" in r:
+        run[r["beside"]["name"]] = r["beside"]["ms"]
     return Row(ours["ms"], theirs, min(theirs, key=theirs.get, default=None), ours.get("share"),
                run)
 

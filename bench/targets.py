@@ -60,7 +60,7 @@ class Row(NamedTuple):
     theirs: dict              # the same of peers
     best: Optional[str]       # the least of them
     share: Optional[float]
-    run: dict                 # our milliseconds of every workload
+    run: dict                 # our milliseconds of other workloads, in turns where that matters
 
 
 TARGETS = {
@@ -100,6 +100,11 @@ TARGETS = {
     "memory_resnet18": Ratio(0.50),
     "memory_resnet18_above_idle": Ratio(0.50),
 }
+
+
+def beside_of(name):
+    """The workload of ours that a target of this one compares with, or None."""
+    return next((t.workload for t in targets_of(name) if isinstance(t, OfOurs)), None)
 
 
 def targets_of(name):

@@ -384,7 +384,7 @@ anf_status lower_graph(struct program *p, const struct graph *g, struct compress
     lw.value = arena_alloc_array(&scratch, n, sizeof *lw.value);
     lw.packed = arena_alloc_array(&scratch, n, sizeof *lw.packed);
     lw.port = arena_alloc_array(&scratch, n, sizeof *lw.port);
-    lw.encoded = arena_alloc_array(&scratch, SPARSE_FORMS * c->n, sizeof *lw.encoded);
+    lw.encoded = arena_alloc_array(&scratch, FORMS * c->n, sizeof *lw.encoded);
     anf_status st = ANF_E_NOMEM;
     if (lw.fusion && lw.value && lw.packed && lw.port && lw.encoded)
         st = run_lowering(&lw);

@@ -39,7 +39,8 @@ struct packed {
 struct encoded_at {
     struct operand panels, side;
 };
-enum { SPARSE_FORMS = 3 }; /* a sparse weight has one for few rows, for one and for many */
+/* A sparse weight has up to three, for products of few rows, of one and of many. */
+enum { FORM_ENCODED, FORM_LISTS, FORM_TURNED, FORMS };
 
 struct lowering {
     const struct graph *g;
@@ -51,7 +52,7 @@ struct lowering {
     bool lazy;                   /* views stay strides until somebody needs them dense */
     struct operand *value;       /* by node id: dense value; buf 0: not lowered yet */
     struct packed **packed;      /* by node id: its weight panels; NULL: none */
-    struct encoded_at *encoded;  /* by weight of the compression, SPARSE_FORMS each */
+    struct encoded_at *encoded;  /* by weight of the compression, FORMS each */
     uint32_t *port;              /* by node id: 1 + the output port it is written to directly */
     node_id epilogue; /* root of the group that the instruction being emitted shall run */
 };

@@ -32,17 +32,17 @@ anf_status lower_encoded(struct lowering *lw, struct compressed *w, struct gemm_
     struct weight_form f = {.encoding = forms[e->encoding].panels, .n = e->n, .k = e->k,
                             .block = e->block, .w = e->w, .q = e->q, .scale = e->scale,
                             .index = e->index, .codebook = e->codebook};
-    struct encoded_at *known = &lw->encoded[SPARSE_FORMS * (w - lw->compression->weights)];
+    struct encoded_at *known = &lw->encoded[FORMS * (w - lw->compression->weights)];
     enum gemm_b b_kind = forms[e->encoding].b_kind;
     const bool sparse = e->encoding == ANF_ENCODING_SPARSE;
-    if (sparse && g->m == 1 && (known[1].panels.buf || weight_lists_suit(&f))) {
+    if (sparse && g->m == 1 && (known[FORM_LISTS].panels.buf || weight_lists_suit(&f))) {
         f.encoding = WEIGHT_LISTS;
         b_kind = GEMM_B_LISTS;
-        known++;
+        known += FORM_LISTS;
     } else if (sparse && g->m >= SPARSE_T_ROWS) {
         f.encoding = WEIGHT_SPARSE_T;
         b_kind = GEMM_B_SPARSE_T;
-        known += 2;
+        known += FORM_TURNED;
     }
     if (!known->panels.buf) {
         TRY(pack(lw, &f, known));

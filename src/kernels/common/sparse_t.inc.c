@@ -1,4 +1,5 @@
-/* Products of many rows with sparse_t panels (weight_panels.h), on the helpers of gemm.inc.c.
+/* Products of many rows with sparse_t panels (weight_panels.h), on the helpers of gemm.inc.c
+ * and sparse.inc.c.
  *
  * Zeros are not multiplied with.  A vector runs along the rows of A, so that a non-zero of a column
  * is one broadcast and up to SPARSE_VECS multiply-adds, whose other operands are in L1: all columns
@@ -38,7 +39,7 @@ static uint64_t ISA(sparse_whole)(uint64_t mask, size_t rows, float *w)
     return UINT64_MAX >> (WEIGHT_GROUP - rows);
 }
 
-/* The columns j < cols of a group, to c, or to y where they are finished.  */
+/* The columns j < cols of a group, to c, or to y where they are finished. */
 VFN void ISA(sparse_group)(const struct sparse_call *call, const f16 *group, size_t cols, float *c,
                            f16 *y, size_t nv)
 {
@@ -70,25 +71,14 @@ VFN void ISA(sparse_group)(const struct sparse_call *call, const f16 *group, siz
     }
 }
 
-/* Whether products with 0 are 0. */
 VFN bool ISA(slice_finite)(const struct sparse_slice *s)
 {
-    vf sum[SPARSE_VECS];
-    UNROLL for (size_t i = 0; i < SPARSE_VECS; i++)
-        sum[i] = v_zero();
-    for (size_t k = 0; k < s->kc; k++)
-        UNROLL for (size_t i = 0; i < SPARSE_VECS; i++) {
-            const size_t left = s->m > i * VL ? s->m - i * VL : 0;
-            const float *a = s->a + k * s->a_k + i * VL;
-            if (left >= VL)
-                sum[i] = v_fma(v_load(a), v_zero(), sum[i]);
-            else if (left)
-                sum[i] = v_fma(v_load_n(a, left), v_zero(), sum[i]);
-        }
-    vf all = v_zero();
-    UNROLL for (size_t i = 0; i < SPARSE_VECS; i++)
-        all = v_add(all, sum[i]);
-    return !vm_any(v_nan(all));
+    const bool dense = s->m == s->a_k;
+    const size_t runs = dense ? 1 : s->kc, run = dense ? s->kc * s->m : s->m;
+    bool finite = true;
+    for (size_t k = 0; k < runs && finite; k++)
+        finite = ISA(all_finite)(s->a + k * s->a_k, run);
+    return finite;
 }
 
 static void ISA(gemm_sparse_t)(const struct sparse_slice *s, const struct weight_panel *panels,

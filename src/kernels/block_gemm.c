@@ -131,6 +131,8 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
     cut.block_rows = (job->m + cut.grid.n_rows - 1) / cut.grid.n_rows;
     cut.block_panels = block_least(cut.panels, kern->nc / ANF_PANEL);
     cut.kc = nonzeros ? WEIGHT_GROUP : block_even(job->k, kern->kc * kern->nv / cut.nv);
+    if (job->b_kind == GEMM_B_INT4)
+        cut.kc = (cut.kc + WEIGHT_PER_WORD - 1) / WEIGHT_PER_WORD * WEIGHT_PER_WORD;
     /* Odd: the rows of a tile must not share cache sets. */
     cut.ldc = (cut.block_panels | 1) * ANF_PANEL;
     return cut;
@@ -261,6 +263,14 @@ static widen_weights_fn *widen_of(const struct kern *kern, enum gemm_b kind)
     return widen[kind];
 }
 
+/* Of those that the first strip widens while it multiplies. */
+static gemm_tile_widen_weights_fn *tile_widen_of(const struct kern *kern, enum gemm_b kind)
+{
+    return kind == GEMM_B_INT8   ? kern->gemm_tile_widen_int8
+           : kind == GEMM_B_INT4 ? kern->gemm_tile_widen_int4
+                                 : NULL;
+}
+
 /* The rows that begin at x. */
 static void pack_block(const struct kern *kern, const f16 *x, size_t ldx,
                        const struct gemm_rows *to, float *a)
@@ -371,7 +381,7 @@ struct block {
     size_t ldc;
 };
 
-/* k0 .. k0+kc-1 of panels v .. v+nv-1 of the block.  The first strip widens packed weights for the
+/* k0 .. k0+kc-1 of panels v .. v+nv-1 of the block.  The first strip widens most weights for the
  * others; all of them ask for `next`, the slice that follows.  Sums become results in the tile that
  * adds the last product. */
 static void multiply_slice(const struct block *s, size_t v, size_t k0, const struct slice *next)
@@ -387,7 +397,9 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const str
                            .cols = block_least(nv * ANF_PANEL, job->n - j0),
                            .scale = scale ? scale + j0 : NULL};
     const struct gemm_out *last = k0 + kc >= job->k ? &out : NULL;
-    if (job->b_kind != GEMM_B_PACKED)
+    gemm_tile_widen_weights_fn *const tile_widen = tile_widen_of(kern, job->b_kind);
+    const bool widens = tile_widen || job->b_kind == GEMM_B_PACKED;
+    if (!widens)
         pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
     for (size_t i = 0, strip = 0; i < s->rows; i += s->h, strip++) {
         const size_t m = block_least(s->h, s->rows - i);
@@ -396,9 +408,12 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const str
         const struct gemm_ahead ahead = block_ahead(next->at, next->stride, next->width, kc, strip,
                                                     share);
         out.y = output(job, s->z, s->i0 + i, j0);
-        if (i > 0 || job->b_kind != GEMM_B_PACKED)
+        if (i > 0 || !widens) {
             kern->gemm_tile_ahead(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0, &ahead, last);
-        else
+        } else if (tile_widen) {
+            const struct weight_panel first = encoded_panel(job, s->q + v);
+            tile_widen(m, nv, kc, a, m, &first, k0, s->b, c, ldc, k0 > 0, &ahead, last);
+        } else
             kern->gemm_tile_widen(m, nv, kc, a, m, job->b + j0 * job->k + k0 * ANF_PANEL,
                                   stride, s->b, c, ldc, k0 > 0, &ahead, last);
     }

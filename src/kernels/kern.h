@@ -144,6 +144,13 @@ typedef void widen_weights_fn(const struct weight_panel *panel, size_t k0, size_
  * read once.  mr = 1 takes up to table.mr panels.  Lists want mr = 1 and a_k = 1. */
 typedef void gemm_tile_weights_fn(size_t mr, size_t nv, const float *a, size_t a_k,
                                   const struct weight_panel *panels, float *c, size_t ldc);
+/* gemm_tile_widen with the rows k0 .. k0+kc-1 of nv panels that follow each other, of which the
+ * first one is given; k0 is a multiple of 8.  Int8 heeds out->scale, as gemm_tile_ahead does. */
+typedef void gemm_tile_widen_weights_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
+                                        const struct weight_panel *panels, size_t k0, float *wide,
+                                        float *c, size_t ldc, bool accumulate,
+                                        const struct gemm_ahead *ahead,
+                                        const struct gemm_out *out);
 /* Many rows with the non-zeros of sparse_t panels, column by column.  For a group of rows, from k0
  * on (a multiple of 64) kc of them (64, or what is left), and the columns j < 16*n_panels of panels
  * that follow each other,

@@ -276,6 +276,80 @@ static void test_tiles(void **state)
         }
 }
 
+/* ---- tiles that leave their panels in float32 ------------------------------------------------- */
+struct widening {
+    size_t mr, nv, q, k0, kc;
+    bool accumulate, finish;
+};
+
+static void widening_case(const struct kern *kern, const struct weight *x, const struct widening *w)
+{
+    const struct weight_form *f = &x->form;
+    const size_t mr = w->mr, nv = w->nv, kc = w->kc, a_k = mr + next() % 3, j0 = w->q * 16;
+    const size_t ldc = nv * 16 + next() % 4, cols = nv * 16 < f->n - j0 ? nv * 16 : f->n - j0;
+    const bool scaled = w->finish && f->encoding == WEIGHT_INT8;
+    float *a = malloc((kc + 1) * a_k * sizeof *a), *c = malloc(mr * ldc * sizeof *c);
+    float *want = malloc(mr * ldc * sizeof *want), *wide = malloc((nv * kc * 16 + 1) * sizeof *wide);
+    f16 *y = malloc(mr * cols * sizeof *y), *bias = next() % 2 ? values(cols) : NULL;
+    f16 *scale = values(nv * 16);
+    for (size_t i = 0; i < kc * a_k; i++)
+        a[i] = f16_to_f32(any_value());
+    for (size_t i = 0; i < mr * ldc; i++)
+        c[i] = want[i] = (float)next() * 0x1p-20f;
+    for (size_t i = 0; i < mr; i++)
+        for (size_t j = 0; j < cols; j++) {
+            float s = w->accumulate ? c[i * ldc + j] : 0.0f;
+            for (size_t r = 0; r < kc; r++)
+                s = fmaf(a[r * a_k + i], weight_at(f, w->k0 + r, j0 + j), s);
+            want[i * ldc + j] = s;
+        }
+    wide[nv * kc * 16] = -77.0f;
+    const struct gemm_out out = {.y = y, .ldy = cols, .bias = bias, .cols = cols,
+                                 .scale = scaled ? scale : NULL};
+    const struct gemm_ahead ahead = {NULL, (size_t)1 << 40, 3};
+    const struct weight_panel p = weight_panel_at(f->encoding, x->panels, x->side, f->k, 0, w->q);
+    (f->encoding == WEIGHT_INT8 ? kern->gemm_tile_widen_int8 : kern->gemm_tile_widen_int4)(
+        mr, nv, kc, a, a_k, &p, w->k0, wide, c, ldc, w->accumulate, &ahead,
+        w->finish ? &out : NULL);
+    assert_true(wide[nv * kc * 16] == -77.0f);
+    for (size_t v = 0; v < nv; v++)
+        for (size_t i = 0; i < kc * 16; i++)
+            if (v * 16 + i % 16 < cols)
+                assert_true(same_float(wide[v * kc * 16 + i],
+                                       weight_at(f, w->k0 + i / 16, j0 + v * 16 + i % 16)));
+    for (size_t i = 0; i < mr; i++)
+        for (size_t j = 0; j < cols; j++) {
+            const float s = want[i * ldc + j] * (scaled ? f16_to_f32(scale[j]) : 1.0f);
+            const f16 result = f32_to_f16(bias ? s + f16_to_f32(bias[j]) : s);
+            if (w->finish ? y[i * cols + j] != result : !same_float(c[i * ldc + j], s))
+                fail_msg("%s, encoding %d, tile %zu x %zu, rows %zu + %zu: row %zu column %zu\n",
+                         kern->name, (int)f->encoding, mr, nv, w->k0, kc, i, j);
+        }
+    free(a), free(c), free(want), free(wide), free(y), free(bias), free(scale);
+}
+
+static void test_widening_tiles(void **state)
+{
+    const struct kern *kern[8];
+    const size_t panels = 5, k = 83; /* the last word of indices is not full */
+    (void)state;
+    for (int e = WEIGHT_INT8; e <= WEIGHT_INT4; e++) {
+        struct weight x = make((enum weight_encoding)e, panels * 16 - 3, k, 1, false);
+        for (size_t t = tables(kern); t-- > 0;)
+            for (size_t mr = 1; mr <= kern[t]->tall_mr; mr++)
+                for (size_t nv = 1; nv <= (mr > kern[t]->mr ? kern[t]->tall_nv : kern[t]->nv); nv++)
+                    for (int i = 0; i < 4; i++) {
+                        const size_t k0 = i ? next() % (k / 8) * 8 : 0;
+                        widening_case(kern[t], &x,
+                                      &(struct widening){.mr = mr, .nv = nv, .k0 = k0,
+                                                         .kc = i ? next() % (k - k0 + 1) : k,
+                                                         .q = next() % (panels - nv + 1),
+                                                         .accumulate = i % 2, .finish = i / 2});
+                    }
+        release(&x);
+    }
+}
+
 /* Groups of panels v0 .. v0+n_panels-1 one after the other; sums, then the results of the last. */
 static void sparse_t_case(const struct kern *kern, const struct weight *x, size_t m, size_t v0,
                           size_t n_panels, bool with_bias)
@@ -662,7 +736,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_widen),         cmocka_unit_test(test_rows_at),
-        cmocka_unit_test(test_tiles),         cmocka_unit_test(test_sparse_t),
+        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_widening_tiles),         cmocka_unit_test(test_sparse_t),
         cmocka_unit_test(test_scale_columns), cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_same_as_fp16),  cmocka_unit_test(test_sparse_damage),
         cmocka_unit_test(test_lists_layout),  cmocka_unit_test(test_lists_suit),

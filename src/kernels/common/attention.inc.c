@@ -41,7 +41,7 @@ static void ISA(gemm_tile_rows)(size_t mr, size_t nv, size_t kc, const float *a,
                                 const float *b, size_t b_panel, float *c, size_t ldc,
                                 bool accumulate, const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, lda, b, b_panel, c, ldc, accumulate, NULL, NULL, out, NULL};
+    const struct tile t = {kc, a, lda, b, b_panel, c, ldc, accumulate, .out = out};
     switch (nv) {
     case 1: ISA(rows_any)(&t, mr, 1); break;
 #if ROWS_NV > 1

@@ -65,20 +65,21 @@ struct tile {
     size_t kc;
     const float *a;
     size_t a_k;
-    const void *b; /* float or f16 */
-    size_t b_panel;
+    const void *b;
+    size_t b_panel; /* from panel to panel, in what B consists of */
     float *c;
     size_t ldc;
     bool accumulate;
-    float *wide; /* of WIDENING: where B goes in float32, panels kc*16 apart */
+    float *wide; /* of WIDENING...: where B goes in float32, panels kc*16 apart */
     const struct gemm_ahead *ahead;
     const struct gemm_out *out; /* finished results instead of sums, or NULL */
     const uint32_t *taps;       /* of TAPS: where row k of A is */
+    const f16 *book;            /* of WIDENING_INT4 */
 };
 
-/* What a tile does with B: binary16 panels are widened in registers, and kept for the strips that
- * follow where that pays. */
-enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING };
+/* What a tile does with B: panels of binary16, of bytes or of words of indices are widened in
+ * registers, and kept for the strips that follow where that pays. */
+enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, WIDENING_INT8, WIDENING_INT4 };
 /* Where it finds element (i, k) of A: at i + k*a_k, at i*a_k + k, or at i + taps[k]. */
 enum tile_rows { PACKED, ROWS, TAPS };
 
@@ -132,34 +133,68 @@ VFN bool ISA(tile_reads)(size_t i, size_t mr, size_t nv)
 
 /* Where a tile is in its k. */
 struct tile_at {
-    const float *a, *b32;
-    const f16 *b16, *ahead;
+    const float *a;
+    const void *b;
+    const f16 *ahead;
     float *wide;
     const uint32_t *tap;
 };
 
-/* One k, the u'th of its turn. */
-VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, size_t mr, size_t nv,
-                        enum tile_kind kind, enum tile_rows rows, size_t u, vf *acc)
+/* Steps of k in one turn of the loop. */
+VFN size_t ISA(tile_steps)(enum tile_kind kind)
 {
-    const bool half = kind == HALVES || kind == WIDENING;
+    return kind == WIDENING_INT4 ? WEIGHT_PER_WORD : TILE_STEPS;
+}
+
+/* A row of a panel of B, the u'th of its turn. */
+VFN void ISA(tile_load)(const struct tile *t, const void *row, const vbook *book, size_t panel,
+                        enum tile_kind kind, size_t u, vf *b)
+{
+    const size_t at = panel * t->b_panel;
+    if (kind == WIDENING_INT8)
+        v_load_i8((const int8_t *)row + at, b);
+    else if (kind == WIDENING_INT4)
+        v_look(*book, v_codes((const uint32_t *)row + at), u, b);
+    else
+        UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+            b[e] = kind == HALVES || kind == WIDENING ? v_load_f16((const f16 *)row + at + e * VL)
+                                                      : v_load((const float *)row + at + e * VL);
+}
+
+/* From the u'th row of B to the next one, in bytes. */
+VFN size_t ISA(tile_row_bytes)(enum tile_kind kind, size_t u)
+{
+    switch (kind) {
+    case HALVES:
+    case WIDENING: return ANF_PANEL * sizeof(f16);
+    case WIDENING_INT8: return ANF_PANEL;
+    case WIDENING_INT4: return u == WEIGHT_PER_WORD - 1 ? ANF_PANEL * sizeof(uint32_t) : 0;
+    default: return ANF_PANEL * sizeof(float);
+    }
+}
+
+/* One k, the u'th of its turn. */
+VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *book, size_t mr,
+                        size_t nv, enum tile_kind kind, enum tile_rows rows, size_t u, vf *acc)
+{
     const size_t nvec = nv * PANEL_VECS, wide_panel = t->kc * ANF_PANEL;
     vf b[TALL_ACC];
     if (rows == TAPS)
         at->a = t->a + *at->tap++;
-    UNROLL for (size_t v = 0; v < nvec; v++) {
-        const size_t panel = v / PANEL_VECS, part = v % PANEL_VECS * VL;
-        b[v] = half ? v_load_f16(at->b16 + panel * t->b_panel + part)
-                    : v_load(at->b32 + panel * t->b_panel + part);
-        if (kind == WIDENING)
-            v_store(at->wide + panel * wide_panel + part, b[v]);
-        if (mr == 1) /* here, so that a wide row of B need not be held */
-            acc[v] = v_fma(v_set(at->a[0]), b[v], acc[v]);
+    UNROLL for (size_t panel = 0; panel < nv; panel++) {
+        ISA(tile_load)(t, at->b, book, panel, kind, u, b + panel * PANEL_VECS);
+        UNROLL for (size_t e = 0; e < PANEL_VECS; e++) {
+            const size_t v = panel * PANEL_VECS + e;
+            if (kind >= WIDENING)
+                v_store(at->wide + panel * wide_panel + e * VL, b[v]);
+            if (mr == 1) /* here, so that a wide row of B need not be held */
+                acc[v] = v_fma(v_set(at->a[0]), b[v], acc[v]);
+        }
     }
     if (kind == HALVES && u % HALVES_ASK == 0)
         UNROLL for (size_t v = 0; v < nv; v++)
-            __builtin_prefetch(at->b16 + v * t->b_panel + TILE_AHEAD);
-    if ((kind == FLOATS_AHEAD || kind == WIDENING) && u == 0) {
+            __builtin_prefetch((const f16 *)at->b + v * t->b_panel + TILE_AHEAD);
+    if ((kind == FLOATS_AHEAD || kind >= WIDENING) && u % TILE_STEPS == 0) {
         UNROLL for (size_t v = 0; v < nv; v++)
             __builtin_prefetch(at->ahead + v * t->ahead->panel, 0, 2);
         at->ahead += TILE_STEPS * t->ahead->step;
@@ -173,22 +208,22 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, size_t mr, siz
         }
     }
     at->a += rows == ROWS ? 1 : rows == TAPS ? 0 : t->a_k;
-    at->b16 += half ? ANF_PANEL : 0;
-    at->b32 += half ? 0 : ANF_PANEL;
-    at->wide += kind == WIDENING ? ANF_PANEL : 0;
+    at->b = (const char *)at->b + ISA(tile_row_bytes)(kind, u);
+    at->wide += kind >= WIDENING ? ANF_PANEL : 0;
 }
 
 VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile_kind kind,
                         enum tile_rows rows)
 {
     const struct tile t = *from;
-    const bool half = kind == HALVES || kind == WIDENING;
-    const bool ask = kind == FLOATS_AHEAD || kind == WIDENING;
-    const size_t nvec = nv * PANEL_VECS;
-    struct tile_at at = {t.a, half ? NULL : t.b, half ? t.b : NULL, ask ? t.ahead->at : NULL,
-                         t.wide, t.taps};
+    const bool ask = kind == FLOATS_AHEAD || kind >= WIDENING;
+    const size_t nvec = nv * PANEL_VECS, steps = ISA(tile_steps)(kind);
+    struct tile_at at = {t.a, t.b, ask ? t.ahead->at : NULL, t.wide, t.taps};
+    vbook book;
     vf acc[TALL_ACC];
 
+    if (kind == WIDENING_INT4)
+        book = v_book(t.book);
     if (t.accumulate) {
         UNROLL for (size_t i = 0; i < mr; i++)
             UNROLL for (size_t v = 0; v < nvec; v++)
@@ -197,19 +232,19 @@ VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile
         UNROLL for (size_t i = 0; i < mr * nvec; i++)
             acc[i] = v_zero();
     }
-    for (size_t n = t.kc / TILE_STEPS; n; n--)
-        UNROLL for (size_t u = 0; u < TILE_STEPS; u++)
-            ISA(tile_step)(&t, &at, mr, nv, kind, rows, u, acc);
-    for (size_t u = 0; u < t.kc % TILE_STEPS; u++)
-        ISA(tile_step)(&t, &at, mr, nv, kind, rows, u, acc);
+    for (size_t n = t.kc / steps; n; n--)
+        UNROLL for (size_t u = 0; u < steps; u++)
+            ISA(tile_step)(&t, &at, &book, mr, nv, kind, rows, u, acc);
+    for (size_t u = 0; u < t.kc % steps; u++)
+        ISA(tile_step)(&t, &at, &book, mr, nv, kind, rows, u, acc);
     if ((kind != FLOATS || rows != TAPS) && t.out) {
         if (rows == ROWS && t.out->any_nan)
             ISA(tile_finish)(t.out, mr, nvec, acc, ANY_NAN);
         else
             ISA(tile_finish)(t.out, mr, nvec, acc,
-                             kind == FLOATS_AHEAD                ? SCALED
-                             : kind == FLOATS && rows == PACKED ? ROW_BIAS
-                                                                 : COLUMN_BIAS);
+                             kind == FLOATS_AHEAD || kind == WIDENING_INT8 ? SCALED
+                             : kind == FLOATS && rows == PACKED           ? ROW_BIAS
+                                                                          : COLUMN_BIAS);
         return;
     }
     UNROLL for (size_t i = 0; i < mr; i++)
@@ -300,7 +335,7 @@ static void ISA(gemm_tile)(size_t mr, size_t nv, size_t kc, const float *a, size
                            const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
                            const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, out, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, .out = out};
     ISA(tile_any)(&t, mr, nv, FLOATS, PACKED);
 }
 
@@ -309,7 +344,7 @@ static void ISA(gemm_tile_ahead)(size_t mr, size_t nv, size_t kc, const float *a
                                  bool accumulate, const struct gemm_ahead *ahead,
                                  const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, ahead, out, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, .ahead = ahead, .out = out};
     ISA(tile_any)(&t, mr, nv, FLOATS_AHEAD, PACKED);
 }
 
@@ -318,7 +353,7 @@ static void ISA(gemm_tile_widen)(size_t mr, size_t nv, size_t kc, const float *a
                                  bool accumulate, const struct gemm_ahead *ahead,
                                  const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead, out, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead, .out = out};
     ISA(tile_any)(&t, mr, nv, WIDENING, PACKED);
 }
 
@@ -326,7 +361,7 @@ static void ISA(gemm_tile_taps)(size_t mr, size_t nv, size_t kc, const float *a,
                                 const float *b, size_t b_panel, float *c, size_t ldc,
                                 bool accumulate)
 {
-    const struct tile t = {kc, a, 0, b, b_panel, c, ldc, accumulate, NULL, NULL, NULL, at};
+    const struct tile t = {kc, a, 0, b, b_panel, c, ldc, accumulate, .taps = at};
     ISA(tile_any)(&t, mr, nv, FLOATS, TAPS);
 }
 
@@ -335,7 +370,7 @@ static void ISA(gemm_tile_taps_widen)(size_t mr, size_t nv, size_t kc, const flo
                                       float *c, size_t ldc, bool accumulate)
 {
     const struct gemm_ahead none = {b, 0, 0};
-    const struct tile t = {kc, a, 0, b, b_panel, c, ldc, accumulate, wide, &none, NULL, at};
+    const struct tile t = {kc, a, 0, b, b_panel, c, ldc, accumulate, wide, &none, .taps = at};
     ISA(tile_any)(&t, mr, nv, WIDENING, TAPS);
 }
 
@@ -343,7 +378,7 @@ static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, 
                                const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
                                const struct gemm_out *out)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, NULL, NULL, out, NULL};
+    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, .out = out};
     if (mr == 1 && nv > 1)
         ISA(tile_one_row)(&t, nv);
     else

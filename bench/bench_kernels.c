@@ -77,7 +77,7 @@ static void run(work_fn *fn, void *arg)
 
 /* ---- the peak -------------------------------------------------------------------------------- */
 struct peak {
-    fma_loop *loop;
+    rate_loop *loop;
     double flops; /* of the first thread; the others do as many */
 };
 
@@ -90,7 +90,7 @@ static void peak_work(void *arg, size_t thread, size_t n_threads)
         peak->flops = flops;
 }
 
-static double peak_rate(const struct kern *kern)
+static double peak_flops(const struct kern *kern)
 {
     struct peak peak = {.loop = peak_loop(kern->name)};
     const double start = now();
@@ -257,7 +257,7 @@ static void measure(const struct kern *kern, const struct workload *w)
         exit(1);
     run_workload(&r);
     while (n < MOST && (n < 9 || total < 0.4)) {
-        const double peak = peak_rate(kern), start = now();
+        const double peak = peak_flops(kern), start = now();
         run_workload(&r);
         time[n] = now() - start;
         share[n] = 100 * flops / time[n] / peak;

@@ -2,11 +2,13 @@
 
 Every engine is a process behind a line protocol (bench_worker.c, peers.py); they take turns, so
 that what disturbs the machine disturbs all of them.  Between the samples a probe measures one
-thread and two threads of multiply-adds: a sample between two good probes is clean, others are
-dropped and taken again, and the number dropped is printed.  Figures are medians over the clean
-samples, and "of peak" is the share of what the probes beside them reached: of their multiply-adds,
-or of what they read from memory where a workload reads much more than it computes.  A workload that got no clean sample is printed from all samples, with `~`: such figures
-say little, and their ratios not much more.
+thread and two threads of multiply-adds, and whether the cores begin as many instructions as they
+can, or share them with somebody else's program.  A sample waits for a good probe, but not long, and
+is clean between two; others are dropped and taken again, and the number dropped is printed.  Figures
+are medians over the clean samples, and "of peak" is the share of what the probes beside them
+reached: of their multiply-adds, or of what they read from memory where a workload reads much more
+than it computes.  A workload that got no clean sample is printed from all samples, with `~`: such
+figures say little, and their ratios not much more.
 
 An engine has enough samples when it has `--rounds` clean ones, or three that agree, or two that
 show that it is far from the fastest.  Each workload gets its part of `--minutes`, and takes what it
@@ -40,8 +42,10 @@ from targets import beside_of
 HERE = Path(__file__).resolve().parent
 OURS = "aneforge"
 PAUSE = 0.03          # for waiting threads of the engine before to fall asleep
+PATIENCE = 0.4        # seconds that a sample waits for a good probe
 LEAST_RATIO = 1.7     # of two threads to one, for a clean sample
 LEAST_SHARE = 0.85    # of the best one-thread rate: else a slow single thread makes a good ratio
+LEAST_ISSUE = 0.8     # of the most instructions that began: a program beside ours takes half of them
 LEAST_COSINE = 0.999
 LEAST_COSINE_OF = {"int4": 0.98}  # engines place their 16 values differently
 COMPRESS = {None: 0, "int8": 1, "int4": 2, "sparse": 3}  # anf_compress
@@ -119,10 +123,20 @@ class Machine:
         self.fma = self.of_threads(seen)
         if self.always:
             return True
-        self.peak["fma_one"] = max(self.peak["fma_one"], seen["one"])
-        self.peak["fma_two"] = max(self.peak["fma_two"], seen["two"])
-        undisturbed = seen["one"] >= LEAST_SHARE * self.peak["fma_one"]
-        return undisturbed and (self.threads == 1 or seen["ratio"] >= LEAST_RATIO)
+        seen["fma_one"], seen["fma_two"] = seen["one"], seen["two"]
+        for rate in ("fma_one", "fma_two", "issue_one", "issue_two"):
+            self.peak[rate] = max(self.peak[rate], seen[rate])
+        issue = "issue_one" if self.threads == 1 else "issue_two"
+        return (seen["fma_one"] >= LEAST_SHARE * self.peak["fma_one"]
+                and seen[issue] >= LEAST_ISSUE * self.peak[issue]
+                and (self.threads == 1 or seen["ratio"] >= LEAST_RATIO))
+
+    def wait(self, seconds):
+        """Until a probe is good, but no longer than that."""
+        end = time.monotonic() + seconds
+        while not (good := self.good()) and time.monotonic() < end:
+            time.sleep(PAUSE / 3)
+        return good
 
 
 ALL = [*WORKLOADS, *footprint.NAMES]
@@ -225,7 +239,7 @@ def sample_rounds(running, machine, o, seconds, streams):
     """Samples of every engine, taking turns until each has enough or the time is up, and those
     engines that died; where memory is the limit, its bandwidth with each sample."""
     running, samples, gone = dict(running), {name: [] for name in running}, {}
-    end, before = time.monotonic() + seconds, machine.good()
+    end, before = time.monotonic() + seconds, False
     for turn in range(o.rounds * o.tries):
         seen = [s[o.key] for n in running if n not in OWN for s in samples[n] if s["clean"]]
         fastest = min(seen, default=float("inf"))
@@ -236,6 +250,7 @@ def sample_rounds(running, machine, o, seconds, streams):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
             time.sleep(PAUSE)
+            before = before or machine.wait(PATIENCE)
             try:
                 sample = running[name].ask("time", o.seconds)
             except Gone as error:

@@ -1,4 +1,4 @@
-/* Probes of the machine.  Loops live in registers or do nothing but load, so that no program can be
+/* Probes of the machine.  Loops live in registers or do nothing but load, if anything, so that no program can be
  * faster at the same work; an empty asm keeps the compiler from folding them. */
 #include "machine_peak.h"
 
@@ -19,7 +19,8 @@
 
 enum {
     CHAINS = 12,         /* two units with a latency of 4 or 5 cycles need 8 to 10 */
-    STEPS = 400000,      /* of CHAINS multiply-adds: 1 to 2 ms */
+    NOTHINGS = 24,
+    STEPS = 400000,      /* of CHAINS multiply-adds or NOTHINGS: 1 to 2 ms */
     STREAMS = 8,         /* one stream a thread leaves half of a memory's rate unused */
     LINE_BYTES = 64,
     READ_BYTES = 1 << 26, /* small blocks are read again until this much has been */
@@ -97,7 +98,17 @@ static double fma_plain(long steps)
     return 2.0 * CHAINS * (double)steps;
 }
 
-fma_loop *peak_loop(const char *isa)
+double peak_issue(long steps)
+{
+    for (long k = 0; k < steps; k++) {
+#pragma GCC unroll 24
+        for (int i = 0; i < NOTHINGS; i++)
+            __asm__ volatile("nop");
+    }
+    return (double)NOTHINGS * (double)steps;
+}
+
+rate_loop *peak_loop(const char *isa)
 {
 #if defined(__x86_64__)
     if (isa ? strncmp(isa, "avx512", 6) == 0 : __builtin_cpu_supports("avx512f"))
@@ -185,7 +196,7 @@ struct crew {
 
 struct job {
     struct crew *crew;
-    fma_loop *fma;
+    rate_loop *loop;
     read_loop *read;
     const line *data;
     size_t n_lines, repeats;
@@ -202,8 +213,8 @@ static double now(void)
 static void work(struct job *j)
 {
     j->begin = now();
-    if (j->fma)
-        j->units = j->fma(STEPS);
+    if (j->loop)
+        j->units = j->loop(STEPS);
     for (size_t i = 0; j->read && i < j->repeats; i++) {
         j->read(j->data, j->n_lines);
         j->units += (double)(j->n_lines * LINE_BYTES);
@@ -251,16 +262,16 @@ static double rate(struct job *jobs, int n)
     return started == n ? units / (end - begin) : 0;
 }
 
-double peak_flops(fma_loop *loop, int threads)
+double peak_rate(rate_loop *loop, int threads)
 {
     struct job *jobs = calloc((size_t)threads, sizeof *jobs);
     if (!jobs)
         return 0;
     for (int i = 0; i < threads; i++)
-        jobs[i].fma = loop;
-    double flops = rate(jobs, threads);
+        jobs[i].loop = loop;
+    double operations = rate(jobs, threads);
     free(jobs);
-    return flops;
+    return operations;
 }
 
 double peak_read(const struct peak_memory *m)

@@ -8,16 +8,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Runs multiply-adds in the vectors of one kernel set; returns the floating-point operations. */
-typedef double fma_loop(long steps);
+/* Does something many times; returns how many operations that was. */
+typedef double rate_loop(long steps);
 
-/* The loop for a kernel set ("avx2", ...), or for the widest vectors of this CPU (NULL).  "ref" has
+/* Multiply-adds, of which each is two operations, in the vectors of one kernel set.  The loop for a kernel set ("avx2", ...), or for the widest vectors of this CPU (NULL).  "ref" has
  * what the compiler makes of plain C. */
-fma_loop *peak_loop(const char *isa);
+rate_loop *peak_loop(const char *isa);
 
-/* Floating-point operations a second of `threads` threads that start together, in a run of some
- * milliseconds; 0 if the threads could not be had. */
-double peak_flops(fma_loop *loop, int threads);
+/* Instructions that do nothing: as many as the processor can begin.  A program that runs on the same
+ * physical core takes half of these, but may leave most multiply-adds. */
+rate_loop peak_issue;
+
+/* Operations a second of `threads` threads that start together, in a run of some milliseconds or
+ * less; 0 if the threads could not be had. */
+double peak_rate(rate_loop *loop, int threads);
 
 /* A block of at least one byte, split between the threads, which read it in eight streams each. */
 struct peak_memory {

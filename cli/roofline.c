@@ -48,7 +48,7 @@ void roof_free(struct roof *roof)
 
 anf_status roof_probe(struct cli *c, struct roof *roof)
 {
-    roof->flops = fmax(roof->flops, peak_flops(roof->loop, roof->memory.threads));
+    roof->flops = fmax(roof->flops, peak_rate(roof->loop, roof->memory.threads));
     roof->bytes = fmax(roof->bytes, peak_read(&roof->memory));
     if (!(roof->flops > 0 && roof->bytes > 0))
         return cli_fail(c, ANF_E_NOMEM, "out of memory: %d threads to measure the machine with",

@@ -7,7 +7,7 @@
 
 /* The two limits, the best rates of the probes so far. */
 struct roof {
-    fma_loop *loop;
+    rate_loop *loop;
     struct peak_memory memory;
     double flops, bytes; /* a second */
 };

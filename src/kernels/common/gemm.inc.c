@@ -208,6 +208,9 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *b
         }
     }
     at->a += rows == ROWS ? 1 : rows == TAPS ? 0 : t->a_k;
+    /* Or gcc keeps the offset of every memory operand, more than there are registers for. */
+    if (rows == PACKED)
+        __asm__("" : "+r"(at->a));
     at->b = (const char *)at->b + ISA(tile_row_bytes)(kind, u);
     at->wide += kind >= WIDENING ? ANF_PANEL : 0;
 }

@@ -10,8 +10,8 @@ reached: of their multiply-adds, or of what they read from memory where a worklo
 than it computes.  A workload that got no clean sample is printed from all samples, with `~`: such
 figures say little, and their ratios not much more.
 
-An engine has enough samples when it has `--rounds` clean ones, or three that agree, or two that
-show that it is far from the fastest.  Each workload gets its part of `--minutes`, and takes what it
+An engine has enough samples when it has `--rounds` clean ones; a peer also when three agree that it
+is not the fastest, or two show that it is far from it.  Each workload gets its part of `--minutes`, and takes what it
 has when that is over.  Where a target compares with another workload of ours, that one takes turns too.
 
 Each peer's output is compared with ours first; below a cosine of 0.999 (0.98 with 4-bit weights) it
@@ -51,6 +51,7 @@ LEAST_COSINE_OF = {"int4": 0.98}  # engines place their 16 values differently
 COMPRESS = {None: 0, "int8": 1, "int4": 2, "sparse": 3}  # anf_compress
 AGREEMENT = 0.03      # of three clean samples: spread that decides nothing
 FAR = 1.5             # times the fastest: no best peer
+NEAR = 1.1            # times the fastest: may be the best peer
 STREAM_BYTES = 64e6   # of weights that no cache holds,
 STREAM_FLOPS = 8      # and this many operations a byte or fewer: memory is the limit
 CPU_LIMITS = ("avx2", "ref")  # kernel sets beside which peers see no AVX-512
@@ -230,7 +231,8 @@ def enough(samples, fastest, o):
     times = [s[o.key] for s in samples if s["clean"]]
     if len(times) >= o.rounds:
         return True
-    if len(times) >= 3 and max(times) - min(times) < AGREEMENT * min(times):
+    if (len(times) >= 3 and max(times) - min(times) < AGREEMENT * min(times)
+            and min(times) > NEAR * fastest):
         return True
     return len(times) >= 2 and min(times) > FAR * fastest
 

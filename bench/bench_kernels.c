@@ -157,7 +157,7 @@ static void workload_phase(struct running *r, size_t phase, size_t thread, size_
         if (r->w->kind == GEMM)
             gemm_task(r->kern, &r->gemm, phase, t, NULL, own, &kept);
         else if (r->w->kind == CONV)
-            conv_task(r->kern, &r->conv, phase, t, r->shared, own);
+            conv_task(r->kern, &r->conv, phase, t, r->shared, own, &kept);
         else
             attention_task(r->kern, &r->attention, phase, t, NULL, own);
 }

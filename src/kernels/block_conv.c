@@ -10,7 +10,7 @@
  *
  * Where patches are pixels as they lie, gathering costs the same for few and for many: the panels
  * of one tile are taken through all slices, so that what they need again is in L1, and weights are
- * widened once for the whole task.
+ * widened once for all tasks of a thread that have the same channels.
  *
  * Pixels lie along the vector, which writes the output as it lies.  Most convolutions go another
  * way, chosen from the shape: all of them give the same bits, as fma(a, b, s) is fma(b, a, s). */
@@ -213,7 +213,8 @@ static void multiply(const struct block *b, size_t k0, size_t kc, const float *w
     const struct conv_cut *cut = b->cut;
     const float *patches = b->patches + panel * cut->patch_panel;
     const size_t p = (panel - s->first) * ANF_PANEL;
-    struct gemm_out out = {.ldy = cut->pixels, .cols = block_least(n_panels * ANF_PANEL, s->n - p)};
+    struct gemm_out out = {.ldy = cut->pixels, .relu = b->job->relu,
+                           .cols = block_least(n_panels * ANF_PANEL, s->n - p)};
     for (size_t c = 0; c < b->n_channels; c++) {
         const size_t rows = panel_channels(b, c), strips = (rows + kern->mr - 1) / kern->mr;
         for (size_t i = 0, r = 0, m; i < strips; i++, r += m) {
@@ -293,7 +294,7 @@ static void run_block(const struct block *b, bool kept)
         run_gathered(&part, kept || (i && b->cut->plain));
     }
     struct segment s;
-    for (size_t panel = 0; next_segment(b, &s, &panel);)
+    for (size_t panel = 0; !b->job->relu && next_segment(b, &s, &panel);)
         hand_on(b->job, &(struct conv_sums){
             .image = s.image, .group = b->group, .p0 = s.p0, .n = s.n,
             .channel = b->c0 * ANF_PANEL,
@@ -301,7 +302,7 @@ static void run_block(const struct block *b, bool kept)
 }
 
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
-               void *shared, void *own)
+               void *shared, void *own, size_t *kept)
 {
     if (job->winograd) {
         winograd_task(kern, job, phase, task, shared, own);
@@ -336,6 +337,10 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
     };
     const size_t q0 = block_start(cut.pixel_panels, cut.grid.n_rows, part / cut.grid.n_cols);
     b.c0 = block_start(cut.channel_panels, cut.grid.n_cols, part % cut.grid.n_cols);
+    /* A task of the same channels, all of them at once, finds their weights wide. */
+    const size_t channels = b.group * cut.grid.n_cols + part % cut.grid.n_cols + 1;
+    const bool kept_before = cut.plain && *kept == channels;
+    *kept = c1 - b.c0 <= cut.block_channels ? channels : 0;
     for (; b.c0 < c1; b.c0 += b.n_channels) {
         b.n_channels = block_least(cut.block_channels, c1 - b.c0);
         if (job->bias)
@@ -343,7 +348,7 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
                                block_least(b.n_channels * ANF_PANEL, job->cout - b.c0 * ANF_PANEL));
         for (b.q0 = q0; b.q0 < q1; b.q0 += b.n_pixels) {
             b.n_pixels = block_least(cut.block_pixels, q1 - b.q0);
-            run_block(&b, cut.plain && b.q0 > q0);
+            run_block(&b, kept_before || (cut.plain && b.q0 > q0));
         }
     }
 }

@@ -27,6 +27,8 @@ struct conv_job {
     f16 *y;                       /* [images][groups*cout][out_h][out_w] */
     block_epilogue_fn *epilogue;  /* or NULL */
     void *epilogue_arg;
+    bool relu;                    /* the epilogue is the micro-op relu: it need not be called where
+                                     results are made so while they are rounded */
     size_t n_threads;             /* 0 means 1 */
 };
 
@@ -35,8 +37,9 @@ enum { CONV_PHASES = 2 };
 size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t phase);
 size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job);
 size_t conv_shared_bytes(const struct kern *kern, const struct conv_job *job);
+/* `kept` is as of gemm_task, for weights that are widened once. */
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
-               void *shared, void *own);
+               void *shared, void *own, size_t *kept);
 
 /* Finished sums of output channels channel .. channel+channels-1 of a group, pixels p0 .. p0+n-1. */
 struct conv_sums {

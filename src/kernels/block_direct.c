@@ -88,7 +88,8 @@ void direct_task(const struct kern *kern, const struct conv_job *job, size_t tas
     float *w = block_floats(&at, groups * n_weights), *bias = block_floats(&at, groups * cout);
     size_t widened = SIZE_MAX; /* the first group in w */
     struct conv_filters f = {.w = w, .bias = job->bias ? bias : NULL, .w_group = n_weights,
-                             .w_k = conv_depthwise(g, cout) ? 1 : ANF_PANEL, .cout = cout};
+                             .w_k = conv_depthwise(g, cout) ? 1 : ANF_PANEL, .cout = cout,
+                             .relu = job->relu};
     for (size_t row = block_start(rows, n_tasks, task), n; row < end; row += n * f.n_groups) {
         const size_t plane = row / g->out_h, oy = row % g->out_h, group = plane % job->groups;
         n = block_least(together, block_least(g->out_h - oy, end - row));
@@ -102,6 +103,7 @@ void direct_task(const struct kern *kern, const struct conv_job *job, size_t tas
             widened = group;
         }
         kern->conv_direct(g, job->x + plane * in, &f, job->y + plane * out, oy, oy + n, at);
-        hand_on(job, plane * cout, f.n_groups * cout, oy, oy + n);
+        if (!job->relu)
+            hand_on(job, plane * cout, f.n_groups * cout, oy, oy + n);
     }
 }

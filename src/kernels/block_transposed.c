@@ -48,6 +48,7 @@ static struct conv_job one_residue(const struct conv_job *job, const struct resi
     struct conv_job one = *job;
     one.up = 1;
     one.epilogue = NULL;
+    one.relu = false;
     one.n_threads = r->n_threads;
     one.geom.out_h = r->rows;
     one.geom.out_w = r->cols;
@@ -138,8 +139,9 @@ static void convolve(const struct kern *kern, const struct conv_job *job, const 
     one.weights += (taps_before(g->kh, step_h, h.first) * g->kw +
                     h.n * taps_before(g->kw, step_w, w.first)) *
                    (conv_packed_size(g, job->groups, job->cout) / (g->kh * g->kw));
+    size_t kept = 0; /* the task before was of other weights */
     if (task % r->most_tasks < conv_tasks(kern, &one, 1))
-        conv_task(kern, &one, 1, task % r->most_tasks, NULL, own);
+        conv_task(kern, &one, 1, task % r->most_tasks, NULL, own, &kept);
 }
 
 static void weave(const struct kern *kern, const struct conv_job *job, const struct residues *r,

@@ -75,7 +75,8 @@ typedef void uop_chain_fn(const struct uop_step *steps, size_t n_steps, f16 *con
 /* ---- matrix multiplication ------------------------------------------------------------------- */
 /* Where a tile of a matrix product puts sums that are final, for the columns j < cols:
  *     y[i*ldy + j] = round(s + bias[j]), or round(s) without bias.
- * gemm_tile adds row_bias[i] instead, and nothing for NULL.  any_nan: gemm_tile_rows may leave any
+ * gemm_tile adds row_bias[i] instead, and nothing for NULL; with relu it puts max(y, 0), as the
+ * micro-op does.  any_nan: gemm_tile_rows may leave any
  * NaN for a NaN.  scale, of nv*16 elements: gemm_tile_ahead takes s * scale[j] for s, one float32
  * product. */
 struct gemm_out {
@@ -86,6 +87,7 @@ struct gemm_out {
     bool any_nan;
     const f16 *scale;
     const float *row_bias;
+    bool relu;
 };
 /* Panels: B [K][N] is stored as [ceil(N / 16)][K][16]; columns past N are zero.
  *
@@ -213,11 +215,12 @@ typedef void conv_planes_fn(const struct conv_geom *g, const f16 *x, size_t n_pl
 /* Few taps.  For each of n_groups groups, which follow each other in x, f->w, f->bias and y, its
  * output channels c < cout and the pixels p of the output rows oy0 <= oy < oy1
  *     y[c*out_h*out_w + p] = round(chain of fma over k ascending from 0, + bias[c])
- * with weights w[(c/16*n + k)*w_k + c%16] of n = cin*kh*kw taps; w_k is 16, or 1 where cout is 1.
+ * or, with relu, max(y, 0), as the micro-op does; with weights w[(c/16*n + k)*w_k + c%16] of n = cin*kh*kw taps; w_k is 16, or 1 where cout is 1.
  * `scratch` is ANF_DIRECT_FLOATS. */
 struct conv_filters {
     const float *w, *bias; /* bias: or NULL */
     size_t w_group, w_k, cout, n_groups;
+    bool relu;
 };
 typedef void conv_direct_fn(const struct conv_geom *g, const f16 *x, const struct conv_filters *f,
                             f16 *y, size_t oy0, size_t oy1, float *scratch);

@@ -67,6 +67,14 @@ static void tile_epilogue(void *arg, size_t offset, size_t n)
     tile_run(arg, offset, n);
 }
 
+/* Of an epilogue: nothing but relu of what it is handed. */
+static bool is_relu(const struct tile_run *r)
+{
+    const struct tile_prog *t = r->t;
+    return t->n_operands == 1 && t->operands[0].slot == 0 && r->dense[0] && t->n_ops == 1 &&
+           t->ops[0].uop == UOP_relu;
+}
+
 struct tile_call {
     struct tile_run r;
     size_t count, n_tasks;
@@ -97,6 +105,15 @@ void exec_tile(struct exec *x, const struct instr *i)
 }
 
 /* ---- matrix products, convolutions, attention ------------------------------------------------ */
+/* What a task of this number finds in the scratch of its thread. */
+static size_t *kept_of(struct exec *x, uint64_t number, size_t thread)
+{
+    struct exec_kept *kept = &x->kept[thread];
+    if (kept->job != number)
+        *kept = (struct exec_kept){.job = number};
+    return &kept->part;
+}
+
 struct gemm_call {
     struct exec *x;
     uint64_t number;
@@ -107,10 +124,8 @@ struct gemm_call {
 static void gemm_worker(void *arg, size_t task, size_t thread)
 {
     struct gemm_call *c = arg;
-    struct exec_kept *kept = &c->x->kept[thread];
-    if (kept->job != c->number)
-        *kept = (struct exec_kept){.job = c->number};
-    gemm_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread), &kept->rows);
+    gemm_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread),
+              kept_of(c->x, c->number, thread));
 }
 
 static struct gemm_job gemm_job_of(const struct program *p, const struct instr *i)
@@ -177,6 +192,7 @@ void scratch_gemm(const struct program *p, const struct instr *i, const struct k
 
 struct conv_call {
     struct exec *x;
+    uint64_t number;
     struct conv_job job;
     size_t phase;
     struct tile_run r;
@@ -185,7 +201,8 @@ struct conv_call {
 static void conv_worker(void *arg, size_t task, size_t thread)
 {
     struct conv_call *c = arg;
-    conv_task(c->x->kern, &c->job, c->phase, task, c->x->shared, own_scratch(c->x, thread));
+    conv_task(c->x->kern, &c->job, c->phase, task, c->x->shared, own_scratch(c->x, thread),
+              kept_of(c->x, c->number, thread));
 }
 
 static struct conv_job conv_job_of(const struct program *p, const struct instr *i)
@@ -206,7 +223,7 @@ static struct conv_job conv_job_of(const struct program *p, const struct instr *
 
 void exec_conv(struct exec *x, const struct instr *i)
 {
-    struct conv_call c = {.x = x, .job = conv_job_of(x->p, i)};
+    struct conv_call c = {.x = x, .number = ++x->n_jobs, .job = conv_job_of(x->p, i)};
     c.job.x = at(x, i, 1);
     c.job.weights = at(x, i, 2);
     c.job.bias = PARAM(x->p, i, conv_param)->has_bias ? at(x, i, 3) : NULL;
@@ -216,6 +233,7 @@ void exec_conv(struct exec *x, const struct instr *i)
         tile_setup(x, i, &c.r);
         c.job.epilogue = tile_epilogue;
         c.job.epilogue_arg = &c.r;
+        c.job.relu = is_relu(&c.r);
     }
     for (; c.phase < CONV_PHASES; c.phase++)
         run_tasks(x, c.job.n_threads, conv_tasks(x->kern, &c.job, c.phase), conv_worker, &c);

@@ -14,13 +14,13 @@ struct exec {
     char *own;         /* scratch of thread t: own + t*own_bytes */
     size_t own_bytes;
     struct exec_kept *kept; /* of thread t: kept[t] */
-    uint64_t n_jobs;        /* matrices of rows that were packed, from 1 on */
+    uint64_t n_jobs;        /* matrices of rows that were packed and convolutions, from 1 on */
 };
 
-/* What the scratch of a thread holds of matrix `job`. */
+/* What the scratch of a thread holds of job `job`. */
 struct exec_kept {
     _Alignas(ANF_CACHE_LINE) uint64_t job;
-    size_t rows; /* as gemm_task has it */
+    size_t part; /* as gemm_task and conv_task have it */
 };
 
 /* Scratch that any instruction of `p` needs with these kernels and threads. */

@@ -68,7 +68,8 @@ struct conv_phase {
 static void conv_one(const struct kern *kern, const void *phase, size_t task, void *own)
 {
     const struct conv_phase *p = phase;
-    conv_task(kern, p->job, p->phase, task, p->shared, own);
+    size_t kept = 0;
+    conv_task(kern, p->job, p->phase, task, p->shared, own, &kept);
 }
 
 static void attention_one(const struct kern *kern, const void *job, size_t task, void *own)
@@ -333,6 +334,41 @@ static void conv_run(const struct kern *kern, struct conv_job *job, size_t n_thr
     free(y), free(seen.count);
 }
 
+static void take_relu(void *arg, size_t offset, size_t n)
+{
+    const struct conv_job *job = arg;
+    f16 *y = job->y + offset;
+    for (size_t i = 0; i < n; i++)
+        if (f16_to_f32(y[i]) < 0.0f) /* a zero keeps its sign, as in the micro-op */
+            y[i] = 0;
+}
+
+/* An epilogue that is relu, which the driver calls or not; and all tasks of a phase on one thread,
+ * which may find wide weights in its scratch. */
+static void conv_relu_as_one(const struct kern *kern, struct conv_job *job, const f16 *sums)
+{
+    const size_t n = job->images * job->groups * job->cout * job->geom.out_h * job->geom.out_w;
+    const size_t n_bytes = conv_thread_bytes(kern, job);
+    unsigned char *own = aligned_alloc(64, (n_bytes + 127) / 64 * 64);
+    unsigned char *shared = aligned_alloc(64, (conv_shared_bytes(kern, job) + 127) / 64 * 64);
+    f16 *y = untouched(n), *want = malloc((n + 1) * sizeof *want);
+    struct conv_job expected = {.y = want};
+    size_t kept = 0;
+    memcpy(want, sums, n * sizeof *want);
+    take_relu(&expected, 0, n);
+    job->y = y;
+    job->epilogue = take_relu;
+    job->epilogue_arg = job;
+    job->relu = true;
+    memset(own, 0xff, n_bytes);
+    for (size_t phase = 0; phase < CONV_PHASES; phase++)
+        for (size_t task = 0; task < conv_tasks(kern, job, phase); task++)
+            conv_task(kern, job, phase, task, shared, own, &kept);
+    job->relu = false;
+    same(kern, "conv with relu", y, want, n);
+    free(y), free(want), free(own), free(shared);
+}
+
 /* How many tables took strips. */
 static size_t conv_case(const struct conv_shape *s, bool biased, bool poisoned)
 {
@@ -360,6 +396,7 @@ static size_t conv_case(const struct conv_shape *s, bool biased, bool poisoned)
     for (size_t t = tables(kern); t-- > 0;) {
         for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++)
             conv_run(kern[t], &job, thread_counts[i], want);
+        conv_relu_as_one(kern[t], &job, want);
         strips += job.up == 1 && strips_chosen(kern[t], &job);
     }
     free(x), free(w), free(bias), free(want), free(packed);

@@ -41,11 +41,12 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
     const bool any_nan = kind == IN_ROWS && !bias; /* as there is none, nothing changes */
     f16 *scale = kind == FLOATS_AHEAD && next() % 2 ? values(nv * 16) : NULL;
     const bool biased_rows = next() % 2;
+    const bool relu = kind == FLOATS && next() % 2;
     float row_bias[32];
     for (size_t i = 0; i < mr; i++)
         row_bias[i] = kind == FLOATS && biased_rows ? f16_to_f32(any_value()) : -0.0f;
     const struct gemm_out result = {y, ldy, bias, cols, any_nan, scale,
-                                    biased_rows ? row_bias : NULL};
+                                    biased_rows ? row_bias : NULL, relu};
     const struct gemm_out *out = finish ? &result : NULL;
     /* What a tile asks for may lie anywhere. */
     uint32_t *taps = malloc((kc + 1) * sizeof *taps); /* as if packed */
@@ -88,6 +89,8 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
             const float s = want[i / ldy * ldc + j] * (scale ? f16_to_f32(scale[j]) : 1.0f);
             const float column = bias ? f16_to_f32(bias[j]) : -0.0f; /* -0 adds nothing */
             expected = f32_to_f16(s + (kind == FLOATS ? row_bias[i / ldy] : column));
+            if (relu && f16_to_f32(expected) < 0.0f) /* a zero keeps its sign, as in the micro-op */
+                expected = 0;
         }
         assert_int_equal(y[i], expected);
     }

@@ -157,7 +157,8 @@ static void run(const struct kern *kern, const struct conv_job *job)
     for (size_t phase = 0; phase < CONV_PHASES; phase++)
         for (size_t task = conv_tasks(kern, job, phase); task-- > 0;) {
             unsigned char *own = guarded(own_bytes);
-            conv_task(kern, job, phase, task, shared, own);
+            size_t kept = 0;
+            conv_task(kern, job, phase, task, shared, own, &kept);
             check_guard(own, own_bytes);
             free(own);
         }

@@ -431,6 +431,7 @@ struct direct_group {
     const f16 *x;
     const float *w, *bias;
     f16 *y; /* of pixel 0 of the patch */
+    bool relu;
 };
 
 /* One tap for mr channels: from[v] is vector v of the first tap's pixels.  Every second weight is a
@@ -476,6 +477,9 @@ VFN void ISA(direct_tile)(const struct direct *d, const struct direct_group *f, 
             UNROLL for (size_t v = 0; v < nv; v++)
                 acc[i * nv + v] = v_add(acc[i * nv + v], bias);
         }
+        if (f->relu)
+            UNROLL for (size_t v = 0; v < nv; v++)
+                acc[i * nv + v] = ISA(relu_first)(acc[i * nv + v]);
         UNROLL for (size_t v = 0; v < nv; v++) {
             if (n == VL)
                 v_store_f16(to + v * y_step, acc[i * nv + v]);
@@ -575,7 +579,9 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
         if (r >= older) {
             UNROLL for (size_t j = 0; j < nv; j++) {
                 const vf s = begun[older][j];
-                const vf sum = bias ? v_add(s, v_set(*bias)) : s;
+                vf sum = bias ? v_add(s, v_set(*bias)) : s;
+                if (f->relu)
+                    sum = ISA(relu_first)(sum);
                 if (j + 1 < nv || r < exact)
                     v_store_f16(y + j * VL, sum);
                 else
@@ -679,6 +685,8 @@ static void ISA(direct_plain)(const struct direct *d, const struct direct_group 
             }
             if (f->bias)
                 s = v_add(s, v_set(f->bias[c]));
+            if (f->relu)
+                s = ISA(relu_first)(s);
             v_store_f16_n(f->y + c * g->out_h * g->out_w + p, s, 1);
         }
 }
@@ -718,7 +726,7 @@ static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const stru
             for (size_t i = 0; i < f->n_groups; i++) {
                 const struct direct_group group = {
                     x + i * in, f->w + i * f->w_group, f->bias ? f->bias + i * f->cout : NULL,
-                    y + i * out + oy * g->out_w + ox};
+                    y + i * out + oy * g->out_w + ox, f->relu};
                 if (!n_ox) {
                     ISA(direct_plain)(&d, &group, oy);
                     continue;

@@ -86,6 +86,13 @@ enum tile_rows { PACKED, ROWS, TAPS };
 /* Which field of gemm_out a tile heeds beside bias, or instead of it (ROW_BIAS). */
 enum tile_end { COLUMN_BIAS, ANY_NAN, SCALED, ROW_BIAS };
 
+/* relu of what a sum is rounded to.  Where that is -0, so is relu: down to half of the least
+ * binary16. */
+VFN vf ISA(relu_first)(vf s)
+{
+    return v_sel(v_lt(s, v_set(-0x1p-25f)), v_zero(), s);
+}
+
 VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf *acc,
                           enum tile_end end)
 {
@@ -97,6 +104,9 @@ VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf
         if (end == ROW_BIAS && out->row_bias)
             UNROLL for (size_t i = 0; i < mr; i++)
                 acc[i * nvec + v] = v_add(acc[i * nvec + v], v_set(out->row_bias[i]));
+        if (end == ROW_BIAS && out->relu)
+            UNROLL for (size_t i = 0; i < mr; i++)
+                acc[i * nvec + v] = ISA(relu_first)(acc[i * nvec + v]);
         if (scaled && out->scale) {
             const vf scale = v_load_f16(out->scale + j);
             UNROLL for (size_t i = 0; i < mr; i++)

@@ -7,8 +7,9 @@ can, or share them with somebody else's program.  A sample waits for a good prob
 is clean between two; others are dropped and taken again, and the number dropped is printed.  Figures
 are medians over the clean samples, and "of peak" is the share of what the probes beside them
 reached: of their multiply-adds, or of what they read from memory where a workload reads much more
-than it computes.  A workload that got no clean sample is printed from all samples, with `~`: such
-figures say little, and their ratios not much more.
+than it computes.  An engine that got no clean sample is printed from those in which there were two
+cores, shared or not, or else from all, with `~`: such figures say little, and their ratios not much
+more.
 
 An engine has enough samples when it has `--rounds` clean ones; a peer also when three agree that it
 is not the fastest, or two show that it is far from it.  Each workload gets its part of `--minutes`, and takes what it
@@ -56,6 +57,9 @@ STREAM_BYTES = 64e6   # of weights that no cache holds,
 STREAM_FLOPS = 8      # and this many operations a byte or fewer: memory is the limit
 CPU_LIMITS = ("avx2", "ref")  # kernel sets beside which peers see no AVX-512
 
+
+# What the machine gives, as a probe sees it: not two cores; two, but somebody else is on them; all.
+NO_CORES, SHARED, GOOD = range(3)
 
 # Our engine once more, with the workload of ours that a target compares with: in turns, because the
 # machine is not the same a minute later.
@@ -119,25 +123,26 @@ class Machine:
         """GB/s of one pass through memory."""
         return self.of_threads(self.process.ask("read"))
 
-    def good(self):
+    def state(self):
         seen = self.process.ask("cores")
         self.fma = self.of_threads(seen)
         if self.always:
-            return True
+            return GOOD
         seen["fma_one"], seen["fma_two"] = seen["one"], seen["two"]
         for rate in ("fma_one", "fma_two", "issue_one", "issue_two"):
             self.peak[rate] = max(self.peak[rate], seen[rate])
         issue = "issue_one" if self.threads == 1 else "issue_two"
-        return (seen["fma_one"] >= LEAST_SHARE * self.peak["fma_one"]
-                and seen[issue] >= LEAST_ISSUE * self.peak[issue]
-                and (self.threads == 1 or seen["ratio"] >= LEAST_RATIO))
+        if (seen["fma_one"] < LEAST_SHARE * self.peak["fma_one"]
+                or (self.threads > 1 and seen["ratio"] < LEAST_RATIO)):
+            return NO_CORES
+        return GOOD if seen[issue] >= LEAST_ISSUE * self.peak[issue] else SHARED
 
     def wait(self, seconds):
         """Until a probe is good, but no longer than that."""
         end = time.monotonic() + seconds
-        while not (good := self.good()) and time.monotonic() < end:
+        while (state := self.state()) != GOOD and time.monotonic() < end:
             time.sleep(PAUSE / 3)
-        return good
+        return state
 
 
 ALL = [*WORKLOADS, *footprint.NAMES]
@@ -241,7 +246,7 @@ def sample_rounds(running, machine, o, seconds, streams):
     """Samples of every engine, taking turns until each has enough or the time is up, and those
     engines that died; where memory is the limit, its bandwidth with each sample."""
     running, samples, gone = dict(running), {name: [] for name in running}, {}
-    end, before = time.monotonic() + seconds, False
+    end, before = time.monotonic() + seconds, NO_CORES
     for turn in range(o.rounds * o.tries):
         seen = [s[o.key] for n in running if n not in OWN for s in samples[n] if s["clean"]]
         fastest = min(seen, default=float("inf"))
@@ -252,7 +257,8 @@ def sample_rounds(running, machine, o, seconds, streams):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
             time.sleep(PAUSE)
-            before = before or machine.wait(PATIENCE)
+            if before != GOOD:
+                before = machine.wait(PATIENCE)
             try:
                 sample = running[name].ask("time", o.seconds)
             except Gone as error:
@@ -260,9 +266,10 @@ def sample_rounds(running, machine, o, seconds, streams):
                 del running[name]
                 continue
             sample["fma"] = machine.fma
-            after = machine.good()
+            after = machine.state()
             sample["fma"] = (sample["fma"] + machine.fma) / 2
-            sample["clean"], before = before and after, after
+            sample["state"] = min(before, after)
+            sample["clean"], before = sample["state"] == GOOD, after
             if streams:
                 sample["read"] = machine.read()
             samples[name].append(sample)
@@ -270,18 +277,20 @@ def sample_rounds(running, machine, o, seconds, streams):
 
 
 def condense(info, samples, graph, o):
-    used = [s for s in samples if s["clean"]]
-    middle = lambda key: statistics.median(s[key] for s in (used or samples)) / 1e6
+    best = max(s["state"] for s in samples)
+    used = [s for s in samples if s["state"] == best]
+    clean = len(used) if best == GOOD else 0
+    middle = lambda key: statistics.median(s[key] for s in used) / 1e6
     ms = middle(o.key)
     p10 = None if o.clock == "cpu" else middle("p10_ns")
     gflops, share = graph.flops / ms / 1e6, None
     if "read" in samples[0]:
         share = info.get("weight_bytes", 0) / ms / 1e6
-        share /= statistics.median(s["read"] for s in (used or samples))
+        share /= statistics.median(s["read"] for s in used)
     elif graph.flops:
-        share = gflops / statistics.median(s["fma"] for s in (used or samples))
-    return {**info, "ms": ms, "p10_ms": p10, "gflops": gflops, "share": share, "clean": len(used),
-            "dropped": len(samples) - len(used), "samples": samples}
+        share = gflops / statistics.median(s["fma"] for s in used)
+    return {**info, "ms": ms, "p10_ms": p10, "gflops": gflops, "share": share, "clean": clean,
+            "dropped": len(samples) - clean, "samples": samples}
 
 
 def run_workload(name, engines, machine, o, folder, seconds):

@@ -12,8 +12,9 @@ cores, shared or not, or else from all, with `~`: such figures say little, and t
 more.
 
 An engine has enough samples when it has `--rounds` clean ones; a peer also when three agree that it
-is not the fastest, or two show that it is far from it.  Each workload gets its part of `--minutes`, and takes what it
-has when that is over.  Where a target compares with another workload of ours, that one takes turns too.
+is not the fastest, or two show that it is far from it.  Each workload gets its part of `--minutes`,
+and takes what it has when that is over.  Where a target compares with another workload of ours, that
+one takes turns too.
 
 Each peer's output is compared with ours first; below a cosine of 0.999 (0.98 with 4-bit weights) it
 does not take part.
@@ -124,6 +125,7 @@ class Machine:
         return self.of_threads(self.process.ask("read"))
 
     def state(self):
+        """NO_CORES, SHARED or GOOD, by a probe of this moment."""
         seen = self.process.ask("cores")
         self.fma = self.of_threads(seen)
         if self.always:

@@ -131,7 +131,7 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
     cut.block_rows = (job->m + cut.grid.n_rows - 1) / cut.grid.n_rows;
     cut.block_panels = block_least(cut.panels, kern->nc / ANF_PANEL);
     cut.kc = nonzeros ? WEIGHT_GROUP : block_even(job->k, kern->kc * kern->nv / cut.nv);
-    if (job->b_kind == GEMM_B_INT4)
+    if (job->b_kind == GEMM_B_INT4) /* its tile begins with a whole word of indices */
         cut.kc = (cut.kc + WEIGHT_PER_WORD - 1) / WEIGHT_PER_WORD * WEIGHT_PER_WORD;
     /* Odd: the rows of a tile must not share cache sets. */
     cut.ldc = (cut.block_panels | 1) * ANF_PANEL;
@@ -266,9 +266,9 @@ static widen_weights_fn *widen_of(const struct kern *kern, enum gemm_b kind)
 /* Of those that the first strip widens while it multiplies. */
 static gemm_tile_widen_weights_fn *tile_widen_of(const struct kern *kern, enum gemm_b kind)
 {
-    return kind == GEMM_B_INT8   ? kern->gemm_tile_widen_int8
-           : kind == GEMM_B_INT4 ? kern->gemm_tile_widen_int4
-                                 : NULL;
+    gemm_tile_widen_weights_fn *const tile[GEMM_B_COUNT] = {
+        [GEMM_B_INT8] = kern->gemm_tile_widen_int8, [GEMM_B_INT4] = kern->gemm_tile_widen_int4};
+    return tile[kind];
 }
 
 /* The rows that begin at x. */

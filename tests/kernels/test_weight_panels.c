@@ -737,7 +737,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_widen),         cmocka_unit_test(test_rows_at),
         cmocka_unit_test(test_tiles),
-        cmocka_unit_test(test_widening_tiles),         cmocka_unit_test(test_sparse_t),
+        cmocka_unit_test(test_widening_tiles),
+        cmocka_unit_test(test_sparse_t),
         cmocka_unit_test(test_scale_columns), cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_same_as_fp16),  cmocka_unit_test(test_sparse_damage),
         cmocka_unit_test(test_lists_layout),  cmocka_unit_test(test_lists_suit),

@@ -195,6 +195,8 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *b
         ISA(tile_load)(t, at->b, book, panel, kind, u, b + panel * PANEL_VECS);
         UNROLL for (size_t e = 0; e < PANEL_VECS; e++) {
             const size_t v = panel * PANEL_VECS + e;
+            if (VL <= 8 && mr > 1) /* or gcc loads it for every row, more than can be loaded */
+                V_ONCE(b[v]);
             if (kind >= WIDENING)
                 v_store(at->wide + panel * wide_panel + e * VL, b[v]);
             if (mr == 1) /* here, so that a wide row of B need not be held */

@@ -90,7 +90,7 @@ enum tile_end { COLUMN_BIAS, ANY_NAN, SCALED, ROW_BIAS };
  * binary16. */
 VFN vf ISA(relu_first)(vf s)
 {
-    return v_sel(v_lt(s, v_set(-0x1p-25f)), v_zero(), s);
+    return v_clear(v_lt(s, v_set(-0x1p-25f)), s);
 }
 
 VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf *acc,
@@ -164,7 +164,8 @@ VFN void ISA(tile_load)(const struct tile *t, const void *row, const vbook *book
     if (kind == WIDENING_INT8)
         v_load_i8((const int8_t *)row + at, b);
     else if (kind == WIDENING_INT4)
-        v_look(*book, v_codes((const uint32_t *)row + at), u, b);
+        UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+            b[e] = v_look(*book, v_codes((const uint32_t *)row + at), e, u);
     else
         UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
             b[e] = kind == HALVES || kind == WIDENING ? v_load_f16((const f16 *)row + at + e * VL)

@@ -66,7 +66,7 @@ VFN void ISA(list_block)(struct list_at *at, vf *acc)
 {
     const f16 *block = at->block, *values = block + LIST_VALUES;
     const uint8_t *rows = (const uint8_t *)(block + LIST_ROWS);
-    const vcodes codes = v_codes((const uint32_t *)(const void *)block);
+    const uint32_t *codes = (const uint32_t *)(const void *)block;
     vf b[PANEL_VECS], c[PANEL_VECS], x[PANEL_VECS];
     UNROLL for (size_t e = 0; e < 3 * CACHE_LINE; e += CACHE_LINE)
         __builtin_prefetch((const char *)block + WEIGHTS_AHEAD + e);

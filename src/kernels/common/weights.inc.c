@@ -8,6 +8,7 @@ enum {
     WEIGHTS_AHEAD = 1024, /* bytes; of all panels of a tile they fit L1 beside the packed rows */
     CACHE_LINE = 64,
     LINE_INT8 = 4, /* rows of a cache line */
+    LOOK_ROWS = VL == 8 ? 8 : 2, /* of words before the next vector: AVX2 looks up many at once */
 };
 struct weight_tile {
     const float *a;
@@ -24,13 +25,19 @@ struct list_at {
     const float *a; /* the rows that the last step chose from */
 };
 
+/* A row of vector e of nv panels, and of all of panel v. */
+VFN void vector_step(const float *a, size_t mr, size_t e, size_t nv, vf b, vf *acc)
+{
+    UNROLL for (size_t i = 0; i < mr; i++) {
+        vf *s = &acc[i * nv * PANEL_VECS + e];
+        *s = v_fma(v_set(a[i]), b, *s);
+    }
+}
+
 VFN void weight_step(const float *a, size_t mr, size_t v, size_t nv, const vf *b, vf *acc)
 {
-    UNROLL for (size_t i = 0; i < mr; i++)
-        UNROLL for (size_t e = 0; e < PANEL_VECS; e++) {
-            vf *s = &acc[(i * nv + v) * PANEL_VECS + e];
-            *s = v_fma(v_set(a[i]), b[e], *s);
-        }
+    UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+        vector_step(a, mr, v * PANEL_VECS + e, nv, b[e], acc);
 }
 
 VFN void weight_start(vf *acc, size_t mr, size_t nv)
@@ -121,24 +128,28 @@ VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
     const uint32_t *w = t->panels[0].w;
     const vbook book = v_book(t->panels[0].side);
     const float *a = t->a;
-    vf acc[TILE_ACC], b[PANEL_VECS], c[PANEL_VECS];
+    vf acc[TILE_ACC], b, c;
     weight_start(acc, mr, nv);
     for (size_t left = k; left; w += ANF_PANEL) {
         weight_ahead(w, nv, panel * sizeof *w, left * (ANF_PANEL / 2));
         if (left < WEIGHT_PER_WORD) {
-            for (size_t r = 0; r < left; r++, a += t->a_k)
-                UNROLL for (size_t v = 0; v < nv; v++) {
-                    v_look(book, v_codes(w + v * panel), r, b);
-                    weight_step(a, mr, v, nv, b, acc);
-                }
+            UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD - 1; r++)
+                if (r < left)
+                    UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++) {
+                        const vcodes codes = v_codes(w + e / PANEL_VECS * panel);
+                        const vf y = v_look(book, codes, e % PANEL_VECS, r);
+                        vector_step(a + r * t->a_k, mr, e, nv, y, acc);
+                    }
             break;
         }
-        UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r += 2, a += 2 * t->a_k)
-            UNROLL for (size_t v = 0; v < nv; v++) {
-                v_look_2(book, v_codes(w + v * panel), r, b, c);
-                weight_step(a, mr, v, nv, b, acc);
-                weight_step(a + t->a_k, mr, v, nv, c, acc);
-            }
+        UNROLL for (size_t r0 = 0; r0 < WEIGHT_PER_WORD; r0 += LOOK_ROWS, a += LOOK_ROWS * t->a_k)
+            UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++)
+                UNROLL for (size_t r = 0; r < LOOK_ROWS; r += 2) {
+                    const vcodes codes = v_codes(w + e / PANEL_VECS * panel);
+                    v_look_2(book, codes, e % PANEL_VECS, r0 + r, &b, &c);
+                    vector_step(a + r * t->a_k, mr, e, nv, b, acc);
+                    vector_step(a + (r + 1) * t->a_k, mr, e, nv, c, acc);
+                }
         left -= WEIGHT_PER_WORD;
     }
     weight_end(t, acc, mr, nv);
@@ -203,21 +214,14 @@ static void ISA(widen_int4)(const struct weight_panel *p, size_t k0, size_t kc, 
 {
     const uint32_t *w = (const uint32_t *)p->w + k0 / WEIGHT_PER_WORD * ANF_PANEL;
     const vbook book = v_book(p->side);
-    vf x[PANEL_VECS];
-    for (size_t r = k0 % WEIGHT_PER_WORD; kc; r = 0, w += ANF_PANEL) {
+    for (size_t from = k0 % WEIGHT_PER_WORD, n; kc; from = 0, kc -= n, w += ANF_PANEL) {
         const vcodes codes = v_codes(w);
-        if (r == 0 && kc >= WEIGHT_PER_WORD) {
-            UNROLL for (size_t i = 0; i < WEIGHT_PER_WORD; i++, b += ANF_PANEL) {
-                v_look(book, codes, i, x);
-                panel_store(b, x);
-            }
-            kc -= WEIGHT_PER_WORD;
-            continue;
-        }
-        for (; r < WEIGHT_PER_WORD && kc; r++, kc--, b += ANF_PANEL) {
-            v_look(book, codes, r, x);
-            panel_store(b, x);
-        }
+        n = WEIGHT_PER_WORD - from < kc ? WEIGHT_PER_WORD - from : kc;
+        UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
+            UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r++)
+                if (n == WEIGHT_PER_WORD || r - from < n) /* r < from is huge */
+                    v_store(b + (r - from) * ANF_PANEL + e * VL, v_look(book, codes, e, r));
+        b += n * ANF_PANEL;
     }
 }
 
@@ -252,6 +256,12 @@ VFN void ISA(tile_widen)(const struct tile *t, const struct weight_panel *panels
         ISA(tile_tall)(t, mr, nv, kind);
         return;
     }
+#else
+    if (kind == WIDENING_INT8) { /* indices are looked up many at once */
+        ISA(tile_any)(t, mr, nv, kind, PACKED);
+        return;
+    }
+#endif
     for (size_t v = 0; v < nv; v++) {
         struct weight_panel panel = panels[0];
         float *to = t->wide + v * t->kc * ANF_PANEL;
@@ -267,11 +277,6 @@ VFN void ISA(tile_widen)(const struct tile *t, const struct weight_panel *panels
     wide.b = t->wide;
     wide.b_panel = t->kc * ANF_PANEL;
     ISA(tile_any)(&wide, mr, nv, FLOATS_AHEAD, PACKED);
-#else
-    (void)panels;
-    (void)k0;
-    ISA(tile_any)(t, mr, nv, kind, PACKED);
-#endif
 }
 
 static void ISA(gemm_tile_widen_int8)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,

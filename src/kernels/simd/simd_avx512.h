@@ -101,19 +101,24 @@ VFN vbook v_book(const f16 *p) { return v_load_f16(p); }
  * eight bits there without a shift, for which there is one port. */
 typedef const uint32_t *vcodes;
 VFN vcodes v_codes(const uint32_t *p) { return p; }
-VFN void v_look(vbook b, vcodes p, size_t r, vf y[1])
+VFN vf v_look(vbook b, vcodes p, size_t e, size_t r)
 {
     __m512i x = _mm512_loadu_si512((const char *)p + r / 2);
-    y[0] = _mm512_permutexvar_ps(r % 2 ? _mm512_srli_epi32(x, 4) : x, b);
+    (void)e;
+    return _mm512_permutexvar_ps(r % 2 ? _mm512_srli_epi32(x, 4) : x, b);
 }
-VFN void v_look_2(vbook b, vcodes p, size_t r, vf y[1], vf z[1])
+VFN void v_look_2(vbook b, vcodes p, size_t e, size_t r, vf *y, vf *z)
 {
     __m512i x = _mm512_loadu_si512((const char *)p + r / 2);
+    (void)e;
     __asm__("" : "+v"(x)); /* or it is loaded twice, across the end of a cache line */
-    y[0] = _mm512_permutexvar_ps(x, b);
-    z[0] = _mm512_permutexvar_ps(_mm512_srli_epi32(x, 4), b);
+    *y = _mm512_permutexvar_ps(x, b);
+    *z = _mm512_permutexvar_ps(_mm512_srli_epi32(x, 4), b);
 }
-VFN void v_pick(const float *a, vcodes p, size_t r, vf y[1]) { v_look(v_load(a), p, r, y); }
+VFN void v_pick(const float *a, const uint32_t *words, size_t r, vf y[1])
+{
+    y[0] = v_look(v_load(a), words, 0, r);
+}
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[1])
 {
     y[0] = _mm512_maskz_expand_ps((__mmask16)mask, v_load_f16(p));
@@ -162,6 +167,7 @@ VFN vm vm_and(vm a, vm b) { return (vm)(a & b); }
 VFN vm vm_not(vm a) { return (vm)~a; }
 VFN bool vm_any(vm a) { return a != 0; }
 VFN vf v_sel(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
+VFN vf v_clear(vm m, vf a) { return v_sel(m, v_zero(), a); }
 VFN vf v_sel_n(size_t n, vf a, vf b) { return v_sel(vm_first_n(n), a, b); }
 
 VFN vi v_int(vf a) { return _mm512_cvttps_epi32(a); }

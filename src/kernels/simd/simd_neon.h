@@ -130,23 +130,24 @@ VFN uint8x16_t code_bytes(vcodes x, size_t r)
     const uint8x16_t two = x.val[r / 2];
     return r % 2 ? vshrq_n_u8(two, 4) : vandq_u8(two, vdupq_n_u8(15));
 }
-VFN void v_look(vbook b, vcodes x, size_t r, vf y[4])
+VFN vf v_look(vbook b, vcodes x, size_t e, size_t r)
 {
-    uint8x16_t index = code_bytes(x, r);
-    uint8x16_t low = vqtbl1q_u8(b.val[0], index), high = vqtbl1q_u8(b.val[1], index);
-    widen_bytes(vzip1q_u8(low, high), y);
-    widen_bytes(vzip2q_u8(low, high), y + 2);
+    const uint8x16_t index = code_bytes(x, r);
+    const uint8x16_t low = vqtbl1q_u8(b.val[0], index), high = vqtbl1q_u8(b.val[1], index);
+    vf y[2];
+    widen_bytes(e < 2 ? vzip1q_u8(low, high) : vzip2q_u8(low, high), y);
+    return y[e % 2];
 }
-VFN void v_look_2(vbook b, vcodes x, size_t r, vf y[4], vf z[4])
+VFN void v_look_2(vbook b, vcodes x, size_t e, size_t r, vf *y, vf *z)
 {
-    v_look(b, x, r, y);
-    v_look(b, x, r + 1, z);
+    *y = v_look(b, x, e, r);
+    *z = v_look(b, x, e, r + 1);
 }
-VFN void v_pick(const float *p, vcodes x, size_t r, vf y[4])
+VFN void v_pick(const float *p, const uint32_t *words, size_t r, vf y[4])
 {
     uint8_t index[16];
     float z[16];
-    vst1q_u8(index, code_bytes(x, r));
+    vst1q_u8(index, code_bytes(v_codes(words), r));
     for (size_t i = 0; i < 16; i++)
         z[i] = p[index[i]];
     for (size_t i = 0; i < 4; i++)
@@ -190,6 +191,7 @@ VFN vm vm_and(vm a, vm b) { return vandq_u32(a, b); }
 VFN vm vm_not(vm a) { return vmvnq_u32(a); }
 VFN bool vm_any(vm a) { return vmaxvq_u32(a) != 0; }
 VFN vf v_sel(vm m, vf a, vf b) { return vbslq_f32(m, a, b); }
+VFN vf v_clear(vm m, vf a) { return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), m)); }
 VFN vf v_sel_n(size_t n, vf a, vf b)
 {
     static const uint32_t lane[4] = {0, 1, 2, 3};

@@ -88,17 +88,13 @@ VFN vbook v_book(const f16 *p)
 }
 typedef const uint32_t *vcodes;
 VFN vcodes v_codes(const uint32_t *p) { return p; }
-VFN void v_look(vbook b, vcodes x, size_t r, vf y[16])
+VFN vf v_look(vbook b, vcodes x, size_t e, size_t r) { return b.v[x[e] >> 4 * r & 15]; }
+VFN void v_look_2(vbook b, vcodes x, size_t e, size_t r, vf *y, vf *z)
 {
-    for (int i = 0; i < 16; i++)
-        y[i] = b.v[x[i] >> 4 * r & 15];
+    *y = v_look(b, x, e, r);
+    *z = v_look(b, x, e, r + 1);
 }
-VFN void v_look_2(vbook b, vcodes x, size_t r, vf y[16], vf z[16])
-{
-    v_look(b, x, r, y);
-    v_look(b, x, r + 1, z);
-}
-VFN void v_pick(const float *p, vcodes x, size_t r, vf y[16])
+VFN void v_pick(const float *p, const uint32_t *x, size_t r, vf y[16])
 {
     for (int i = 0; i < 16; i++)
         y[i] = p[x[i] >> 4 * r & 15];
@@ -139,6 +135,7 @@ VFN vm vm_and(vm a, vm b) { return a && b; }
 VFN vm vm_not(vm a) { return !a; }
 VFN bool vm_any(vm a) { return a; }
 VFN vf v_sel(vm m, vf a, vf b) { return m ? a : b; }
+VFN vf v_clear(vm m, vf a) { return m ? 0.0f : a; }
 VFN vf v_sel_n(size_t n, vf a, vf b) { return n ? a : b; }
 
 VFN vi v_int(vf a) { return a >= -0x1p31f && a < 0x1p31f ? (vi)a : INT32_MIN; }

@@ -8,7 +8,8 @@ enum {
     WEIGHTS_AHEAD = 1024, /* bytes; of all panels of a tile they fit L1 beside the packed rows */
     CACHE_LINE = 64,
     LINE_INT8 = 4, /* rows of a cache line */
-    LOOK_ROWS = VL == 8 ? 8 : 2, /* of words before the next vector: AVX2 looks up many at once */
+    /* Of a word before the next vector: AVX2 shares its byte shuffles between all of them. */
+    LOOK_ROWS = VL == 8 ? WEIGHT_PER_WORD : 2,
 };
 struct weight_tile {
     const float *a;
@@ -257,7 +258,9 @@ VFN void ISA(tile_widen)(const struct tile *t, const struct weight_panel *panels
         return;
     }
 #else
-    if (kind == WIDENING_INT8) { /* indices are looked up many at once */
+    /* Words of indices come before the tile: what several rows of them share would take the
+     * registers of its sums. */
+    if (kind == WIDENING_INT8) {
         ISA(tile_any)(t, mr, nv, kind, PACKED);
         return;
     }

@@ -169,7 +169,7 @@ VFN vcodes v_codes(const uint32_t *p)
             _mm256_loadu_si256((const __m256i *)(const void *)(p + 8 * i)), turn);
     return x;
 }
-/* Compilers share what is the same for several r. */
+/* Compilers share what is the same for several r, if these are constants. */
 VFN vf v_look(vbook b, vcodes x, size_t e, size_t r)
 {
     const __m256i two = r % 2 ? _mm256_srli_epi16(x.v[e], 4) : x.v[e];

@@ -55,6 +55,7 @@ enum {
     /* Steps of k in one turn of the loop, which asks ahead once.  Instructions that are no
      * multiply-adds cost time where two programs share a core. */
     TILE_STEPS = VL >= 8 ? 4 : 1,
+    WIDE_AHEAD = 8, /* rows */
     HALVES_ASK = 2, /* a cache line holds two rows of a panel */
     PACK_K = 64, /* k's transposed at a time, up to 7 more the last time: a buffer of 2 KiB */
     PACK_ROWS = 8,
@@ -207,6 +208,9 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *b
     if (kind == HALVES && u % HALVES_ASK == 0)
         UNROLL for (size_t v = 0; v < nv; v++)
             __builtin_prefetch((const f16 *)at->b + v * t->b_panel + TILE_AHEAD);
+    if (VL == 8 && kind >= WIDENING) /* or stores wait for their lines (AMD Zen 3: 2 % of 512^3) */
+        UNROLL for (size_t v = 0; v < nv; v++)
+            __builtin_prefetch(at->wide + v * wide_panel + WIDE_AHEAD * ANF_PANEL, 1);
     if ((kind == FLOATS_AHEAD || kind >= WIDENING) && u % TILE_STEPS == 0) {
         UNROLL for (size_t v = 0; v < nv; v++)
             __builtin_prefetch(at->ahead + v * t->ahead->panel, 0, 2);
@@ -550,7 +554,7 @@ VFN void ISA(turn_rows)(const f16 *x, size_t ldx, size_t rows, size_t kc, f16 *t
         }
 }
 
-/* y[r*ldy + i] = widen(x[r*ldx + i]) for i < m <= ldx, where ldx is 8 or 16. */
+/* y[r*ldy + i] = widen(x[r*ldx + i]) for i < m <= ldx, where ldx is 8 or 16, or m. */
 VFN void ISA(widen_strip)(const f16 *x, size_t ldx, size_t rows, size_t m, float *y, size_t ldy)
 {
     size_t r = 0;
@@ -576,6 +580,61 @@ VFN void ISA(widen_strip)(const f16 *x, size_t ldx, size_t rows, size_t m, float
         }
 }
 
+#if TILE_MR == 6
+/* Six rows side by side for every k, without the places of two rows that a block of eight has.  In
+ * every 128-bit lane of eight k's pairs of rows are zipped, and three pairs woven. */
+#define SIX_LANES (VL == 8 ? 2 : 1)
+typedef uint16_t six_halves __attribute__((vector_size(16 * SIX_LANES)));
+typedef uint32_t six_pairs __attribute__((vector_size(16 * SIX_LANES)));
+enum { SIX_K = 8 * SIX_LANES };
+/* Elements 0 to 3 of a lane of a, 4 to 7 of the same lane of b. */
+#define OF_LANE(lane, i) (i) % 4 + 4 * (lane) + (i) / 4 * 4 * SIX_LANES
+#if VL == 8
+#define ZIP_SIX(a, b, at) __builtin_shufflevector(a, b, ZIPS_16(at))
+#define ZIPS_16(at) ZIP(0, 16, at), ZIP(1, 16, at)
+#define PICK(a, b, p, q, r, s)                                                                     \
+    __builtin_shufflevector(a, b, OF_LANE(0, p), OF_LANE(0, q), OF_LANE(0, r), OF_LANE(0, s),      \
+                            OF_LANE(1, p), OF_LANE(1, q), OF_LANE(1, r), OF_LANE(1, s))
+#else
+#define ZIP_SIX(a, b, at) __builtin_shufflevector(a, b, ZIPS_8(at))
+#define PICK(a, b, p, q, r, s)                                                                     \
+    __builtin_shufflevector(a, b, OF_LANE(0, p), OF_LANE(0, q), OF_LANE(0, r), OF_LANE(0, s))
+#endif
+
+/* The lanes of y at t, a lane of eight k's of six rows apart. */
+VFN void ISA(store_six)(f16 *t, six_pairs y)
+{
+    UNROLL for (size_t lane = 0; lane < SIX_LANES; lane++)
+        __builtin_memcpy(t + lane * 48, (const f16 *)&y + lane * 8, 16);
+}
+
+/* t[k*6 + i] = x[i*ldx + k] for i < 6, k < kc, kc >= SIX_K. */
+VFN void ISA(turn_six)(const f16 *x, size_t ldx, size_t kc, f16 *t)
+{
+    for (size_t k = 0; k < kc; k += SIX_K) {
+        k = k + SIX_K <= kc ? k : kc - SIX_K; /* as in turn_rows */
+        six_halves r[6];
+        UNROLL for (size_t i = 0; i < 6; i++)
+            __builtin_memcpy(&r[i], x + i * ldx + k, sizeof r[i]);
+        UNROLL for (size_t half = 0; half < 2; half++) {
+            /* Rows 0 1, 2 3 and 4 5 of four k's. */
+            const six_pairs a = (six_pairs)(half ? ZIP_SIX(r[0], r[1], 4) : ZIP_SIX(r[0], r[1], 0));
+            const six_pairs b = (six_pairs)(half ? ZIP_SIX(r[2], r[3], 4) : ZIP_SIX(r[2], r[3], 0));
+            const six_pairs c = (six_pairs)(half ? ZIP_SIX(r[4], r[5], 4) : ZIP_SIX(r[4], r[5], 0));
+            const six_pairs ab = PICK(a, b, 0, 4, 1, 5), ab_next = PICK(a, b, 2, 6, 3, 7);
+            const six_pairs first = PICK(ab, PICK(c, a, 0, 0, 5, 5), 0, 1, 4, 6);
+            const six_pairs second = PICK(PICK(b, c, 1, 1, 5, 5), ab_next, 0, 2, 4, 5);
+            const six_pairs third =
+                PICK(PICK(c, a, 2, 2, 7, 7), PICK(b, c, 3, 3, 7, 7), 0, 2, 4, 6);
+            f16 *to = t + (k + 4 * half) * 6;
+            ISA(store_six)(to, first);
+            ISA(store_six)(to + 8, second);
+            ISA(store_six)(to + 16, third);
+        }
+    }
+}
+#endif
+
 /* Of `left` k's, how many to turn now, so that no few are left for the last time. */
 VFN size_t ISA(turn_depth)(size_t left)
 {
@@ -589,6 +648,13 @@ VFN void ISA(pack_strip)(const f16 *x, size_t ldx, size_t rows, size_t ld, size_
     f16 turned[(PACK_K + 8) * 16];
     for (size_t k = 0, nk; k < kc; k += nk) {
         nk = ISA(turn_depth)(kc - k);
+#if TILE_MR == 6
+        if (rows == 6 && a_k == 6 && nk >= SIX_K) {
+            ISA(turn_six)(x + k, ldx, nk, turned);
+            ISA(widen_strip)(turned, 6, nk, 6, a + k * 6, 6);
+            continue;
+        }
+#endif
         for (size_t h = 0; h < ld; h += 8) {
             const f16 *from = x + h * ldx + k;
             if (rows >= h + 8)

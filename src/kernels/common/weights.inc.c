@@ -8,8 +8,6 @@ enum {
     WEIGHTS_AHEAD = 1024, /* bytes; of all panels of a tile they fit L1 beside the packed rows */
     CACHE_LINE = 64,
     LINE_INT8 = 4, /* rows of a cache line */
-    /* Of a word before the next vector: AVX2 shares its byte shuffles between all of them. */
-    LOOK_ROWS = VL == 8 ? WEIGHT_PER_WORD : 2,
 };
 struct weight_tile {
     const float *a;
@@ -122,40 +120,6 @@ VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
     ISA(tile_bytes)(t, mr, nv, true);
 }
 
-VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
-{
-    const size_t k = t->panels[0].k;
-    const size_t panel = (k + 7) / WEIGHT_PER_WORD * ANF_PANEL;
-    const uint32_t *w = t->panels[0].w;
-    const vbook book = v_book(t->panels[0].side);
-    const float *a = t->a;
-    vf acc[TILE_ACC], b, c;
-    weight_start(acc, mr, nv);
-    for (size_t left = k; left; w += ANF_PANEL) {
-        weight_ahead(w, nv, panel * sizeof *w, left * (ANF_PANEL / 2));
-        if (left < WEIGHT_PER_WORD) {
-            UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD - 1; r++)
-                if (r < left)
-                    UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++) {
-                        const vcodes codes = v_codes(w + e / PANEL_VECS * panel);
-                        const vf y = v_look(book, codes, e % PANEL_VECS, r);
-                        vector_step(a + r * t->a_k, mr, e, nv, y, acc);
-                    }
-            break;
-        }
-        UNROLL for (size_t r0 = 0; r0 < WEIGHT_PER_WORD; r0 += LOOK_ROWS, a += LOOK_ROWS * t->a_k)
-            UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++)
-                UNROLL for (size_t r = 0; r < LOOK_ROWS; r += 2) {
-                    const vcodes codes = v_codes(w + e / PANEL_VECS * panel);
-                    v_look_2(book, codes, e % PANEL_VECS, r0 + r, &b, &c);
-                    vector_step(a + r * t->a_k, mr, e, nv, b, acc);
-                    vector_step(a + (r + 1) * t->a_k, mr, e, nv, c, acc);
-                }
-        left -= WEIGHT_PER_WORD;
-    }
-    weight_end(t, acc, mr, nv);
-}
-
 /* Every shape that a table may be asked for: rows with TILE_NV panels at most, one row with TILE_MR
  * panels. */
 #if TILE_NV > 1
@@ -197,7 +161,6 @@ VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
         ISA(any_##encoding)(&t, mr, nv);                                                           \
     }
 WEIGHT_TILE(int8)
-WEIGHT_TILE(int4)
 WEIGHT_TILE(blockwise)
 
 /* ---- widening -------------------------------------------------------------------------------- */
@@ -208,21 +171,6 @@ static void ISA(widen_int8)(const struct weight_panel *p, size_t k0, size_t kc, 
     for (size_t i = 0; i < kc; i++) {
         v_load_i8(w + i * ANF_PANEL, x);
         panel_store(b + i * ANF_PANEL, x);
-    }
-}
-
-static void ISA(widen_int4)(const struct weight_panel *p, size_t k0, size_t kc, float *b)
-{
-    const uint32_t *w = (const uint32_t *)p->w + k0 / WEIGHT_PER_WORD * ANF_PANEL;
-    const vbook book = v_book(p->side);
-    for (size_t from = k0 % WEIGHT_PER_WORD, n; kc; from = 0, kc -= n, w += ANF_PANEL) {
-        const vcodes codes = v_codes(w);
-        n = WEIGHT_PER_WORD - from < kc ? WEIGHT_PER_WORD - from : kc;
-        UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
-            UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r++)
-                if (n == WEIGHT_PER_WORD || r - from < n) /* r < from is huge */
-                    v_store(b + (r - from) * ANF_PANEL + e * VL, v_look(book, codes, e, r));
-        b += n * ANF_PANEL;
     }
 }
 
@@ -246,6 +194,8 @@ static void ISA(widen_blockwise)(const struct weight_panel *p, size_t k0, size_t
         kc -= n / ANF_PANEL;
     }
 }
+
+static void ISA(widen_int4)(const struct weight_panel *p, size_t k0, size_t kc, float *b);
 
 /* ---- widening while multiplying -------------------------------------------------------------- */
 /* A table with tall tiles widens in these only: others are for what rows are left, and rare. */

@@ -35,6 +35,7 @@ ENTER_AVX512
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/weights.inc.c"
+#include "kernels/common/int4.inc.c"
 #include "kernels/common/sparse.inc.c"
 #ifdef CPU_KNOWS_AVX512FP16
 LEAVE_AVX512

@@ -24,6 +24,7 @@
 #include "kernels/common/uop_chain.inc.c"
 #include "kernels/common/gemm.inc.c"
 #include "kernels/common/weights.inc.c"
+#include "kernels/common/int4.inc.c"
 #include "kernels/common/sparse.inc.c"
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"

@@ -137,67 +137,30 @@ VFN void v_load_i8(const int8_t *p, vf y[2])
         y[i] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x));
     }
 }
-/* Bytes 1, 2 and 3 of the sixteen entries in float32, of which byte 0 is zero, in both lanes: what a
- * byte shuffle looks up for 32 indices at once. */
-typedef struct { __m256i byte[3]; } vbook;
-VFN vbook v_book(const f16 *p)
+/* Three bits of the index choose a float of either half, the fourth chooses the half.
+ * int4_avx2.inc.c is for many. */
+VFN vf look_8(vf low, vf high, const uint32_t *words, size_t r)
 {
-    const __m256i first = _mm256_setr_epi8(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5,
-                                           9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12);
-    __m256i low = _mm256_castps_si256(v_load_f16(p)), high = _mm256_castps_si256(v_load_f16(p + 8));
-    vbook b;
-    low = _mm256_shuffle_epi8(low, first); /* of four entries each: bytes 1, 2, 3, 0 together */
-    high = _mm256_shuffle_epi8(high, first);
-    /* Byte i of entries 0 - 3 and 8 - 11, and of 4 - 7 and 12 - 15, in turns of four. */
-    const __m256i a = _mm256_unpacklo_epi32(low, high), c = _mm256_unpackhi_epi32(low, high);
-    const __m256i a0 = _mm256_permute4x64_epi64(a, 0x88), a1 = _mm256_permute4x64_epi64(a, 0xdd);
-    const __m256i c0 = _mm256_permute4x64_epi64(c, 0x88);
-    b.byte[0] = _mm256_shuffle_epi32(a0, 0xd8);
-    b.byte[1] = _mm256_shuffle_epi32(a1, 0xd8);
-    b.byte[2] = _mm256_shuffle_epi32(c0, 0xd8);
-    return b;
+    const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)words);
+    const __m256i index = _mm256_srli_epi32(x, (int)(4 * r));
+    const __m256i half = _mm256_slli_epi32(x, (int)(28 - 4 * r));
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
+                            _mm256_permutevar8x32_ps(high, index), _mm256_castsi256_ps(half));
 }
-typedef struct { __m256i v[2]; } vcodes;
-/* Of every four words bytes 0, 1, 2 and 3 together: two indices each. */
-VFN vcodes v_codes(const uint32_t *p)
-{
-    const __m256i turn = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4,
-                                          8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    vcodes x;
-    for (size_t i = 0; i < 2; i++)
-        x.v[i] = _mm256_shuffle_epi8(
-            _mm256_loadu_si256((const __m256i *)(const void *)(p + 8 * i)), turn);
-    return x;
-}
-/* Compilers share what is the same for several r, if these are constants. */
-VFN vf v_look(vbook b, vcodes x, size_t e, size_t r)
-{
-    const __m256i two = r % 2 ? _mm256_srli_epi16(x.v[e], 4) : x.v[e];
-    const __m256i index = _mm256_and_si256(two, _mm256_set1_epi8(15)), b0 = _mm256_setzero_si256();
-    const __m256i b1 = _mm256_shuffle_epi8(b.byte[0], index);
-    const __m256i b2 = _mm256_shuffle_epi8(b.byte[1], index);
-    const __m256i b3 = _mm256_shuffle_epi8(b.byte[2], index);
-    const __m256i l = r < 4 ? _mm256_unpacklo_epi8(b0, b1) : _mm256_unpackhi_epi8(b0, b1);
-    const __m256i h = r < 4 ? _mm256_unpacklo_epi8(b2, b3) : _mm256_unpackhi_epi8(b2, b3);
-    return _mm256_castsi256_ps(r / 2 % 2 ? _mm256_unpackhi_epi16(l, h)
-                                         : _mm256_unpacklo_epi16(l, h));
-}
+typedef struct { vf low, high; } vbook;
+VFN vbook v_book(const f16 *p) { return (vbook){v_load_f16(p), v_load_f16(p + VL)}; }
+typedef const uint32_t *vcodes;
+VFN vcodes v_codes(const uint32_t *p) { return p; }
+VFN vf v_look(vbook b, vcodes x, size_t e, size_t r) { return look_8(b.low, b.high, x + e * VL, r); }
 VFN void v_look_2(vbook b, vcodes x, size_t e, size_t r, vf *y, vf *z)
 {
     *y = v_look(b, x, e, r);
     *z = v_look(b, x, e, r + 1);
 }
-/* Three bits of the index choose a float of either half, the fourth chooses the half. */
 VFN void v_pick(const float *p, const uint32_t *words, size_t r, vf y[2])
 {
-    const vf low = v_load(p), high = v_load(p + 8);
-    for (size_t i = 0; i < 2; i++) {
-        const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(words + 8 * i));
-        const __m256i index = _mm256_srli_epi32(x, (int)(4 * r));
-        const __m256i half = _mm256_slli_epi32(x, (int)(28 - 4 * r));
-        y[i] = _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
-                                _mm256_permutevar8x32_ps(high, index), _mm256_castsi256_ps(half));
-    }
+    for (size_t e = 0; e < 2; e++)
+        y[e] = look_8(v_load(p), v_load(p + VL), words + e * VL, r);
 }
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[2])
 {

@@ -274,6 +274,11 @@ static void test_tiles(void **state)
                             tile_case(kern[t], &x, mr, nv, next() % (9 - nv + 1));
             release(&x);
         }
+    /* More rows than a kernel may keep on its stack. */
+    struct weight deep = make(WEIGHT_LISTS, 17, 8200, 1, false);
+    for (size_t t = tables(kern); t-- > 0;)
+        tile_case(kern[t], &deep, 1, 2, 0);
+    release(&deep);
 }
 
 /* ---- tiles that leave their panels in float32 ------------------------------------------------- */

@@ -29,6 +29,7 @@
 #include "kernels/common/weights.inc.c"
 #include "kernels/x86/int4_avx2.inc.c"
 #include "kernels/common/sparse.inc.c"
+#include "kernels/x86/lists_avx2.inc.c"
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/winograd.inc.c"
@@ -73,7 +74,8 @@ const struct kern kern_avx2 = {
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U
-#define K(slot, type, doc) .slot = ISA(slot),
+#define gemm_tile_lists_avx2 gemm_tile_lists_of_bytes_avx2
+#define K(slot, type, doc) .slot = slot##_avx2,
 #include "kernels/kernels.def"
 #undef K
 };

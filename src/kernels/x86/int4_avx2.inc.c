@@ -1,10 +1,11 @@
-/* Panels of 4-bit indices (weight_panels.h) with AVX2, in place of int4.inc.c.
+/* Panels of 4-bit indices (weight_panels.h) with AVX2, in place of int4.inc.c; and how byte
+ * shuffles look up binary16 values, for lists_avx2.inc.c too.
  *
- * Byte shuffles look up 32 indices at once: the low and the high bytes of their binary16 entries,
- * which interleaved are words.  A multiply-add of words by 2^13 and 0 moves every other word to
- * where float32 has sign, exponent and mantissa, but for the exponent, which is 112 too small, and
- * for copies of the sign, which a mask clears.  The rows of A are scaled by 2^112 instead: that is
- * exact, for they are binary16 as well.
+ * A shuffle looks up 32 indices at once: the low and the high bytes of what they name, which
+ * interleaved are words of binary16.  A multiply-add of words by 2^13 and 0 moves every other word
+ * to where float32 has sign, exponent and mantissa, but for the exponent, which is 112 too small,
+ * and for copies of the sign, which a mask clears.  The other factor of the product is scaled by
+ * 2^112 instead: that is exact, for it is a binary16 as well.
  *
  * A register file renames some 120 results, and sums wait for each other: eight rows of a vector in
  * a run would leave the units idle.  So a group of eight rows is looked up while the one before it,
@@ -16,12 +17,32 @@ enum {
     INT4_FEW = 4, /* rows; more use a weight often enough to widen it first */
     INT4_WIDE = 128, /* rows of B that are widened then: 8 KiB */
 };
-#define INT4_SCALE 0x1p112f
 
-/* Everything a look-up needs in registers. */
+#define WORD_SCALE 0x1p112f
+/* What words become float32 by, and nibbles of bytes indices. */
+struct word_masks {
+    __m256i even, odd, sign_and_below, nibble;
+};
+
+VFN struct word_masks word_masks(void)
+{
+    struct word_masks x = {_mm256_set1_epi32(1 << 13), _mm256_set1_epi32(1 << 29),
+                           _mm256_set1_epi32((int)0x8fffffff), _mm256_set1_epi8(15)};
+    /* Or the compiler loads them from memory each time, and loads bound the loop. */
+    __asm__("" : "+x"(x.even), "+x"(x.odd), "+x"(x.sign_and_below), "+x"(x.nibble));
+    return x;
+}
+
+/* The finite values of words 0, 2, ... or 1, 3, ..., divided by WORD_SCALE. */
+VFN vf word_floats(const struct word_masks *m, __m256i words, bool odd)
+{
+    const __m256i x = _mm256_madd_epi16(words, odd ? m->odd : m->even);
+    return _mm256_castsi256_ps(_mm256_and_si256(x, m->sign_and_below));
+}
+
 struct int4_book {
     __m256i low, high; /* bytes of the entries, in both lanes */
-    __m256i nibble, even, odd, bits;
+    struct word_masks masks;
     bool finite; /* the exponent of others is lost: they go through v_look */
 };
 
@@ -37,15 +58,10 @@ VFN struct int4_book int4_book(const f16 *p)
     struct int4_book x = {
         .low = _mm256_broadcastsi128_si256(low),
         .high = _mm256_broadcastsi128_si256(high),
-        .nibble = _mm256_set1_epi8(15),
-        .even = _mm256_set1_epi32(1 << 13),
-        .odd = _mm256_set1_epi32(1 << 29),
-        .bits = _mm256_set1_epi32((int)0x8fffffff),
+        .masks = word_masks(),
         .finite = _mm_movemask_epi8(special) == 0,
     };
-    /* Or the compiler loads them from memory each time, and loads bound the loop. */
-    __asm__("" : "+x"(x.low), "+x"(x.high), "+x"(x.nibble));
-    __asm__("" : "+x"(x.even), "+x"(x.odd), "+x"(x.bits));
+    __asm__("" : "+x"(x.low), "+x"(x.high)); /* as in word_masks */
     return x;
 }
 
@@ -57,8 +73,8 @@ VFN void int4_words(const struct int4_book *b, const uint32_t *p, __m256i *y)
         _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
     const __m256i loaded = _mm256_loadu_si256((const __m256i *)(const void *)p);
     const __m256i x = _mm256_shuffle_epi8(loaded, turn);
-    const __m256i even = _mm256_and_si256(x, b->nibble);
-    const __m256i odd = _mm256_and_si256(_mm256_srli_epi16(x, 4), b->nibble);
+    const __m256i even = _mm256_and_si256(x, b->masks.nibble);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi16(x, 4), b->masks.nibble);
     const __m256i even_low = _mm256_shuffle_epi8(b->low, even);
     const __m256i even_high = _mm256_shuffle_epi8(b->high, even);
     const __m256i odd_low = _mm256_shuffle_epi8(b->low, odd);
@@ -69,12 +85,10 @@ VFN void int4_words(const struct int4_book *b, const uint32_t *p, __m256i *y)
     y[3] = _mm256_unpackhi_epi8(odd_low, odd_high);
 }
 
-/* Row r of eight, divided by INT4_SCALE. */
+/* Row r of eight, divided by WORD_SCALE. */
 VFN vf int4_row(const struct int4_book *b, const __m256i *words, size_t r)
 {
-    const __m256i w = words[r / INT4_HALF * 2 + r % 2];
-    const __m256i x = _mm256_madd_epi16(w, r / 2 % 2 ? b->odd : b->even);
-    return _mm256_castsi256_ps(_mm256_and_si256(x, b->bits));
+    return word_floats(&b->masks, words[r / INT4_HALF * 2 + r % 2], r / 2 % 2);
 }
 
 /* Two groups of eight rows: the one that is multiplied, and the one after it. */
@@ -90,7 +104,7 @@ struct int4_groups {
 VFN void int4_scale(const float *a, size_t mr, float *y)
 {
     UNROLL for (size_t i = 0; i < mr; i++)
-        v_store(y + i * VL, v_mul(v_load(a + i * VL), v_set(INT4_SCALE)));
+        v_store(y + i * VL, v_mul(v_load(a + i * VL), v_set(WORD_SCALE)));
 }
 
 VFN void int4_start(struct int4_groups *x, const struct weight_tile *t,
@@ -201,7 +215,7 @@ static void ISA(widen_int4)(const struct weight_panel *p, size_t k0, size_t kc, 
                 int4_words(&book, w + e * VL, words);
                 UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r++)
                     v_store(b + r * ANF_PANEL + e * VL,
-                            v_mul(int4_row(&book, words, r), v_set(INT4_SCALE)));
+                            v_mul(int4_row(&book, words, r), v_set(WORD_SCALE)));
             }
             b += WEIGHT_PER_WORD * ANF_PANEL;
             continue;

@@ -55,7 +55,7 @@ enum {
     /* Steps of k in one turn of the loop, which asks ahead once.  Instructions that are no
      * multiply-adds cost time where two programs share a core. */
     TILE_STEPS = VL >= 8 ? 4 : 1,
-    WIDE_AHEAD = 8, /* rows */
+    WIDE_AHEAD = 8, /* rows of `wide`, whose lines are asked for before they are stored to */
     HALVES_ASK = 2, /* a cache line holds two rows of a panel */
     PACK_K = 64, /* k's transposed at a time, up to 7 more the last time: a buffer of 2 KiB */
     PACK_ROWS = 8,
@@ -208,7 +208,7 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *b
     if (kind == HALVES && u % HALVES_ASK == 0)
         UNROLL for (size_t v = 0; v < nv; v++)
             __builtin_prefetch((const f16 *)at->b + v * t->b_panel + TILE_AHEAD);
-    if (VL == 8 && kind >= WIDENING) /* or stores wait for their lines (AMD Zen 3: 2 % of 512^3) */
+    if (VL == 8 && kind >= WIDENING) /* or stores wait for their lines, on AMD Zen 3 */
         UNROLL for (size_t v = 0; v < nv; v++)
             __builtin_prefetch(at->wide + v * wide_panel + WIDE_AHEAD * ANF_PANEL, 1);
     if ((kind == FLOATS_AHEAD || kind >= WIDENING) && u % TILE_STEPS == 0) {

@@ -95,7 +95,7 @@ VFN vf int4_row(const struct int4_book *b, const __m256i *words, size_t r)
 struct int4_groups {
     const uint32_t *w; /* of the group after it */
     const float *a;
-    size_t left;        /* groups, with the one that is multiplied */
+    size_t left;         /* groups, with the one that is multiplied */
     size_t panel, ahead; /* words; bytes */
     __m256i words[2][TILE_MR * INT4_PANEL_WORDS];
     float scaled[2][WEIGHT_PER_WORD * INT4_FEW];

@@ -9,7 +9,8 @@
  *     M   [36][tiles][nv*16]      float32, the products of a group, L2
  *
  * and the 36 matrix products run through a register tile: output channels along the vector, tiles
- * broadcast, so that no number of tiles wastes lanes.
+ * broadcast, so that no number of tiles wastes lanes.  Tiles where an image ends take part in some
+ * of the positions only; they are numbered so that those of every position are neighbours.
  *
  * A task has a range of the rows of tiles and a range of the channel panels, and transforms for
  * itself whatever it needs: V is several times the bytes of its input, so that it is sooner made
@@ -42,6 +43,7 @@ enum {
 struct wino_cut {
     struct block_grid grid;       /* rows of tiles x channel panels */
     size_t tile_rows, tile_cols;  /* of an image */
+    size_t rest_rows, rest_cols;  /* pixels of the last row and column of tiles, 0: whole tiles */
     size_t row_parts;             /* strips of a row of tiles, where it is too long for one */
     size_t rows;                  /* of tiles, of all images; parts of rows */
     size_t strip_rows;            /* the most that a strip may have */
@@ -61,6 +63,8 @@ static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *
         .grid = {1, 1},
         .tile_rows = winograd_tiles(g->out_h),
         .tile_cols = winograd_tiles(g->out_w),
+        .rest_rows = g->out_h % WINOGRAD_OUT,
+        .rest_cols = g->out_w % WINOGRAD_OUT,
         .panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL,
     };
     const size_t cin = (g->cin + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
@@ -112,16 +116,27 @@ size_t winograd_shared_bytes(const struct kern *kern, const struct conv_job *job
 }
 
 /* ---- one strip ------------------------------------------------------------------------------- */
+/* Numbers of tiles: first those of a last column, whole ones, those of a last row, those of both;
+ * so each position has a range of them. */
 struct strip {
     size_t row, n_rows; /* of tiles, of all images */
     size_t col, n_cols;
     size_t n;           /* tiles */
+    struct winograd_places places; /* of all rows */
+    struct winograd_range positions[WINOGRAD_POSITIONS]; /* tiles that take part */
 };
 
 /* The rows of a strip that lie in one image. */
 struct rows {
     size_t image, row, n, first; /* first: of the strip */
+    struct winograd_places places;
 };
+
+/* How many of the rows before `row` are the last one of their image, and not whole. */
+static size_t rest_rows_before(const struct wino_cut *cut, size_t row)
+{
+    return cut->rest_rows ? row / cut->tile_rows : 0;
+}
 
 /* n rows of tiles from `row` on, or that part of a row. */
 static struct strip strip_at(const struct wino_cut *cut, size_t row, size_t n)
@@ -131,6 +146,22 @@ static struct strip strip_at(const struct wino_cut *cut, size_t row, size_t n)
                       .col = block_start(cut->tile_cols, cut->row_parts, part)};
     s.n_cols = block_start(cut->tile_cols, cut->row_parts, part + 1) - s.col;
     s.n = s.n_rows * s.n_cols;
+    const bool right = cut->rest_cols && s.col + s.n_cols == cut->tile_cols;
+    const size_t bottom = rest_rows_before(cut, s.row + n) - rest_rows_before(cut, s.row);
+    const size_t whole_rows = n - bottom, whole_cols = s.n_cols - right;
+    const size_t whole = right * whole_rows, below = whole + whole_rows * whole_cols;
+    const size_t corner = below + bottom * whole_cols;
+    s.places = (struct winograd_places){.first = {{whole, 0}, {below, corner}},
+                                        .pitch = whole_cols};
+    const unsigned rows = winograd_positions(cut->rest_rows);
+    const unsigned cols = winograd_positions(cut->rest_cols);
+    for (size_t p = 0; p < WINOGRAD_POSITIONS; p++) {
+        const bool with_right = cols >> p % WINOGRAD_IN & 1;
+        const bool with_bottom = rows >> p / WINOGRAD_IN & 1;
+        const size_t first = with_right ? 0 : whole;
+        const size_t end = !with_bottom ? below : with_right ? s.n : corner;
+        s.positions[p] = (struct winograd_range){first, end - first};
+    }
     return s;
 }
 
@@ -142,6 +173,13 @@ static bool next_rows(const struct wino_cut *cut, const struct strip *s, struct 
     r->image = (s->row + r->first) / cut->tile_rows;
     r->row = (s->row + r->first) % cut->tile_rows;
     r->n = block_least(cut->tile_rows - r->row, s->n_rows - r->first);
+    const size_t bottom = rest_rows_before(cut, s->row + r->first) - rest_rows_before(cut, s->row);
+    const size_t whole = r->first - bottom;
+    r->places = s->places;
+    r->places.first[0][0] += whole * s->places.pitch;
+    r->places.first[0][1] += whole;
+    r->places.first[1][0] += bottom * s->places.pitch;
+    r->places.first[1][1] += bottom;
     return true;
 }
 
@@ -160,8 +198,7 @@ static void transform(const struct kern *kern, const struct conv_job *job,
         for (size_t c = 0; c < g->cin; c += ANF_PANEL)
             kern->winograd_input(g, job->x + (r.image * g->cin + c) * g->in_h * g->in_w,
                                  block_least(ANF_PANEL, g->cin - c), r.row, r.n, s->col, s->n_cols,
-                                 v + c / ANF_PANEL * v_block + r.first * s->n_cols * v_tile, v_pos,
-                                 v_tile);
+                                 &r.places, v + c / ANF_PANEL * v_block, v_pos, v_tile);
 }
 
 /* Weights of panels q .. q+nv-1 and input channels c .. c+n-1. */
@@ -174,17 +211,6 @@ static void transform_weights(const struct kern *kern, const struct conv_job *jo
                                u + i * n * ANF_PANEL, cut->u_pos);
 }
 
-/* Tiles of the strip that take part in a position.  The last row of positions is for the last row
- * of pixels only, which the tiles at the bottom of the last image may not have. */
-static size_t tiles_at(const struct conv_job *job, const struct wino_cut *cut,
-                       const struct strip *s, size_t pos)
-{
-    const bool bottom = (s->row + s->n_rows) % cut->tile_rows == 0;
-    const bool partial = job->geom.out_h % WINOGRAD_OUT != 0;
-    const bool last = pos / WINOGRAD_IN == WINOGRAD_IN - 1;
-    return bottom && partial && last ? s->n - s->n_cols : s->n;
-}
-
 /* Panels q .. q+nv-1 of the strip.  The weights of the next slice are asked for meanwhile. */
 static void multiply(const struct kern *kern, const struct conv_job *job,
                      const struct wino_cut *cut, const struct strip *s, size_t q, size_t nv,
@@ -192,7 +218,8 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
 {
     const size_t cin = job->geom.cin, ldm = nv * ANF_PANEL, v_tile = tile_floats(cut, job);
     if (cut->few) {
-        kern->winograd_few(job->weights + q * cin * 9 * ANF_PANEL, cin, v, s->n, m, cut->m_pos);
+        kern->winograd_few(job->weights + q * cin * 9 * ANF_PANEL, cin, v, s->n, s->positions, m,
+                           cut->m_pos);
         return;
     }
     for (size_t c = 0; c < cin; c += cut->slice) {
@@ -203,10 +230,11 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
                 block_prefetch(job->weights + (q * cin + next) * 9 * ANF_PANEL,
                                cin * 9 * ANF_PANEL, nv, block_least(cut->slice, cin - next) * 9,
                                pos, WINOGRAD_POSITIONS);
-            const size_t tiles = tiles_at(job, cut, s, pos);
-            const size_t parts = (tiles + kern->rows_mr - 1) / kern->rows_mr;
-            for (size_t part = 0, i = 0, end; part < parts; part++, i = end) {
-                end = block_start(tiles, parts, part + 1); /* no part with one tile only */
+            const struct winograd_range *tiles = &s->positions[pos];
+            const size_t parts = (tiles->n + kern->rows_mr - 1) / kern->rows_mr;
+            for (size_t part = 0, i = tiles->first, end; part < parts; part++, i = end) {
+                /* no part with one tile only */
+                end = tiles->first + block_start(tiles->n, parts, part + 1);
                 kern->gemm_tile_rows(end - i, nv, n,
                                      v + pos * cut->v_pos + i * v_tile + c, v_tile,
                                      u + pos * cut->u_pos, panel, m + pos * cut->m_pos + i * ldm,
@@ -251,9 +279,13 @@ static void store(const struct kern *kern, const struct conv_job *job, const str
     for (struct rows r = {0}; next_rows(cut, s, &r);) {
         for (size_t i = 0; i < r.n; i++) {
             const size_t y = (r.row + i) * WINOGRAD_OUT;
+            const bool bottom = y + WINOGRAD_OUT > g->out_h;
+            const bool right = (s->col + s->n_cols) * WINOGRAD_OUT > g->out_w;
+            const size_t first = winograd_place(&r.places, bottom, false, i, 0);
+            const size_t last = winograd_place(&r.places, bottom, right, i, s->n_cols - 1);
             for (size_t c = 0; c < channels; c += ANF_PANEL)
                 kern->winograd_output(
-                    m + (r.first + i) * s->n_cols * ldm + c, cut->m_pos, ldm, s->n_cols,
+                    m + first * ldm + c, m + last * ldm + c, cut->m_pos, ldm, s->n_cols,
                     job->bias ? job->bias + q * ANF_PANEL + c : NULL,
                     block_least(ANF_PANEL, channels - c),
                     job->y + (r.image * job->cout + q * ANF_PANEL + c) * pixels + y * g->out_w +

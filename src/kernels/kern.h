@@ -226,29 +226,52 @@ struct conv_filters {
 typedef void conv_direct_fn(const struct conv_geom *g, const f16 *x, const struct conv_filters *f,
                             f16 *y, size_t oy0, size_t oy1, float *scratch);
 
-/* Winograd, see winograd.h for the formulas.  Input: V of the tiles of the channel planes c <
- * channels <= 16 of x, rows row .. row+n_rows-1 and columns col .. col+n_cols-1:
- *     v[(6i + j)*v_pos + (r*n_cols + s)*v_tile + c] = V[i][j] of tile (row + r, col + s) */
+/* Winograd, see winograd.h for the formulas.
+ *
+ * Tiles of a strip are numbered, and where an image ends in a tile apart from the others, so that
+ * those that take part in a position have neighbouring numbers: [of the row of tiles where the
+ * image ends][of that column], the first of each kind, and rows of whole tiles follow each other. */
+struct winograd_places {
+    size_t first[2][2];
+    size_t pitch;        /* whole tiles of a row */
+};
+static inline size_t winograd_place(const struct winograd_places *p, bool bottom, bool right,
+                                    size_t row, size_t col)
+{
+    return p->first[bottom][right] + (bottom ? 0 : row * (right ? 1 : p->pitch)) +
+           (right ? 0 : col);
+}
+struct winograd_range {
+    size_t first, n;
+};
+/* Input: V of the tiles of the channel planes c < channels <= 16 of x, rows row .. row+n_rows-1 and
+ * columns col .. col+n_cols-1:
+ *     v[(6i + j)*v_pos + t*v_tile + c] = V[i][j] of tile (row + r, col + s)
+ * with t = winograd_place() of row r, column s, where the tile takes part in position (i, j); what
+ * else there is of a tile may be written. */
 typedef void winograd_input_fn(const struct conv_geom *g, const f16 *x, size_t channels,
-                               size_t row, size_t n_rows, size_t col, size_t n_cols, float *v,
-                               size_t v_pos, size_t v_tile);
+                               size_t row, size_t n_rows, size_t col, size_t n_cols,
+                               const struct winograd_places *places, float *v, size_t v_pos,
+                               size_t v_tile);
 /* U of the kernels of sixteen output channels j, in the order of packed weights, for ci < n:
  *     u[(6i + k)*u_pos + 16ci + j] = U[i][k] of w[(9ci + 3r + c)*16 + j], kernel row r, column c */
 typedef void winograd_weights_fn(const f16 *w, size_t n, float *u, size_t u_pos);
 /* The products of few tiles, for which U is made and used in L1.  With U of the n kernels of
- * sixteen output channels j in w, for all positions p and t < n_tiles <= table.few_rows
+ * sixteen output channels j in w, for all positions p and the tiles t of tiles[p], which are some
+ * of n_tiles <= table.few_rows,
  *     s = 0;  for ci = 0 .. n-1 ascending:  s = fma(U[p] of (ci, j), V[p] of (ci, t), s)
  *     m[p*m_pos + 16t + j] = s
  * V is [ceil(n / 16)][36][n_tiles][16], so that what is used together lies together. */
-typedef void winograd_few_fn(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
-                             size_t m_pos);
+typedef void winograd_few_fn(const f16 *w, size_t n, const float *v, size_t n_tiles,
+                             const struct winograd_range *tiles, float *m, size_t m_pos);
 /* Output of n_tiles neighbouring tiles of one row of tiles, for n_channels <= 16 channels c:
  *     y[c*y_channel + i*y_row + 4t + j] = round((A' M A)[i][j] of tile t + bias[c])
- * for i < rows <= 4 and 4t + j < cols, with M[i][j] = m[(6i + j)*m_pos + t*m_tile + c]; all sixteen
- * channels of m are read. */
-typedef void winograd_output_fn(const float *m, size_t m_pos, size_t m_tile, size_t n_tiles,
-                                const f16 *bias, size_t n_channels, f16 *y, size_t y_channel,
-                                size_t y_row, size_t rows, size_t cols);
+ * for i < rows <= 4 and 4t + j < cols, with M[i][j] = m[(6i + j)*m_pos + t*m_tile + c], or that of
+ * `last` for the last tile; all sixteen channels are read.  What rows and cols leave of a tile tells
+ * how it was made. */
+typedef void winograd_output_fn(const float *m, const float *last, size_t m_pos, size_t m_tile,
+                                size_t n_tiles, const f16 *bias, size_t n_channels, f16 *y,
+                                size_t y_channel, size_t y_row, size_t rows, size_t cols);
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 /* Rows are contiguous: row r is x + r*n. */

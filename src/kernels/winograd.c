@@ -3,8 +3,9 @@
 
 enum {
     LEAST_CHANNELS = 32, /* in and out */
-    PIXELS_PER_TILE = 6, /* what the products and transforms of a tile cost directly, in pixels */
-    TILES_OF_WEIGHTS = 2, /* the transform of the weights costs that much too */
+    /* Costs in multiplications for an input and an output channel, of which a pixel takes nine: */
+    TILE_COST = 18,      /* the transforms of the input and output of a tile */
+    WEIGHTS_COST = 108,  /* that of the weights */
 };
 
 bool winograd_possible(const struct conv_geom *g)
@@ -13,10 +14,18 @@ bool winograd_possible(const struct conv_geom *g)
            g->dil_w == 1;
 }
 
+/* Positions of the tiles along `pixels` rows or columns, one after the other. */
+static size_t positions(size_t pixels)
+{
+    const unsigned last = winograd_positions(pixels % WINOGRAD_OUT);
+    return pixels / WINOGRAD_OUT * WINOGRAD_IN + (size_t)__builtin_popcount(last);
+}
+
 bool winograd_chosen(const struct conv_geom *g, size_t groups, size_t cout)
 {
     const size_t tiles = winograd_tiles(g->out_h) * winograd_tiles(g->out_w);
     return winograd_possible(g) && groups == 1 && g->cin >= LEAST_CHANNELS &&
            cout >= LEAST_CHANNELS &&
-           g->out_h * g->out_w >= PIXELS_PER_TILE * (tiles + TILES_OF_WEIGHTS);
+           9 * g->out_h * g->out_w >= positions(g->out_h) * positions(g->out_w) +
+                                          TILE_COST * tiles + WEIGHTS_COST;
 }

@@ -322,6 +322,19 @@ static anf_status conv_group(const struct conv_geom *g, const struct filter *f, 
     return ANF_OK;
 }
 
+/* B' x and A' m of a tile with `pixels` left of the image there.  Of a short tile positions 3 and 4
+ * take no part. */
+static void winograd_input_of(size_t pixels, const float x[WINOGRAD_IN], float y[WINOGRAD_IN])
+{
+    y[3] = y[4] = 0;
+    (winograd_short(pixels) ? winograd_input_short_1d : winograd_input_1d)(x, y);
+}
+
+static void winograd_output_of(size_t pixels, const float m[WINOGRAD_IN], float y[WINOGRAD_OUT])
+{
+    (winograd_short(pixels) ? winograd_output_short_1d : winograd_output_1d)(m, y);
+}
+
 /* The transformed input tile at (oy, ox): v[ci][i][j]. */
 static void winograd_tile(const struct conv_geom *g, const f16 *x, size_t oy, size_t ox,
                           float (*v)[WINOGRAD_IN][WINOGRAD_IN])
@@ -332,12 +345,12 @@ static void winograd_tile(const struct conv_geom *g, const f16 *x, size_t oy, si
             for (size_t i = 0; i < WINOGRAD_IN; i++)
                 d[i] = tap_at(g, x + ci * g->in_h * g->in_w, (ptrdiff_t)(oy + i) - g->pad_h,
                               (ptrdiff_t)(ox + j) - g->pad_w);
-            winograd_input_1d(d, t);
+            winograd_input_of(g->out_h - oy, d, t);
             for (size_t i = 0; i < WINOGRAD_IN; i++)
                 columns[i][j] = t[i];
         }
         for (size_t i = 0; i < WINOGRAD_IN; i++)
-            winograd_input_1d(columns[i], v[ci][i]);
+            winograd_input_of(g->out_w - ox, columns[i], v[ci][i]);
     }
 }
 
@@ -369,12 +382,12 @@ static void winograd_pixels(const struct conv_geom *g, float (*u)[WINOGRAD_IN][W
             for (size_t ci = 0; ci < g->cin; ci++)
                 m[i] = fmaf(u[ci][i][j], v[ci][i][j], m[i]);
         }
-        winograd_output_1d(m, s);
-        for (size_t i = 0; i < WINOGRAD_OUT; i++)
+        winograd_output_of(g->out_h - oy, m, s);
+        for (size_t i = 0; i < WINOGRAD_OUT && oy + i < g->out_h; i++)
             z[i][j] = s[i];
     }
     for (size_t i = 0; i < WINOGRAD_OUT && oy + i < g->out_h; i++) {
-        winograd_output_1d(z[i], s);
+        winograd_output_of(g->out_w - ox, z[i], s);
         for (size_t j = 0; j < WINOGRAD_OUT && ox + j < g->out_w; j++)
             y[(oy + i) * g->out_w + ox + j] =
                 f32_to_f16(bias ? s[j] + f16_to_f32(*bias) : s[j]);

@@ -57,6 +57,25 @@ static float pixel(const struct conv_geom *g, const f16 *plane, size_t y, size_t
     return f16_to_f32(plane[(size_t)row * g->in_w + (size_t)col]);
 }
 
+/* Of a tile with `left` rows or columns of pixels. */
+static void input_1d(size_t left, const float x[6], float y[6])
+{
+    y[3] = y[4] = NAN;
+    if (left <= 2)
+        winograd_input_short_1d(x, y);
+    else
+        winograd_input_1d(x, y);
+}
+
+static void output_1d(size_t left, const float m[6], float y[4])
+{
+    y[2] = y[3] = NAN;
+    if (left <= 2)
+        winograd_output_short_1d(m, y);
+    else
+        winograd_output_1d(m, y);
+}
+
 /* Columns first, then rows. */
 static void input_tile(const struct conv_geom *g, const f16 *plane, size_t y, size_t x,
                        float v[6][6])
@@ -65,12 +84,12 @@ static void input_tile(const struct conv_geom *g, const f16 *plane, size_t y, si
     for (size_t j = 0; j < 6; j++) {
         for (size_t i = 0; i < 6; i++)
             d[i] = pixel(g, plane, y + i, x + j);
-        winograd_input_1d(d, t);
+        input_1d(g->out_h - y, d, t);
         for (size_t i = 0; i < 6; i++)
             turned[i][j] = t[i];
     }
     for (size_t i = 0; i < 6; i++)
-        winograd_input_1d(turned[i], v[i]);
+        input_1d(g->out_w - x, turned[i], v[i]);
 }
 
 static void weights_tile(const f16 *w, float u[6][6])
@@ -87,18 +106,18 @@ static void weights_tile(const f16 *w, float u[6][6])
         winograd_weights_1d(turned[i], u[i]);
 }
 
-static void output_tile(float m[6][6], float y[4][4])
+static void output_tile(size_t rows, size_t cols, float m[6][6], float y[4][4])
 {
     float d[6], t[4], z[4][6];
     for (size_t j = 0; j < 6; j++) {
         for (size_t i = 0; i < 6; i++)
             d[i] = m[i][j];
-        winograd_output_1d(d, t);
+        output_1d(rows, d, t);
         for (size_t i = 0; i < 4; i++)
             z[i][j] = t[i];
     }
     for (size_t i = 0; i < 4; i++)
-        winograd_output_1d(z[i], y[i]);
+        output_1d(cols, z[i], y[i]);
 }
 
 /* w: [cout][cin][3][3]. */
@@ -122,7 +141,7 @@ static void naive(const struct conv_job *job, const f16 *w, f16 *out)
                             m[p / 6][p % 6] = fmaf(u[co * g->cin + c][p / 6][p % 6],
                                                    v[c][p / 6][p % 6], m[p / 6][p % 6]);
                     }
-                    output_tile(m, y);
+                    output_tile(g->out_h - oy, g->out_w - ox, m, y);
                     for (size_t i = 0; i < 4 && oy + i < g->out_h; i++)
                         for (size_t j = 0; j < 4 && ox + j < g->out_w; j++) {
                             const float s = y[i][j];
@@ -224,7 +243,15 @@ static void test_every_table(void **state)
     for (size_t w = 1; w < 104; w += 4)              /* one tile, two, ... 26 */
         every_table(1, 19, 4, w, 18, 1, true, false);
     every_table(1, 256, 14, 14, 64, 1, true, false); /* few tiles, many channels */
-    every_table(2, 36, 17, 18, 40, 1, true, false);  /* one row of pixels in the last tiles */
+    for (size_t h = 5; h < 9; h++)                   /* all sizes of last tiles */
+        for (size_t w = 9; w < 13; w++)
+            every_table(1, 20, h, w, 18, 1, true, false);
+    every_table(2, 36, 17, 18, 40, 1, true, false);
+    every_table(3, 33, 9, 10, 35, 1, false, true);   /* images end within a strip */
+    every_table(5, 16, 5, 2, 33, 1, true, false);
+    every_table(4, 18, 2, 6, 20, 1, true, false);    /* no whole tile */
+    every_table(1, 17, 6, 281, 16, 1, true, false);  /* the last part of a row is narrower */
+    every_table(1, 17, 5, 282, 16, 1, true, true);
 }
 
 /* ---- accuracy -------------------------------------------------------------------------------- */
@@ -272,6 +299,10 @@ static void test_accuracy(void **state)
     accuracy(256, 14, 256);
     accuracy(512, 14, 64);
     accuracy(512, 7, 512);
+    accuracy(64, 33, 64); /* last tiles of one, two and three pixels a side */
+    accuracy(128, 18, 128);
+    accuracy(256, 11, 256);
+    accuracy(512, 6, 512);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */
@@ -287,6 +318,8 @@ static void test_choice(void **state)
     other = geometry(512, 7, 7, 1);
     assert_true(winograd_chosen(&other, 1, 512));
     other = geometry(512, 6, 6, 1);
+    assert_true(winograd_chosen(&other, 1, 512));
+    other = geometry(512, 5, 6, 1);
     assert_true(winograd_chosen(&other, 1, 512));
     other = geometry(512, 5, 5, 1);
     assert_false(winograd_chosen(&other, 1, 512));

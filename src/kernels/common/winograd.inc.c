@@ -7,7 +7,10 @@
  * elements are still small.  The columns of a row of tiles are transformed once for the two tiles
  * that share them.
  *
- * Output: a tile is rounded and then turned, and eight of them make one run of each image row. */
+ * Output: a tile is rounded and then turned, and eight of them make one run of each image row.
+ *
+ * `few_rows` and `few_cols` say that a tile is short there.  They are constants where something is
+ * unrolled, so that a short tile costs what it has. */
 enum {
     WINO_COLS = 8, /* tiles of a row transformed together */
     WINO_WIDTH = WINOGRAD_OUT * WINO_COLS + 2,
@@ -16,8 +19,19 @@ enum {
     WINO_FEW_U = 36 * 8, /* positions and input channels whose U is in L1: 18 KiB */
 };
 
-VFN void ISA(wino_input_1d)(const vf x[6], vf y[6])
+/* Is position i one of a tile that is short there? */
+#define WINO_IN_SHORT(i) ((i) != 3 && (i) != 4)
+
+VFN void ISA(wino_input_1d)(bool is_short, const vf x[6], vf y[6])
 {
+    if (is_short) {
+        y[0] = v_sub(x[0], x[2]);
+        y[1] = v_add(x[1], x[2]);
+        y[2] = v_sub(x[2], x[1]);
+        y[3] = y[4] = v_zero();
+        y[5] = v_sub(x[3], x[1]);
+        return;
+    }
     const vf two = v_set(2.0f), four = v_set(4.0f), five = v_set(5.0f);
     const vf p = v_fnma(four, x[2], x[4]), q = v_fnma(four, x[1], x[3]);
     const vf s = v_sub(x[4], x[2]), t = v_sub(x[3], x[1]);
@@ -29,14 +43,22 @@ VFN void ISA(wino_input_1d)(const vf x[6], vf y[6])
     y[5] = v_fma(four, x[1], v_fnma(five, x[3], x[5]));
 }
 
-VFN void ISA(wino_output_1d)(const vf m[6], vf y[4])
+VFN void ISA(wino_output_1d)(bool is_short, const vf m[6], vf y[4])
 {
-    const vf s1 = v_add(m[1], m[2]), d1 = v_sub(m[1], m[2]);
+    if (is_short) {
+        const vf half = v_set(0.5f);
+        y[0] = v_fma(half, v_add(m[1], m[2]), m[0]);
+        y[1] = v_fma(half, v_sub(m[1], m[2]), m[5]);
+        y[2] = y[3] = v_zero();
+        return;
+    }
+    const vf sixth = v_set(-1.0f / 6.0f);
+    const vf s1 = v_mul(v_add(m[1], m[2]), sixth), d1 = v_mul(v_sub(m[1], m[2]), sixth);
     const vf s2 = v_add(m[3], m[4]), d2 = v_sub(m[3], m[4]);
-    y[0] = v_add(v_add(m[0], s1), s2);
-    y[1] = v_fma(v_set(2.0f), d2, d1);
-    y[2] = v_fma(v_set(4.0f), s2, s1);
-    y[3] = v_add(v_fma(v_set(8.0f), d2, d1), m[5]);
+    y[0] = v_fma(v_set(1.0f / 24.0f), s2, v_fma(v_set(0.25f), m[0], s1));
+    y[1] = v_fma(v_set(1.0f / 12.0f), d2, d1);
+    y[2] = v_fnma(sixth, s2, s1);
+    y[3] = v_add(v_fma(v_set(1.0f / 3.0f), d2, d1), m[5]);
 }
 
 /* to[16i + c] = x[c*plane + i] for c < channels <= 8, i < n; zero for the others of eight. */
@@ -81,60 +103,91 @@ static void ISA(wino_load)(const struct conv_geom *g, const f16 *x, size_t chann
 }
 
 /* Columns of the input tiles whose first pixel is (y, x): t[j][i] is row i of column j. */
-VFN void ISA(wino_columns)(const struct ISA(wino_pixels) *p, ptrdiff_t y, ptrdiff_t x,
-                           size_t width, float (*t)[WINOGRAD_IN][ANF_PANEL])
+VFN void ISA(wino_columns_of)(bool few_rows, const struct ISA(wino_pixels) *p, ptrdiff_t y,
+                              ptrdiff_t x, size_t width, float (*t)[WINOGRAD_IN][ANF_PANEL])
 {
     static const f16 zeros[ANF_PANEL];
-    const size_t pitch = (size_t)(p->x1 - p->x0) * ANF_PANEL;
+    const size_t pitch = (size_t)(p->x1 - p->x0) * ANF_PANEL, height = few_rows ? 4 : 6;
     for (size_t j = 0; j < width; j++) {
         const ptrdiff_t col = x + (ptrdiff_t)j;
         const bool inside = col >= p->x0 && col < p->x1;
         const f16 *from[WINOGRAD_IN];
-        UNROLL for (ptrdiff_t i = 0; i < WINOGRAD_IN; i++)
-            from[i] = inside && y + i >= p->y0 && y + i < p->y1
-                          ? p->pixel + (size_t)(y + i - p->y0) * pitch +
+        UNROLL for (size_t i = 0; i < height; i++) {
+            const ptrdiff_t row = y + (ptrdiff_t)i;
+            from[i] = inside && row >= p->y0 && row < p->y1
+                          ? p->pixel + (size_t)(row - p->y0) * pitch +
                                 (size_t)(col - p->x0) * ANF_PANEL
                           : zeros;
+        }
         for (size_t l = 0; l < ANF_PANEL; l += VL) {
             vf d[6], z[6];
-            UNROLL for (size_t i = 0; i < 6; i++)
+            UNROLL for (size_t i = 0; i < height; i++)
                 d[i] = v_load_f16(from[i] + l);
-            ISA(wino_input_1d)(d, z);
+            ISA(wino_input_1d)(few_rows, d, z);
             UNROLL for (size_t i = 0; i < 6; i++)
-                v_store(t[j][i] + l, z[i]);
+                if (!few_rows || WINO_IN_SHORT(i))
+                    v_store(t[j][i] + l, z[i]);
         }
     }
 }
 
-/* Rows of the tiles, to their places in V. */
-VFN void ISA(wino_rows)(float (*t)[WINOGRAD_IN][ANF_PANEL], size_t n_tiles, size_t channels,
-                        float *v, size_t v_pos, size_t v_tile)
+static void ISA(wino_columns)(bool few_rows, const struct ISA(wino_pixels) *p, ptrdiff_t y,
+                              ptrdiff_t x, size_t width, float (*t)[WINOGRAD_IN][ANF_PANEL])
 {
+    if (few_rows)
+        ISA(wino_columns_of)(true, p, y, x, width, t);
+    else
+        ISA(wino_columns_of)(false, p, y, x, width, t);
+}
+
+/* Rows of the tiles, to their places in V. */
+VFN void ISA(wino_rows_of)(bool few_rows, bool few_cols, float (*t)[WINOGRAD_IN][ANF_PANEL],
+                           size_t n_tiles, size_t channels, float *v, size_t v_pos, size_t v_tile)
+{
+    const size_t width = few_cols ? 4 : 6;
     for (; n_tiles; n_tiles--, t += WINOGRAD_OUT, v += v_tile)
         for (size_t l = 0; l < channels; l += VL)
             for (size_t i = 0; i < 6; i++) {
                 vf d[6], y[6];
-                UNROLL for (size_t j = 0; j < 6; j++)
+                if (few_rows && !WINO_IN_SHORT(i))
+                    continue;
+                UNROLL for (size_t j = 0; j < width; j++)
                     d[j] = v_load(t[j][i] + l);
-                ISA(wino_input_1d)(d, y);
-                UNROLL for (size_t j = 0; j < 6; j++)
+                ISA(wino_input_1d)(few_cols, d, y);
+                UNROLL for (size_t j = 0; j < 6; j++) {
+                    float *to = v + (i * 6 + j) * v_pos + l;
+                    if (few_cols && !WINO_IN_SHORT(j))
+                        continue;
                     if (channels - l >= VL)
-                        v_store(v + (i * 6 + j) * v_pos + l, y[j]);
+                        v_store(to, y[j]);
                     else
-                        v_store_n(v + (i * 6 + j) * v_pos + l, y[j], channels - l);
+                        v_store_n(to, y[j], channels - l);
+                }
             }
 }
 
+static void ISA(wino_rows)(bool few_rows, bool few_cols, float (*t)[WINOGRAD_IN][ANF_PANEL],
+                           size_t n_tiles, size_t channels, float *v, size_t v_pos, size_t v_tile)
+{
+    if (few_cols)
+        ISA(wino_rows_of)(few_rows, true, t, n_tiles, channels, v, v_pos, v_tile);
+    else
+        ISA(wino_rows_of)(few_rows, false, t, n_tiles, channels, v, v_pos, v_tile);
+}
+
 static void ISA(winograd_input)(const struct conv_geom *g, const f16 *x, size_t channels,
-                                size_t row, size_t n_rows, size_t col, size_t n_cols, float *v,
-                                size_t v_pos, size_t v_tile)
+                                size_t row, size_t n_rows, size_t col, size_t n_cols,
+                                const struct winograd_places *places, float *v, size_t v_pos,
+                                size_t v_tile)
 {
     _Alignas(64) float t[WINO_WIDTH][WINOGRAD_IN][ANF_PANEL];
     struct ISA(wino_pixels) p;
     for (size_t c = 0, cols; c < n_cols; c += cols) {
         const size_t parts = (n_cols - c + WINO_COLS - 1) / WINO_COLS;
         cols = (n_cols - c + parts - 1) / parts;
-        const size_t width = WINOGRAD_OUT * cols + 2;
+        const bool right = col + c + cols > g->out_w / WINOGRAD_OUT; /* the image ends there */
+        const bool few_cols = right && winograd_short(g->out_w % WINOGRAD_OUT);
+        const size_t width = WINOGRAD_OUT * cols + (few_cols ? 0 : 2);
         const ptrdiff_t x0 = (ptrdiff_t)((col + c) * WINOGRAD_OUT) - g->pad_w;
         const ptrdiff_t x1 = x0 + (ptrdiff_t)width, in_w = (ptrdiff_t)g->in_w;
         p.x0 = x0 > 0 ? x0 : 0;
@@ -148,10 +201,17 @@ static void ISA(winograd_input)(const struct conv_geom *g, const f16 *x, size_t 
             p.y1 = y1 < (ptrdiff_t)g->in_h ? y1 : (ptrdiff_t)g->in_h;
             if (p.x0 < p.x1 && p.y0 < p.y1)
                 ISA(wino_load)(g, x, channels, &p);
-            for (size_t i = 0; i < rows; i++) {
-                ISA(wino_columns)(&p, y0 + (ptrdiff_t)(WINOGRAD_OUT * i), x0, width, t);
-                ISA(wino_rows)(t, cols, channels,
-                               v + ((r + i) * n_cols + c) * v_tile, v_pos, v_tile);
+            for (size_t i = r; i < r + rows; i++) {
+                const bool bottom = row + i == g->out_h / WINOGRAD_OUT;
+                const bool few_rows = bottom && winograd_short(g->out_h % WINOGRAD_OUT);
+                const size_t whole = winograd_place(places, bottom, false, i, c);
+                const size_t last = winograd_place(places, bottom, true, i, 0);
+                ISA(wino_columns)(few_rows, &p, y0 + (ptrdiff_t)(WINOGRAD_OUT * (i - r)), x0,
+                                  width, t);
+                ISA(wino_rows)(few_rows, false, t, cols - right, channels, v + whole * v_tile,
+                               v_pos, v_tile);
+                ISA(wino_rows)(few_rows, few_cols, t + WINOGRAD_OUT * (cols - 1), right, channels,
+                               v + last * v_tile, v_pos, v_tile);
             }
         }
     }
@@ -159,14 +219,12 @@ static void ISA(winograd_input)(const struct conv_geom *g, const f16 *x, size_t 
 
 VFN void ISA(wino_weights_1d)(vf x0, vf x1, vf x2, vf y[6])
 {
-    const vf sixth = v_set(-1.0f / 6.0f), ends = v_add(x0, x2);
-    const vf even = v_fma(x2, v_set(1.0f / 6.0f), v_mul(x0, v_set(1.0f / 24.0f)));
-    const vf odd = v_mul(x1, v_set(1.0f / 12.0f));
-    y[0] = v_mul(x0, v_set(0.25f));
-    y[1] = v_mul(v_add(ends, x1), sixth);
-    y[2] = v_mul(v_sub(ends, x1), sixth);
-    y[3] = v_add(even, odd);
-    y[4] = v_sub(even, odd);
+    const vf two = v_set(2.0f), ends = v_add(x0, x2), even = v_fma(v_set(4.0f), x2, x0);
+    y[0] = x0;
+    y[1] = v_add(ends, x1);
+    y[2] = v_sub(ends, x1);
+    y[3] = v_fma(two, x1, even);
+    y[4] = v_fnma(two, x1, even);
     y[5] = x2;
 }
 
@@ -195,123 +253,177 @@ static void ISA(winograd_weights)(const f16 *w, size_t n, float *u, size_t u_pos
 }
 
 /* ---- few tiles ------------------------------------------------------------------------------- */
-/* The products of kc channels at one position; `first` begins the sums. */
-VFN void ISA(wino_few_products)(const float *u, const float *v, size_t n_tiles, size_t kc,
-                                bool first, float *m)
+/* A position: its tiles, and where they begin in U, V and M of a slice of channels; the end of the
+ * positions that have as many tiles. */
+struct ISA(wino_position) {
+    uint32_t n_tiles, u, v, m, end;
+};
+
+/* The products of kc channels at positions p .. end-1, all of which have n_tiles; `first` begins
+ * the sums.  `ask` of the lines at *next are asked for with each. */
+VFN void ISA(wino_few_positions)(const struct ISA(wino_position) *p,
+                                 const struct ISA(wino_position) *end, size_t n_tiles,
+                                 const float *u, const float *v, float *m, size_t kc, bool first,
+                                 const f16 **next, size_t ask)
 {
-    vf acc[TILE_FEW * PANEL_VECS];
-    UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
-        acc[i] = first ? v_zero() : v_load(m + i * VL);
-    for (size_t k = 0; k < kc; k++) {
-        vf b[PANEL_VECS];
-        UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
-            b[i] = v_load(u + k * ANF_PANEL + i * VL);
-        UNROLL for (size_t t = 0; t < n_tiles; t++) {
-            const vf a = v_set(v[t * ANF_PANEL + k]);
+    const f16 *line = *next;
+    for (; p < end; p++) {
+        vf acc[TILE_FEW * PANEL_VECS];
+        const float *at_u = u + p->u, *at_v = v + p->v;
+        float *sums = m + p->m;
+        __asm__("" : "+r"(at_u), "+r"(at_v), "+r"(sums)); /* or all addresses become long ones */
+        for (size_t i = 0; i < ask; i++, line += 32)
+            __builtin_prefetch(line);
+        UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
+            acc[i] = first ? v_zero() : v_load(sums + i * VL);
+        for (size_t k = 0; k < kc; k++) {
+            vf b[PANEL_VECS];
             UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
-                acc[t * PANEL_VECS + i] = v_fma(a, b[i], acc[t * PANEL_VECS + i]);
+                b[i] = v_load(at_u + k * ANF_PANEL + i * VL);
+            UNROLL for (size_t t = 0; t < n_tiles; t++) {
+                const vf a = v_set(at_v[t * ANF_PANEL + k]);
+                UNROLL for (size_t i = 0; i < PANEL_VECS; i++)
+                    acc[t * PANEL_VECS + i] = v_fma(a, b[i], acc[t * PANEL_VECS + i]);
+            }
+        }
+        UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
+            v_store(sums + i * VL, acc[i]);
+    }
+    *next = line;
+}
+
+/* The number of tiles, at most `most`, is a constant in the loops over positions. */
+VFN void ISA(wino_few_slice)(const struct ISA(wino_position) *p, size_t n, size_t most,
+                             const float *u, const float *v, float *m, size_t kc, bool first,
+                             const f16 *next, size_t ask)
+{
+    for (size_t i = 0; i < n; i = p[i].end) {
+        switch (p[i].n_tiles) {
+#define TILES(t)                                                                                   \
+    case t:                                                                                        \
+        if (t <= most)                                                                             \
+            ISA(wino_few_positions)(p + i, p + p[i].end, t, u, v, m, kc, first, &next, ask);       \
+        break;
+        TILES(1) TILES(2) TILES(3) TILES(4)
+#if TILE_FEW > 4
+        TILES(5) TILES(6)
+#endif
+#if TILE_FEW > 6
+        TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14) TILES(15)
+        TILES(16) TILES(17) TILES(18) TILES(19) TILES(20) TILES(21) TILES(22) TILES(23) TILES(24)
+#endif
+#undef TILES
+        default: break;
         }
     }
-    UNROLL for (size_t i = 0; i < n_tiles * PANEL_VECS; i++)
-        v_store(m + i * VL, acc[i]);
 }
 
-#if TILE_FEW > TILE_MR
-/* The same where the number of tiles is no constant: more than TILE_MR. */
-static void ISA(wino_few_many)(const float *u, const float *v, size_t n_tiles, size_t kc,
-                               bool first, float *m)
+/* The same with kc no constant. */
+static void ISA(wino_few_any)(const struct ISA(wino_position) *p, size_t n, const float *u,
+                              const float *v, float *m, size_t kc, bool first, const f16 *next,
+                              size_t ask)
 {
-    switch (n_tiles) {
-#define TILES(n) case n: ISA(wino_few_products)(u, v, n, kc, first, m); break;
-    TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14) TILES(15) TILES(16)
-    TILES(17) TILES(18) TILES(19) TILES(20) TILES(21) TILES(22) TILES(23) TILES(24)
-#undef TILES
-    default: break;
-    }
+    ISA(wino_few_slice)(p, n, TILE_FEW, u, v, m, kc, first, next, ask);
 }
-#endif
 
 /* Some rows of positions, with U of `slice` channels at a time in L1.  The next weights are asked
- * for meanwhile.  n_tiles is a constant where all rows are taken at once. */
+ * for meanwhile. */
 VFN void ISA(wino_few_rows)(const f16 *w, size_t n, const float *v, size_t n_tiles,
-                            size_t row, size_t n_rows, size_t slice, float *m, size_t m_pos)
+                            const struct winograd_range *tiles, size_t row, size_t n_rows,
+                            size_t slice, float *m, size_t m_pos)
 {
-    const size_t positions = 6 * n_rows, u_pos = slice * ANF_PANEL;
-    const size_t ask = (slice * 9 * ANF_PANEL / 32 + positions - 1) / positions;
+    const size_t positions = 6 * n_rows, lines = slice * 9 * ANF_PANEL / 32;
+    const size_t ask = (lines + positions - 1) / positions;
     const f16 *const end = w + n * 9 * ANF_PANEL;
+    struct ISA(wino_position) of[WINOGRAD_POSITIONS]; /* those with most tiles first */
+    size_t n_of = 0;
     _Alignas(64) float u[WINO_FEW_U * ANF_PANEL];
+    for (size_t count = n_tiles, start; count; count--) {
+        start = n_of;
+        for (size_t p = 0; p < positions; p++) {
+            const struct winograd_range *range = &tiles[6 * row + p];
+            if (range->n == count)
+                of[n_of++] = (struct ISA(wino_position)){
+                    .n_tiles = (uint32_t)count, .u = (uint32_t)(p * slice * ANF_PANEL),
+                    .v = (uint32_t)(((6 * row + p) * n_tiles + range->first) * ANF_PANEL),
+                    .m = (uint32_t)((6 * row + p) * m_pos + range->first * ANF_PANEL)};
+        }
+        for (size_t i = start; i < n_of; i++)
+            of[i].end = (uint32_t)n_of;
+    }
     for (size_t c = 0; c < n; c += slice) {
         const size_t kc = n - c < slice ? n - c : slice;
         const f16 *at = w + c * 9 * ANF_PANEL;
         const f16 *next = n - c > slice ? at + slice * 9 * ANF_PANEL : row + n_rows < 6 ? w : end;
-        const float *at_v = v + c % ANF_PANEL + (c / ANF_PANEL * WINOGRAD_POSITIONS + 6 * row) *
-                                                    n_tiles * ANF_PANEL;
-        ISA(wino_weights_rows)(at, kc, row, n_rows, u, u_pos);
-        for (size_t p = 0; p < positions; p++, at_v += n_tiles * ANF_PANEL) {
-            float *sums = m + (6 * row + p) * m_pos;
-            for (size_t i = 0; i < ask; i++)
-                __builtin_prefetch(next + (p * ask + i) * 32);
-#if TILE_FEW > TILE_MR
-            if (n_rows < 6) {
-                ISA(wino_few_many)(u + p * u_pos, at_v, n_tiles, kc, c == 0, sums);
-                continue;
-            }
-#endif
-            if (kc == slice)
-                ISA(wino_few_products)(u + p * u_pos, at_v, n_tiles, slice, c == 0, sums);
-            else
-                ISA(wino_few_products)(u + p * u_pos, at_v, n_tiles, kc, c == 0, sums);
-        }
+        const float *at_v = v + c % ANF_PANEL +
+                            c / ANF_PANEL * WINOGRAD_POSITIONS * n_tiles * ANF_PANEL;
+        ISA(wino_weights_rows)(at, kc, row, n_rows, u, slice * ANF_PANEL);
+        if (n_rows == 6 && kc == slice)
+            ISA(wino_few_slice)(of, n_of, TILE_MR, u, at_v, m, slice, c == 0, next, ask);
+        else
+            ISA(wino_few_any)(of, n_of, u, at_v, m, kc, c == 0, next, ask);
     }
 }
 
 /* With very few tiles the transform of the weights is the most, and done at once. */
-static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_tiles, float *m,
-                              size_t m_pos)
+static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_tiles,
+                              const struct winograd_range *tiles, float *m, size_t m_pos)
 {
-    switch (n_tiles) {
-#define TILES(t) case t: ISA(wino_few_rows)(w, n, v, t, 0, 6, 8, m, m_pos); break;
-    TILES(1) TILES(2) TILES(3) TILES(4)
-#if TILE_MR > 4
-    TILES(5) TILES(6)
-#endif
-#if TILE_MR > 6
-    TILES(7) TILES(8)
-#endif
-#undef TILES
-    default:
-#if TILE_FEW > TILE_MR
-        ISA(wino_few_rows)(w, n, v, n_tiles, 0, 2, ANF_PANEL, m, m_pos);
-        ISA(wino_few_rows)(w, n, v, n_tiles, 2, 2, ANF_PANEL, m, m_pos);
-        ISA(wino_few_rows)(w, n, v, n_tiles, 4, 2, ANF_PANEL, m, m_pos);
-#endif
-        break;
+    if (n_tiles <= TILE_MR) {
+        ISA(wino_few_rows)(w, n, v, n_tiles, tiles, 0, 6, 8, m, m_pos);
+        return;
     }
+#if TILE_FEW > TILE_MR
+    ISA(wino_few_rows)(w, n, v, n_tiles, tiles, 0, 2, ANF_PANEL, m, m_pos);
+    ISA(wino_few_rows)(w, n, v, n_tiles, tiles, 2, 2, ANF_PANEL, m, m_pos);
+    ISA(wino_few_rows)(w, n, v, n_tiles, tiles, 4, 2, ANF_PANEL, m, m_pos);
+#endif
 }
 
-/* Tile t of a run of sixteen channels. */
-VFN void ISA(wino_tile)(const float *m, size_t m_pos, const float *bias, size_t t,
-                        f16 (*run)[WINOGRAD_OUT][WINOGRAD_OUT * WINO_RUN])
+/* The pixels of a tile, sixteen channels of each: [4][4][16]. */
+VFN void ISA(wino_tile_of)(bool few_rows, bool few_cols, const float *m, size_t m_pos,
+                           const float *bias, f16 *pixels)
 {
-    f16 pixels[16 * ANF_PANEL];
+    const size_t rows = few_rows ? 2 : 4, cols = few_cols ? 2 : 4;
     for (size_t l = 0; l < ANF_PANEL; l += VL) {
         vf z[4][6], column[6], out[4];
         UNROLL for (size_t j = 0; j < 6; j++) {
+            if (few_cols && !WINO_IN_SHORT(j))
+                continue;
             UNROLL for (size_t i = 0; i < 6; i++)
-                column[i] = v_load(m + (i * 6 + j) * m_pos + l);
-            ISA(wino_output_1d)(column, out);
-            UNROLL for (size_t r = 0; r < 4; r++)
+                if (!few_rows || WINO_IN_SHORT(i))
+                    column[i] = v_load(m + (i * 6 + j) * m_pos + l);
+            ISA(wino_output_1d)(few_rows, column, out);
+            UNROLL for (size_t r = 0; r < rows; r++)
                 z[r][j] = out[r];
         }
-        UNROLL for (size_t r = 0; r < 4; r++) {
-            ISA(wino_output_1d)(z[r], out);
-            UNROLL for (size_t c = 0; c < 4; c++) {
+        UNROLL for (size_t r = 0; r < rows; r++) {
+            ISA(wino_output_1d)(few_cols, z[r], out);
+            UNROLL for (size_t c = 0; c < cols; c++) {
                 if (bias)
                     out[c] = v_add(out[c], v_load(bias + l));
                 v_store_f16(pixels + (4 * r + c) * ANF_PANEL + l, out[c]);
             }
         }
     }
+}
+
+/* Tile t of a run of sixteen channels. */
+VFN void ISA(wino_tile)(bool few_rows, bool few_cols, const float *m, size_t m_pos,
+                        const float *bias, size_t t,
+                        f16 (*run)[WINOGRAD_OUT][WINOGRAD_OUT * WINO_RUN])
+{
+    f16 pixels[16 * ANF_PANEL];
+    if (few_rows || few_cols)
+        memset(pixels, 0, sizeof pixels);
+    if (few_rows && few_cols)
+        ISA(wino_tile_of)(true, true, m, m_pos, bias, pixels);
+    else if (few_rows)
+        ISA(wino_tile_of)(true, false, m, m_pos, bias, pixels);
+    else if (few_cols)
+        ISA(wino_tile_of)(false, true, m, m_pos, bias, pixels);
+    else
+        ISA(wino_tile_of)(false, false, m, m_pos, bias, pixels);
     for (size_t c = 0; c < ANF_PANEL; c += 8)
         UNROLL for (size_t r = 0; r < WINOGRAD_OUT; r += 2) {
             u16x8 two[8]; /* rows of pixels, of a channel once turned */
@@ -329,10 +441,12 @@ VFN void ISA(wino_tile)(const float *m, size_t m_pos, const float *bias, size_t 
         }
 }
 
-static void ISA(winograd_output)(const float *m, size_t m_pos, size_t m_tile, size_t n_tiles,
-                                 const f16 *bias, size_t n_channels, f16 *y, size_t y_channel,
-                                 size_t y_row, size_t rows, size_t cols)
+static void ISA(winograd_output)(const float *m, const float *last, size_t m_pos, size_t m_tile,
+                                 size_t n_tiles, const f16 *bias, size_t n_channels, f16 *y,
+                                 size_t y_channel, size_t y_row, size_t rows, size_t cols)
 {
+    const bool few_rows = winograd_short(rows);
+    const bool few_cols = winograd_short(cols - WINOGRAD_OUT * (n_tiles - 1));
     float wide[ANF_PANEL] = {0};
     f16 run[ANF_PANEL][WINOGRAD_OUT][WINOGRAD_OUT * WINO_RUN];
     for (size_t c = 0; bias && c < n_channels; c++)
@@ -341,8 +455,11 @@ static void ISA(winograd_output)(const float *m, size_t m_pos, size_t m_tile, si
         const size_t n = n_tiles - t0 < WINO_RUN ? n_tiles - t0 : WINO_RUN;
         const size_t left = cols - WINOGRAD_OUT * t0;
         const size_t width = left < WINOGRAD_OUT * n ? left : WINOGRAD_OUT * n;
-        for (size_t t = 0; t < n; t++)
-            ISA(wino_tile)(m + (t0 + t) * m_tile, m_pos, bias ? wide : NULL, t, run);
+        for (size_t t = 0; t < n; t++) {
+            const bool at_end = t0 + t == n_tiles - 1;
+            const float *at = at_end ? last : m + (t0 + t) * m_tile;
+            ISA(wino_tile)(few_rows, at_end && few_cols, at, m_pos, bias ? wide : NULL, t, run);
+        }
         for (size_t c = 0; c < n_channels; c++)
             for (size_t r = 0; r < rows; r++)
                 ISA(copy_run)(y + c * y_channel + r * y_row + WINOGRAD_OUT * t0, run[c][r], width);

@@ -44,6 +44,7 @@ ENTER_AVX512
 #endif
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
+#include "kernels/common/direct.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"

@@ -28,6 +28,7 @@
 #include "kernels/common/sparse.inc.c"
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
+#include "kernels/common/direct.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/rows.inc.c"
 #include "kernels/common/scores.inc.c"

@@ -32,6 +32,10 @@ enum {
     SLICE = 256,           /* input channels of all panels of a group: U is 576 KiB */
     V_FLOATS = 320 * 1024, /* of a strip: 1.25 MiB */
     MOST_STRIP = 64,       /* tiles: M is small next to L2 */
+    /* Of tables whose groups have one panel only: M and U are a third, and what their smaller
+     * vectors read of V in a cycle comes from L3 in time, so weights are transformed more seldom. */
+    ONE_V_FLOATS = 640 * 1024,
+    ONE_MOST_STRIP = 200,
     LEAST_STRIP = 32,      /* tiles, or the weights are transformed too often */
     /* Of block_grid, where a tile times a panel costs 8 for an input channel: transforms of the
      * input of a tile, of the weights of a panel. */
@@ -68,8 +72,10 @@ static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *
         .panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL,
     };
     const size_t cin = (g->cin + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
-    size_t most = V_FLOATS / (WINOGRAD_POSITIONS * cin + 1);
-    most = most < LEAST_STRIP ? LEAST_STRIP : block_least(most, MOST_STRIP);
+    const bool one = kern->rows_nv == 1;
+    size_t most = (one ? ONE_V_FLOATS : V_FLOATS) / (WINOGRAD_POSITIONS * cin + 1);
+    most = most < LEAST_STRIP ? LEAST_STRIP
+                              : block_least(most, one ? ONE_MOST_STRIP : MOST_STRIP);
     cut.row_parts = (cut.tile_cols + most - 1) / most;
     cut.rows = job->images * cut.tile_rows * cut.row_parts;
     cut.strip_rows = cut.row_parts > 1 ? 1 : most / cut.tile_cols;

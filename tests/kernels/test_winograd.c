@@ -231,10 +231,10 @@ static void test_every_table(void **state)
     every_table(2, 5, 14, 14, 17, 1, true, false);
     every_table(1, 64, 14, 13, 33, 1, false, true);
     every_table(3, 40, 7, 9, 70, 2, true, false);    /* strips over several images */
-    every_table(1, 17, 5, 280, 16, 1, true, true);   /* a row of tiles in parts */
-    every_table(1, 8, 280, 5, 50, 1, false, false);  /* one tile a row */
+    every_table(1, 17, 5, 840, 16, 1, true, true);   /* a row of tiles in parts */
+    every_table(1, 8, 840, 5, 50, 1, false, false);  /* two tiles a row */
     every_table(1, 300, 6, 6, 48, 1, true, false);   /* k in slices */
-    every_table(20, 32, 12, 12, 32, 1, true, false); /* many strips */
+    every_table(70, 32, 12, 12, 32, 1, true, false); /* many strips */
     every_table(1, 4, 9, 9, 5, 5, true, false);      /* tiles of padding only */
     every_table(1, 40, 7, 7, 37, 1, true, true);     /* few tiles */
     every_table(2, 21, 4, 9, 20, 1, false, false);   /* of two images */
@@ -250,8 +250,8 @@ static void test_every_table(void **state)
     every_table(3, 33, 9, 10, 35, 1, false, true);   /* images end within a strip */
     every_table(5, 16, 5, 2, 33, 1, true, false);
     every_table(4, 18, 2, 6, 20, 1, true, false);    /* no whole tile */
-    every_table(1, 17, 6, 281, 16, 1, true, false);  /* the last part of a row is narrower */
-    every_table(1, 17, 5, 282, 16, 1, true, true);
+    every_table(1, 17, 6, 841, 16, 1, true, false);  /* the last part of a row is narrower */
+    every_table(1, 17, 5, 842, 16, 1, true, true);
 }
 
 /* ---- accuracy -------------------------------------------------------------------------------- */

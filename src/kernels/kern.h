@@ -228,9 +228,10 @@ typedef void conv_direct_fn(const struct conv_geom *g, const f16 *x, const struc
 
 /* Winograd, see winograd.h for the formulas.
  *
- * Tiles of a strip are numbered, and where an image ends in a tile apart from the others, so that
- * those that take part in a position have neighbouring numbers: [of the row of tiles where the
- * image ends][of that column], the first of each kind, and rows of whole tiles follow each other. */
+ * Tiles in which an image ends take part in some positions only.  So tiles are numbered by kind,
+ * first[bottom][right] being the first one of a kind: bottom, whether the image ends in its rows;
+ * right, whether in its columns.  The kinds lie such that the tiles of any position are neighbours.
+ * Within a kind tiles are numbered by rows. */
 struct winograd_places {
     size_t first[2][2];
     size_t pitch;        /* whole tiles of a row */

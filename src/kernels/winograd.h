@@ -43,13 +43,14 @@ static inline size_t winograd_tiles(size_t pixels)
     return (pixels + WINOGRAD_OUT - 1) / WINOGRAD_OUT;
 }
 
-/* Is a tile with so many rows (or columns) of pixels, 1 .. 4, computed as F(2, 3) there? */
+/* Is a tile computed as F(2, 3) where the image has so many rows (or columns) left, at least 1? */
 static inline bool winograd_short(size_t pixels)
 {
     return pixels <= 2;
 }
 
-/* The rows (or columns) of positions that such a tile takes part in: bit i for row i. */
+/* The rows (or columns) of positions that a tile with 0 .. 4 pixels there takes part in: bit i for
+ * row i. */
 static inline unsigned winograd_positions(size_t pixels)
 {
     static const unsigned char of[WINOGRAD_OUT + 1] = {0, 0x07, 0x27, 0x1f, 0x3f};

@@ -169,8 +169,9 @@ static void ISA(depthwise_patch)(const struct direct *d, const f16 *x, bool firs
 #endif
 }
 
-/* The output rows of a strip of nv vectors from column ox on, the last of which has n pixels.  Rows of the input, `down` of them for each of the output, are loaded once and meet
- * every output row that they are a tap of; begun[i] is the one that began i steps before. */
+/* The output rows of a strip of nv vectors from column ox on, the last of which has n pixels.  Rows
+ * of the input, `down` of them for each of the output, are loaded once and meet every output row
+ * that they are a tap of; begun[i] is the one that began i steps before. */
 VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, const size_t nv,
                          const size_t down, const DEPTHWISE_PIXEL *x, size_t ox, size_t n)
 {

@@ -19,7 +19,7 @@ enum {
     WINO_FEW_U = 36 * 8, /* positions and input channels whose U is in L1: 18 KiB */
 };
 
-/* Is position i one of a tile that is short there? */
+/* Is position i one of a tile that is short there?  As winograd_positions(2), but a constant. */
 #define WINO_IN_SHORT(i) ((i) != 3 && (i) != 4)
 
 VFN void ISA(wino_input_1d)(bool is_short, const vf x[6], vf y[6])

@@ -21,7 +21,6 @@ enum {
     FEW_ROWS = 8,
     /* What packing costs, of block_grid; a single row is not transposed. */
     PACK_ROW = 1, PACK_STRIP = 6, PACK_PANEL = 4,
-    ROW_PANELS = 6, ROW_PANELS_LONG = 8,
     FINE_FEW = 8, /* as BLOCK_FINE, for few rows */
     LEAST_TILES = 2, /* side by side in a part that is cut for the balance only */
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
@@ -348,22 +347,15 @@ static size_t multiply_columns(const struct kern *kern, const struct gemm_job *j
     return q1 - 1;
 }
 
-/* Panels that a single row takes side by side.  They lie apart by powers of two where k is one, and
- * memory that others use too is a fifth slower with eight such runs than with six; int4 and lists
- * need eight, to hide what it takes to expand them. */
-static size_t row_panels(const struct gemm_job *job)
-{
-    return job->b_kind == GEMM_B_INT4 || job->b_kind == GEMM_B_LISTS ? ROW_PANELS_LONG : ROW_PANELS;
-}
-
 /* Few rows: panels as they are.  A second strip finds them in L2. */
 static void stream_panels(const struct kern *kern, const struct gemm_job *job,
                           const struct gemm_cut *cut, size_t z, size_t q0, size_t q1,
                           const struct gemm_rows *packed, float *c)
 {
     const size_t m = packed->n, h = packed->h;
-    const size_t widest = m == 1 ? block_least(kern->mr, row_panels(job))
-                                 : block_least(kern->nv, kern->mr * kern->nv / h);
+    const bool expands = job->b_kind == GEMM_B_INT4 || job->b_kind == GEMM_B_LISTS;
+    const size_t one_row = expands ? kern->mr : kern->row_nv;
+    const size_t widest = m == 1 ? one_row : block_least(kern->nv, kern->mr * kern->nv / h);
     for (size_t q = q0; q < q1; q += cut->block_panels) {
         const size_t end = q + block_least(cut->block_panels, q1 - q);
         const size_t n_panels = multiply_columns(kern, job, z, 0, packed, end) - q;

@@ -117,8 +117,8 @@ typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a,
                                 bool accumulate, const struct gemm_ahead *ahead,
                                 const struct gemm_out *out);
 /* The same with binary16 panels, widened in registers: for few rows, where B is read once.  Here mr
- * may be up to table.few_rows, with mr * nv <= table.mr * table.nv, and mr = 1 takes up to table.mr
- * panels, to hide the latency of the chain. */
+ * may be up to table.few_rows, with mr * nv <= table.mr * table.nv, and mr = 1 takes up to
+ * table.row_nv panels, to hide the latency of the chain. */
 typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
                               const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
                               const struct gemm_out *out);
@@ -143,8 +143,8 @@ struct weight_panel {
 /* b[16i + j] = W[k0 + i][j] for i < kc. */
 typedef void widen_weights_fn(const struct weight_panel *panel, size_t k0, size_t kc, float *b);
 /* gemm_tile from zero over all k rows of nv panels, expanded in registers: for few rows, where B is
- * read once.  Elements of A are widened binary16.  mr = 1 takes up to table.mr panels.  Lists want
- * mr = 1 and a_k = 1. */
+ * read once.  Elements of A are widened binary16.  mr = 1 takes up to table.row_nv panels, of int4
+ * and lists, which have more latency to hide, up to table.mr.  Lists want mr = 1 and a_k = 1. */
 typedef void gemm_tile_weights_fn(size_t mr, size_t nv, const float *a, size_t a_k,
                                   const struct weight_panel *panels, float *c, size_t ldc);
 /* gemm_tile_widen with the rows k0 .. k0+kc-1 of nv panels that follow each other, of which the
@@ -339,6 +339,7 @@ struct kern {
     bool (*available)(void);
     size_t mr, nv;      /* largest register tile: mr rows, nv panels */
     size_t tall_mr, tall_nv; /* of gemm_tile_ahead and _widen: at least mr, at most nv */
+    size_t row_nv;      /* panels of a single row: at least nv, at most mr */
     size_t few_rows;    /* most rows of gemm_tile_f16, tiles of winograd_few; at least mr */
     size_t sparse_rows; /* most rows of gemm_sparse_t */
     size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */

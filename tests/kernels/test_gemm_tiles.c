@@ -103,7 +103,7 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
 static bool has_tile(const struct kern *kern, size_t mr, size_t nv, enum tile kind)
 {
     if (kind == HALVES && mr == 1)
-        return nv <= kern->mr;
+        return nv <= kern->row_nv;
     return (mr <= kern->mr && nv <= kern->nv) ||
            ((kind == FLOATS_AHEAD || kind == WIDENING) && mr <= kern->tall_mr &&
             nv <= kern->tall_nv);

@@ -255,6 +255,13 @@ static void tile_case(const struct kern *kern, const struct weight *x, size_t mr
     free(a), free(c);
 }
 
+static size_t most_panels(const struct kern *kern, size_t mr, int encoding)
+{
+    if (mr > 1)
+        return kern->nv;
+    return encoding == WEIGHT_INT4 || encoding == WEIGHT_LISTS ? kern->mr : kern->row_nv;
+}
+
 static void test_tiles(void **state)
 {
     const struct kern *kern[8];
@@ -269,9 +276,8 @@ static void test_tiles(void **state)
                                    d % 2);
             for (size_t t = tables(kern); t-- > 0;)
                 for (size_t mr = 1; mr <= (e == WEIGHT_LISTS ? 1 : kern[t]->mr); mr++)
-                    for (size_t nv = 1; nv <= kern[t]->mr; nv++)
-                        if (nv <= kern[t]->nv || mr == 1)
-                            tile_case(kern[t], &x, mr, nv, next() % (9 - nv + 1));
+                    for (size_t nv = 1; nv <= most_panels(kern[t], mr, e); nv++)
+                        tile_case(kern[t], &x, mr, nv, next() % (9 - nv + 1));
             release(&x);
         }
     /* More rows than a kernel may keep on its stack. */

@@ -32,7 +32,7 @@ VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
     weight_end(t, acc, mr, nv);
 }
 
-WEIGHT_TILE(int4)
+WEIGHT_TILE(int4, WEIGHT_UP_TO_MR)
 
 static void ISA(widen_int4)(const struct weight_panel *p, size_t k0, size_t kc, float *b)
 {

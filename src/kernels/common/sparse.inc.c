@@ -59,7 +59,7 @@ VFN void ISA(tile_sparse)(const struct weight_tile *t, size_t mr, size_t nv)
     weight_end(t, acc, mr, nv);
 }
 
-WEIGHT_TILE(sparse)
+WEIGHT_TILE(sparse, WEIGHT_UP_TO_ROW_NV)
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 VFN void ISA(list_block)(struct list_at *at, vf *acc)

@@ -120,8 +120,8 @@ VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
     ISA(tile_bytes)(t, mr, nv, true);
 }
 
-/* Every shape that a table may be asked for: rows with TILE_NV panels at most, one row with TILE_MR
- * panels. */
+/* Every shape that a table may be asked for: rows with TILE_NV panels at most, one row with ROW_NV
+ * panels, or with TILE_MR. */
 #if TILE_NV > 1
 #define WEIGHT_WIDER(tile, mr) if (nv == 3) { tile(t, mr, 3); break; } \
                                if (nv == 2) { tile(t, mr, 2); break; }
@@ -130,23 +130,25 @@ VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
 #endif
 #define WEIGHT_ROWS(tile, mr) case mr: WEIGHT_WIDER(tile, mr) tile(t, mr, 1); break;
 #define WEIGHT_PANELS(tile, nv) case nv: tile(t, 1, nv); break;
-#if TILE_MR > 6
-#define WEIGHT_UP_TO_MR(X, tile) X(tile, 2) X(tile, 3) X(tile, 4) X(tile, 5) X(tile, 6) \
-                                 X(tile, 7) X(tile, 8)
-#elif TILE_MR > 4
-#define WEIGHT_UP_TO_MR(X, tile) X(tile, 2) X(tile, 3) X(tile, 4) X(tile, 5) X(tile, 6)
+#if TILE_MR > 4
+#define WEIGHT_UP_TO_ROW_NV(X, tile) X(tile, 2) X(tile, 3) X(tile, 4) X(tile, 5) X(tile, 6)
 #else
-#define WEIGHT_UP_TO_MR(X, tile) X(tile, 2) X(tile, 3) X(tile, 4)
+#define WEIGHT_UP_TO_ROW_NV(X, tile) X(tile, 2) X(tile, 3) X(tile, 4)
+#endif
+#if TILE_MR > 6
+#define WEIGHT_UP_TO_MR(X, tile) WEIGHT_UP_TO_ROW_NV(X, tile) X(tile, 7) X(tile, 8)
+#else
+#define WEIGHT_UP_TO_MR(X, tile) WEIGHT_UP_TO_ROW_NV(X, tile)
 #endif
 
-#define WEIGHT_TILE(encoding)                                                                      \
+#define WEIGHT_TILE(encoding, panels_of_one_row)                                                   \
     VFN void ISA(any_##encoding)(const struct weight_tile *t, size_t mr, size_t nv)                \
     {                                                                                              \
         switch (mr) {                                                                              \
         case 1:                                                                                    \
             switch (nv) {                                                                          \
             WEIGHT_PANELS(ISA(tile_##encoding), 1)                                                 \
-            WEIGHT_UP_TO_MR(WEIGHT_PANELS, ISA(tile_##encoding))                                   \
+            panels_of_one_row(WEIGHT_PANELS, ISA(tile_##encoding))                                 \
             default: break;                                                                        \
             }                                                                                      \
             break;                                                                                 \
@@ -160,8 +162,8 @@ VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
         const struct weight_tile t = {a, a_k, panels, c, ldc};                                     \
         ISA(any_##encoding)(&t, mr, nv);                                                           \
     }
-WEIGHT_TILE(int8)
-WEIGHT_TILE(blockwise)
+WEIGHT_TILE(int8, WEIGHT_UP_TO_ROW_NV)
+WEIGHT_TILE(blockwise, WEIGHT_UP_TO_ROW_NV)
 
 /* ---- widening -------------------------------------------------------------------------------- */
 static void ISA(widen_int8)(const struct weight_panel *p, size_t k0, size_t kc, float *b)

@@ -61,6 +61,7 @@ const struct kern kern_avx2 = {
     .needs = "AVX2, FMA, F16C",
     .available = cpu_has_avx2,
     .mr = TILE_MR,
+    .row_nv = ROW_NV,
     .few_rows = TILE_FEW,
     .sparse_rows = SPARSE_ROWS,
     .nv = TILE_NV,

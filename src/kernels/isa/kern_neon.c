@@ -46,6 +46,7 @@ const struct kern kern_neon = {
     .needs = "arm64",
     .available = cpu_has_neon,
     .mr = TILE_MR,
+    .row_nv = ROW_NV,
     .few_rows = TILE_FEW,
     .sparse_rows = SPARSE_ROWS,
     .nv = TILE_NV,

@@ -42,6 +42,7 @@ const struct kern kern_ref = {
     .needs = "plain C",
     .available = cpu_has_any,
     .mr = TILE_MR,
+    .row_nv = ROW_NV,
     .few_rows = TILE_FEW,
     .sparse_rows = SPARSE_ROWS,
     .nv = TILE_NV,

@@ -9,8 +9,8 @@
  *     AVX-512   8 x 3 panels   24 of 32 zmm
  *     AVX2      6 x 1 panel    12 of 16 ymm
  *     NEON      6 x 1 panel    24 of 32 q
- * Where there are rows enough, AVX-512 takes 14 x 2 panels, 28 of 32 zmm: a multiply-add comes with
- * 0.4 other instructions instead of 0.53, which counts where another program runs on the same core.
+ * Where there are rows enough, AVX-512 takes 14 x 2 panels, 28 of 32 zmm.  A third of the elements
+ * of A are memory operands: other instructions count where another program runs on the same core.
  * Binary16 panels that are read once are widened on their way, two instructions for a vector: a
  * tile that is tall and narrow spends the least on it, up to TILE_FEW rows on as many panels as
  * leave the accumulators in registers.  With one row only, such a tile would wait for the latency
@@ -135,9 +135,9 @@ VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf
 }
 
 /* Whether element i of A is a memory operand, where multiply-adds have them: an instruction less,
- * but a load for every panel, and no CPU has more loads than multiply-adds in a cycle.  A
- * quarter of the loads or more is left unused, or sums wait for them, on AMD Zen 5 up to a twentieth
- * of the time; with one panel nothing is loaded twice. */
+ * but a load for every panel, and CPUs have no more loads of such vectors in a cycle than
+ * multiply-adds.  At most three loads for four of them, or sums wait for loads, on AMD Zen 5 up to a
+ * twentieth of the time; with one panel nothing is loaded twice. */
 VFN bool ISA(tile_reads)(size_t i, size_t mr, size_t nv)
 {
     if (nv == 2 && mr > TILE_MR)

@@ -27,7 +27,8 @@
 #include <stdatomic.h>
 
 enum {
-    GROUP = 3,             /* panels at most: V, U and M share L2 */
+    GROUP = 3,             /* panels at most: V, U and M share L2, */
+    SMALL_GROUP = 4,       /* of few channels, */
     CLAIMED_GROUP = 2,     /* of which tasks help each other */
     SLICE = 256,           /* input channels of all panels of a group: U is 576 KiB */
     V_FLOATS = 320 * 1024, /* of a strip: 1.25 MiB */
@@ -45,13 +46,12 @@ enum {
 };
 
 struct wino_cut {
+    struct winograd_form form;
     struct block_grid grid;       /* rows of tiles x channel panels */
-    size_t tile_rows, tile_cols;  /* of an image */
-    size_t rest_rows, rest_cols;  /* pixels of the last row and column of tiles, 0: whole tiles */
     size_t row_parts;             /* strips of a row of tiles, where it is too long for one */
     size_t rows;                  /* of tiles, of all images; parts of rows */
-    size_t strip_rows;            /* the most that a strip may have */
-    size_t strip_tiles;           /* of the largest strip */
+    size_t strip_rows;            /* of the largest strip, */
+    size_t strip_tiles;           /* its tiles */
     size_t panels, group;         /* channel panels, the most that a group has */
     bool few;                     /* tiles: for winograd_few, without U */
     size_t slice;                 /* input channels whose weights are transformed together */
@@ -64,38 +64,40 @@ static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *
     const struct conv_geom *g = &job->geom;
     const size_t n_threads = job->n_threads ? job->n_threads : 1;
     struct wino_cut cut = {
+        .form = winograd_form(g),
         .grid = {1, 1},
-        .tile_rows = winograd_tiles(g->out_h),
-        .tile_cols = winograd_tiles(g->out_w),
-        .rest_rows = g->out_h % WINOGRAD_OUT,
-        .rest_cols = g->out_w % WINOGRAD_OUT,
         .panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL,
     };
-    const size_t cin = (g->cin + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+    const size_t channels = cut.form.channels, tile_cols = cut.form.tile_cols;
+    const size_t v_tile = (channels + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
     const bool one = kern->rows_nv == 1;
-    size_t most = (one ? ONE_V_FLOATS : V_FLOATS) / (WINOGRAD_POSITIONS * cin + 1);
+    size_t most = (one ? ONE_V_FLOATS : V_FLOATS) / (WINOGRAD_POSITIONS * v_tile + 1);
     most = most < LEAST_STRIP ? LEAST_STRIP
                               : block_least(most, one ? ONE_MOST_STRIP : MOST_STRIP);
-    cut.row_parts = (cut.tile_cols + most - 1) / most;
-    cut.rows = job->images * cut.tile_rows * cut.row_parts;
-    cut.strip_rows = cut.row_parts > 1 ? 1 : most / cut.tile_cols;
+    cut.row_parts = (tile_cols + most - 1) / most;
+    cut.rows = job->images * cut.form.tile_rows * cut.row_parts;
+    cut.strip_rows = cut.row_parts > 1 ? 1 : most / tile_cols;
     if (n_threads > 1) {
-        const size_t tiles = (cut.tile_cols + cut.row_parts - 1) / cut.row_parts;
+        const size_t tiles = (tile_cols + cut.row_parts - 1) / cut.row_parts;
         cut.grid = block_grid_fine(cut.rows, cut.panels, n_threads, TILE_COST,
                                    (PANEL_COST + tiles - 1) / tiles,
-                                   cut.rows * tiles * cut.panels * g->cin / LEAST_TASK);
+                                   cut.rows * tiles * cut.panels * channels / LEAST_TASK);
     }
     const size_t rows = (cut.rows + cut.grid.n_rows - 1) / cut.grid.n_rows;
     const size_t panels = (cut.panels + cut.grid.n_cols - 1) / cut.grid.n_cols;
-    cut.strip_tiles = cut.row_parts > 1 ? block_even(cut.tile_cols, most)
-                                        : block_even(rows, cut.strip_rows) * cut.tile_cols;
-    cut.few = rows <= cut.strip_rows && cut.strip_tiles <= kern->few_rows;
-    const size_t group = cut.grid.n_cols > 1 ? CLAIMED_GROUP : GROUP;
+    cut.few = winograd_may_be_few(&cut.form) && rows <= cut.strip_rows &&
+              rows * block_even(tile_cols, most) <= kern->few_rows;
+    /* Even in a task that has the most rows: one row less, cut evenly, may have larger strips. */
+    cut.strip_rows = block_even(rows, cut.strip_rows);
+    cut.strip_tiles = cut.strip_rows * block_even(tile_cols, most);
+    const size_t group = cut.grid.n_cols > 1               ? CLAIMED_GROUP
+                         : channels <= SLICE / SMALL_GROUP ? SMALL_GROUP
+                                                           : GROUP;
     cut.group = cut.few ? 1 : block_even(panels, block_least(kern->rows_nv, group));
-    cut.slice = block_even(g->cin, SLICE / cut.group);
+    cut.slice = block_even(channels, SLICE / cut.group);
     /* Odd numbers of cache lines: the 36 positions of a tile must not share cache sets. */
-    cut.v_pos = (cut.strip_tiles * cin / ANF_PANEL | 1) * ANF_PANEL;
-    cut.v_floats = WINOGRAD_POSITIONS * (cut.few ? cut.strip_tiles * cin : cut.v_pos);
+    cut.v_pos = (cut.strip_tiles * v_tile / ANF_PANEL | 1) * ANF_PANEL;
+    cut.v_floats = WINOGRAD_POSITIONS * (cut.few ? cut.strip_tiles * v_tile : cut.v_pos);
     cut.u_pos = cut.few ? 0 : (cut.group * cut.slice | 1) * ANF_PANEL;
     cut.m_pos = (cut.strip_tiles * cut.group | 1) * ANF_PANEL;
     return cut;
@@ -141,7 +143,7 @@ struct rows {
 /* How many of the rows before `row` are the last one of their image, and not whole. */
 static size_t rest_rows_before(const struct wino_cut *cut, size_t row)
 {
-    return cut->rest_rows ? row / cut->tile_rows : 0;
+    return cut->form.rest_rows ? row / cut->form.tile_rows : 0;
 }
 
 /* n rows of tiles from `row` on, or that part of a row. */
@@ -149,18 +151,18 @@ static struct strip strip_at(const struct wino_cut *cut, size_t row, size_t n)
 {
     const size_t part = row % cut->row_parts;
     struct strip s = {.row = row / cut->row_parts, .n_rows = n,
-                      .col = block_start(cut->tile_cols, cut->row_parts, part)};
-    s.n_cols = block_start(cut->tile_cols, cut->row_parts, part + 1) - s.col;
+                      .col = block_start(cut->form.tile_cols, cut->row_parts, part)};
+    s.n_cols = block_start(cut->form.tile_cols, cut->row_parts, part + 1) - s.col;
     s.n = s.n_rows * s.n_cols;
-    const bool right = cut->rest_cols && s.col + s.n_cols == cut->tile_cols;
+    const bool right = cut->form.rest_cols && s.col + s.n_cols == cut->form.tile_cols;
     const size_t bottom = rest_rows_before(cut, s.row + n) - rest_rows_before(cut, s.row);
     const size_t whole_rows = n - bottom, whole_cols = s.n_cols - right;
     const size_t whole = right * whole_rows, below = whole + whole_rows * whole_cols;
     const size_t corner = below + bottom * whole_cols;
     s.places = (struct winograd_places){.first = {{whole, 0}, {below, corner}},
                                         .pitch = whole_cols};
-    const unsigned rows = winograd_positions(cut->rest_rows);
-    const unsigned cols = winograd_positions(cut->rest_cols);
+    const unsigned rows = winograd_positions(cut->form.rest_rows);
+    const unsigned cols = winograd_positions(cut->form.rest_cols);
     for (size_t p = 0; p < WINOGRAD_POSITIONS; p++) {
         const bool with_right = cols >> p % WINOGRAD_IN & 1;
         const bool with_bottom = rows >> p / WINOGRAD_IN & 1;
@@ -176,9 +178,9 @@ static bool next_rows(const struct wino_cut *cut, const struct strip *s, struct 
     r->first += r->n;
     if (r->first >= s->n_rows)
         return false;
-    r->image = (s->row + r->first) / cut->tile_rows;
-    r->row = (s->row + r->first) % cut->tile_rows;
-    r->n = block_least(cut->tile_rows - r->row, s->n_rows - r->first);
+    r->image = (s->row + r->first) / cut->form.tile_rows;
+    r->row = (s->row + r->first) % cut->form.tile_rows;
+    r->n = block_least(cut->form.tile_rows - r->row, s->n_rows - r->first);
     const size_t bottom = rest_rows_before(cut, s->row + r->first) - rest_rows_before(cut, s->row);
     const size_t whole = r->first - bottom;
     r->places = s->places;
@@ -189,53 +191,64 @@ static bool next_rows(const struct wino_cut *cut, const struct strip *s, struct 
     return true;
 }
 
-static size_t tile_floats(const struct wino_cut *cut, const struct conv_job *job)
+static size_t tile_floats(const struct wino_cut *cut)
 {
-    return cut->few ? ANF_PANEL : (job->geom.cin + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+    const size_t channels = cut->form.channels;
+    return cut->few ? ANF_PANEL : (channels + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
 }
 
 static void transform(const struct kern *kern, const struct conv_job *job,
                       const struct wino_cut *cut, const struct strip *s, float *v)
 {
     const struct conv_geom *g = &job->geom;
-    const size_t v_tile = tile_floats(cut, job), v_pos = cut->few ? s->n * v_tile : cut->v_pos;
+    const size_t v_tile = tile_floats(cut), v_pos = cut->few ? s->n * v_tile : cut->v_pos;
     const size_t v_block = cut->few ? WINOGRAD_POSITIONS * v_pos : ANF_PANEL;
     for (struct rows r = {0}; next_rows(cut, s, &r);)
-        for (size_t c = 0; c < g->cin; c += ANF_PANEL)
-            kern->winograd_input(g, job->x + (r.image * g->cin + c) * g->in_h * g->in_w,
-                                 block_least(ANF_PANEL, g->cin - c), r.row, r.n, s->col, s->n_cols,
-                                 &r.places, v + c / ANF_PANEL * v_block, v_pos, v_tile);
+        for (size_t c = 0; c < cut->form.channels; c += ANF_PANEL)
+            kern->winograd_input(g, &cut->form, job->x + r.image * g->cin * g->in_h * g->in_w, c,
+                                 block_least(ANF_PANEL, cut->form.channels - c), r.row, r.n, s->col,
+                                 s->n_cols, &r.places, v + c / ANF_PANEL * v_block, v_pos, v_tile);
 }
 
-/* Weights of panels q .. q+nv-1 and input channels c .. c+n-1. */
+/* Elements of a panel of packed weights. */
+static size_t panel_weights(const struct conv_geom *g)
+{
+    return g->cin * g->kh * g->kw * ANF_PANEL;
+}
+
+/* Weights of panels q .. q+nv-1 and channels c .. c+n-1. */
 static void transform_weights(const struct kern *kern, const struct conv_job *job,
                               const struct wino_cut *cut, size_t q, size_t nv, size_t c, size_t n,
                               float *u)
 {
     for (size_t i = 0; i < nv; i++)
-        kern->winograd_weights(job->weights + ((q + i) * job->geom.cin + c) * 9 * ANF_PANEL, n,
+        kern->winograd_weights(&job->geom, &cut->form,
+                               job->weights + (q + i) * panel_weights(&job->geom), c, n,
                                u + i * n * ANF_PANEL, cut->u_pos);
 }
 
-/* Panels q .. q+nv-1 of the strip.  The weights of the next slice are asked for meanwhile. */
+/* Panels q .. q+nv-1 of the strip; U is made already if `kept`.  The weights of the next slice are
+ * asked for meanwhile. */
 static void multiply(const struct kern *kern, const struct conv_job *job,
                      const struct wino_cut *cut, const struct strip *s, size_t q, size_t nv,
-                     const float *v, float *u, float *m)
+                     bool kept, const float *v, float *u, float *m)
 {
-    const size_t cin = job->geom.cin, ldm = nv * ANF_PANEL, v_tile = tile_floats(cut, job);
+    const size_t channels = cut->form.channels, ldm = nv * ANF_PANEL, v_tile = tile_floats(cut);
+    const size_t all = panel_weights(&job->geom), each = all / channels;
+    const f16 *const weights = job->weights + q * all;
     if (cut->few) {
-        kern->winograd_few(job->weights + q * cin * 9 * ANF_PANEL, cin, v, s->n, s->positions, m,
-                           cut->m_pos);
+        kern->winograd_few(weights, channels, v, s->n, s->positions, m, cut->m_pos);
         return;
     }
-    for (size_t c = 0; c < cin; c += cut->slice) {
-        const size_t n = block_least(cut->slice, cin - c), panel = n * ANF_PANEL, next = c + n;
-        transform_weights(kern, job, cut, q, nv, c, n, u);
+    for (size_t c = 0; c < channels; c += cut->slice) {
+        const size_t n = block_least(cut->slice, channels - c), panel = n * ANF_PANEL, next = c + n;
+        if (!kept)
+            transform_weights(kern, job, cut, q, nv, c, n, u);
         for (size_t pos = 0; pos < WINOGRAD_POSITIONS; pos++) {
-            if (next < cin)
-                block_prefetch(job->weights + (q * cin + next) * 9 * ANF_PANEL,
-                               cin * 9 * ANF_PANEL, nv, block_least(cut->slice, cin - next) * 9,
-                               pos, WINOGRAD_POSITIONS);
+            if (next < channels)
+                block_prefetch(weights + next * each, all, nv,
+                               block_least(cut->slice, channels - next) * each / ANF_PANEL, pos,
+                               WINOGRAD_POSITIONS);
             const struct winograd_range *tiles = &s->positions[pos];
             const size_t parts = (tiles->n + kern->rows_mr - 1) / kern->rows_mr;
             for (size_t part = 0, i = tiles->first, end; part < parts; part++, i = end) {
@@ -251,14 +264,15 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
 }
 
 /* Output channels channel .. channel+n-1 of these rows are complete. */
-static void hand_on(const struct conv_job *job, const struct strip *s, const struct rows *r,
-                    size_t channel, size_t n)
+static void hand_on(const struct conv_job *job, const struct wino_cut *cut, const struct strip *s,
+                    const struct rows *r, size_t channel, size_t n)
 {
     const struct conv_geom *g = &job->geom;
+    const size_t out = cut->form.out;
     const size_t pixels = g->out_h * g->out_w, plane = r->image * job->cout + channel;
-    const size_t y0 = r->row * WINOGRAD_OUT, x0 = s->col * WINOGRAD_OUT;
-    const size_t height = block_least(r->n * WINOGRAD_OUT, g->out_h - y0);
-    const size_t width = block_least(s->n_cols * WINOGRAD_OUT, g->out_w - x0);
+    const size_t y0 = r->row * out, x0 = s->col * out;
+    const size_t height = block_least(r->n * out, g->out_h - y0);
+    const size_t width = block_least(s->n_cols * out, g->out_w - x0);
     if (!job->epilogue)
         return;
     if (width == g->out_w && height == g->out_h) {
@@ -279,26 +293,29 @@ static void store(const struct kern *kern, const struct conv_job *job, const str
                   const struct strip *s, size_t q, size_t nv, const float *m)
 {
     const struct conv_geom *g = &job->geom;
-    const size_t pixels = g->out_h * g->out_w, ldm = nv * ANF_PANEL;
-    const size_t cols = block_least(s->n_cols * WINOGRAD_OUT, g->out_w - s->col * WINOGRAD_OUT);
+    const size_t pixels = g->out_h * g->out_w, ldm = nv * ANF_PANEL, out = cut->form.out;
+    const size_t cols = block_least(s->n_cols * out, g->out_w - s->col * out);
     const size_t channels = block_least(nv * ANF_PANEL, job->cout - q * ANF_PANEL);
+    const struct winograd_output o = {.out = out, .m_pos = cut->m_pos, .m_tile = ldm,
+                                      .y_channel = pixels, .y_row = g->out_w, .relu = job->relu};
     for (struct rows r = {0}; next_rows(cut, s, &r);) {
         for (size_t i = 0; i < r.n; i++) {
-            const size_t y = (r.row + i) * WINOGRAD_OUT;
-            const bool bottom = y + WINOGRAD_OUT > g->out_h;
-            const bool right = (s->col + s->n_cols) * WINOGRAD_OUT > g->out_w;
+            const size_t y = (r.row + i) * out;
+            const bool bottom = cut->form.rest_rows && y + out > g->out_h;
+            const bool right = cut->form.rest_cols && s->col * out + cols == g->out_w;
             const size_t first = winograd_place(&r.places, bottom, false, i, 0);
             const size_t last = winograd_place(&r.places, bottom, right, i, s->n_cols - 1);
             for (size_t c = 0; c < channels; c += ANF_PANEL)
                 kern->winograd_output(
-                    m + first * ldm + c, m + last * ldm + c, cut->m_pos, ldm, s->n_cols,
+                    &o, m + first * ldm + c, m + last * ldm + c, s->n_cols,
                     job->bias ? job->bias + q * ANF_PANEL + c : NULL,
                     block_least(ANF_PANEL, channels - c),
                     job->y + (r.image * job->cout + q * ANF_PANEL + c) * pixels + y * g->out_w +
-                        s->col * WINOGRAD_OUT,
-                    pixels, g->out_w, block_least(WINOGRAD_OUT, g->out_h - y), cols);
+                        s->col * out,
+                    block_least(out, g->out_h - y), cols);
         }
-        hand_on(job, s, &r, q * ANF_PANEL, channels);
+        if (!job->relu)
+            hand_on(job, cut, s, &r, q * ANF_PANEL, channels);
     }
 }
 
@@ -309,6 +326,7 @@ struct part {
     const struct wino_cut *cut;
     size_t row, n_rows, strip_rows, n_strips;
     size_t strip; /* of which V is */
+    size_t u_of;  /* panel from which on U is, of all channels */
     float *v, *u, *m;
 };
 
@@ -325,7 +343,8 @@ static void claim(struct part *p, size_t q0, size_t q1, atomic_size_t *next)
         if (p->strip != i / groups)
             transform(p->kern, p->job, cut, &s, p->v);
         p->strip = i / groups;
-        multiply(p->kern, p->job, cut, &s, q, nv, p->v, p->u, p->m);
+        multiply(p->kern, p->job, cut, &s, q, nv, p->u_of == q, p->v, p->u, p->m);
+        p->u_of = cut->slice < cut->form.channels ? SIZE_MAX : q;
         store(p->kern, p->job, cut, &s, q, nv, p->m);
     }
 }
@@ -341,7 +360,8 @@ void winograd_task(const struct kern *kern, const struct conv_job *job, size_t p
             atomic_init(&counters[k], 0);
         return;
     }
-    struct part p = {.kern = kern, .job = job, .cut = &cut, .strip = SIZE_MAX, .v = own,
+    struct part p = {.kern = kern, .job = job, .cut = &cut, .strip = SIZE_MAX,
+                     .u_of = SIZE_MAX, .v = own,
                      .row = block_start(cut.rows, cut.grid.n_rows, i)};
     p.n_rows = block_start(cut.rows, cut.grid.n_rows, i + 1) - p.row;
     p.strip_rows = block_even(p.n_rows, cut.strip_rows);

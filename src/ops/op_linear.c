@@ -2,8 +2,8 @@
  *
  * Every result element is one chain of fused multiply-adds in float32 over k ascending from
  * zero, plus the bias where there is one, rounded once.  For convolutions k runs over input
- * channel, kernel row, kernel column; taps on padding take part as zeros.  3x3 convolutions of a
- * certain size are defined by Winograd's formula instead, see kernels/winograd.h.  A transposed
+ * channel, kernel row, kernel column; taps on padding take part as zeros.  Convolutions of certain
+ * shapes are defined by Winograd's formula instead, see kernels/winograd.h.  A transposed
  * convolution is the convolution with the flipped kernel over the input with stride - 1 gaps
  * between its rows and columns, where no tap is, so both share one geometry and one reference. */
 #include "base/cancel.h"
@@ -322,79 +322,101 @@ static anf_status conv_group(const struct conv_geom *g, const struct filter *f, 
     return ANF_OK;
 }
 
-/* B' x and A' m of a tile with `pixels` left of the image there.  Of a short tile positions 3 and 4
- * take no part. */
-static void winograd_input_of(size_t pixels, const float x[WINOGRAD_IN], float y[WINOGRAD_IN])
+/* B' x and A' m of a tile, `last` in its row or column.  Of a short one positions 3 and 4 take no
+ * part. */
+static void winograd_input_of(bool last, size_t rest, const float x[WINOGRAD_IN],
+                              float y[WINOGRAD_IN])
 {
     y[3] = y[4] = 0;
-    (winograd_short(pixels) ? winograd_input_short_1d : winograd_input_1d)(x, y);
+    (last && winograd_short(rest) ? winograd_input_short_1d : winograd_input_1d)(x, y);
 }
 
-static void winograd_output_of(size_t pixels, const float m[WINOGRAD_IN], float y[WINOGRAD_OUT])
+static void winograd_output_of(size_t out, bool last, size_t rest, const float m[WINOGRAD_IN],
+                               float y[WINOGRAD_OUT])
 {
-    (winograd_short(pixels) ? winograd_output_short_1d : winograd_output_1d)(m, y);
+    if (last && winograd_short(rest))
+        winograd_output_short_1d(m, y);
+    else
+        winograd_output_1d(out, m, y);
 }
 
-/* The transformed input tile at (oy, ox): v[ci][i][j]. */
-static void winograd_tile(const struct conv_geom *g, const f16 *x, size_t oy, size_t ox,
-                          float (*v)[WINOGRAD_IN][WINOGRAD_IN])
+/* A convolution that Winograd's formula computes. */
+struct winograd {
+    const struct conv_geom *g;
+    struct winograd_form form;
+    float (*u)[WINOGRAD_IN][WINOGRAD_IN]; /* [cout][channels] */
+    float (*v)[WINOGRAD_IN][WINOGRAD_IN]; /* [channels], of the tile in row, col of tiles */
+    size_t row, col;
+    bool bottom, right; /* is it the last one there? */
+};
+
+/* V of the tile: the phases of image x are its channels. */
+static void winograd_tile(const struct winograd *t, const f16 *x)
 {
-    float d[WINOGRAD_IN], t[WINOGRAD_IN], columns[WINOGRAD_IN][WINOGRAD_IN];
-    for (size_t ci = 0; ci < g->cin; ci++) {
+    const struct conv_geom *g = t->g;
+    const size_t s = t->form.stride, top = t->row * t->form.out, left = t->col * t->form.out;
+    float d[WINOGRAD_IN], z[WINOGRAD_IN], columns[WINOGRAD_IN][WINOGRAD_IN];
+    for (size_t c = 0; c < t->form.channels; c++) {
+        const f16 *plane = x + c / t->form.phases * g->in_h * g->in_w;
+        const size_t y0 = top * s + c / s % s, x0 = left * s + c % s;
         for (size_t j = 0; j < WINOGRAD_IN; j++) {
             for (size_t i = 0; i < WINOGRAD_IN; i++)
-                d[i] = tap_at(g, x + ci * g->in_h * g->in_w, (ptrdiff_t)(oy + i) - g->pad_h,
-                              (ptrdiff_t)(ox + j) - g->pad_w);
-            winograd_input_of(g->out_h - oy, d, t);
+                d[i] = tap_at(g, plane, (ptrdiff_t)(y0 + i * s) - g->pad_h,
+                              (ptrdiff_t)(x0 + j * s) - g->pad_w);
+            winograd_input_of(t->bottom, t->form.rest_rows, d, z);
             for (size_t i = 0; i < WINOGRAD_IN; i++)
-                columns[i][j] = t[i];
+                columns[i][j] = z[i];
         }
         for (size_t i = 0; i < WINOGRAD_IN; i++)
-            winograd_input_of(g->out_w - ox, columns[i], v[ci][i]);
+            winograd_input_of(t->right, t->form.rest_cols, columns[i], t->v[c][i]);
     }
 }
 
-/* U of one kernel. */
-static void winograd_kernel(const struct filter *f, size_t co, size_t ci,
+/* U of one channel. */
+static void winograd_kernel(const struct winograd *t, const struct filter *f, size_t co, size_t c,
                             float u[WINOGRAD_IN][WINOGRAD_IN])
 {
-    float g[3], t[WINOGRAD_IN], columns[WINOGRAD_IN][3];
-    for (size_t c = 0; c < 3; c++) {
-        for (size_t r = 0; r < 3; r++)
-            g[r] = filter_at(f, co, ci, r, c);
-        winograd_weights_1d(g, t);
+    const size_t s = t->form.stride, taps = t->form.taps;
+    float g[WINOGRAD_TAPS], z[WINOGRAD_IN], columns[WINOGRAD_IN][WINOGRAD_TAPS];
+    for (size_t j = 0; j < taps; j++) {
+        for (size_t i = 0; i < taps; i++) {
+            const size_t row = c / s % s + i * s, col = c % s + j * s;
+            const bool inside = row < f->kh && col < f->kw;
+            g[i] = inside ? filter_at(f, co, c / t->form.phases, row, col) : 0;
+        }
+        winograd_weights_1d(taps, g, z);
         for (size_t i = 0; i < WINOGRAD_IN; i++)
-            columns[i][c] = t[i];
+            columns[i][j] = z[i];
     }
     for (size_t i = 0; i < WINOGRAD_IN; i++)
-        winograd_weights_1d(columns[i], u[i]);
+        winograd_weights_1d(taps, columns[i], u[i]);
 }
 
-/* y, a plane, in the tile at (oy, ox). */
-static void winograd_pixels(const struct conv_geom *g, float (*u)[WINOGRAD_IN][WINOGRAD_IN],
-                            float (*v)[WINOGRAD_IN][WINOGRAD_IN], const f16 *bias, f16 *y,
-                            size_t oy, size_t ox)
+/* y, a plane, in the tile. */
+static void winograd_pixels(const struct winograd *t, size_t co, const f16 *bias, f16 *y)
 {
+    const struct conv_geom *g = t->g;
+    const size_t out = t->form.out, top = t->row * out, left = t->col * out;
+    float(*u)[WINOGRAD_IN][WINOGRAD_IN] = t->u + co * t->form.channels;
     float m[WINOGRAD_IN], s[WINOGRAD_OUT], z[WINOGRAD_OUT][WINOGRAD_IN];
     for (size_t j = 0; j < WINOGRAD_IN; j++) {
         for (size_t i = 0; i < WINOGRAD_IN; i++) {
             m[i] = 0;
-            for (size_t ci = 0; ci < g->cin; ci++)
-                m[i] = fmaf(u[ci][i][j], v[ci][i][j], m[i]);
+            for (size_t c = 0; c < t->form.channels; c++)
+                m[i] = fmaf(u[c][i][j], t->v[c][i][j], m[i]);
         }
-        winograd_output_of(g->out_h - oy, m, s);
-        for (size_t i = 0; i < WINOGRAD_OUT && oy + i < g->out_h; i++)
+        winograd_output_of(out, t->bottom, t->form.rest_rows, m, s);
+        for (size_t i = 0; i < out && top + i < g->out_h; i++)
             z[i][j] = s[i];
     }
-    for (size_t i = 0; i < WINOGRAD_OUT && oy + i < g->out_h; i++) {
-        winograd_output_of(g->out_w - ox, z[i], s);
-        for (size_t j = 0; j < WINOGRAD_OUT && ox + j < g->out_w; j++)
-            y[(oy + i) * g->out_w + ox + j] =
+    for (size_t i = 0; i < out && top + i < g->out_h; i++) {
+        winograd_output_of(out, t->right, t->form.rest_cols, z[i], s);
+        for (size_t j = 0; j < out && left + j < g->out_w; j++)
+            y[(top + i) * g->out_w + left + j] =
                 f32_to_f16(bias ? s[j] + f16_to_f32(*bias) : s[j]);
     }
 }
 
-/* Convolutions that Winograd's formula computes. */
 static anf_status winograd_all(const struct op_eval *e, const struct conv_geom *g,
                                const struct filter *f)
 {
@@ -402,22 +424,26 @@ static anf_status winograd_all(const struct op_eval *e, const struct conv_geom *
     const size_t pixels = g->out_h * g->out_w;
     const f16 *x = e->x[0], *bias = op_has(&e->call, 2) ? e->x[2] : NULL;
     f16 *y = e->y;
-    float(*u)[WINOGRAD_IN][WINOGRAD_IN] = arena_alloc(e->scratch, cout * g->cin * sizeof *u);
-    float(*v)[WINOGRAD_IN][WINOGRAD_IN] = arena_alloc(e->scratch, g->cin * sizeof *v);
-    if (!u || !v)
+    struct winograd t = {.g = g, .form = winograd_form(g)};
+    const size_t channels = t.form.channels;
+    t.u = arena_alloc(e->scratch, cout * channels * sizeof *t.u);
+    t.v = arena_alloc(e->scratch, channels * sizeof *t.v);
+    if (!t.u || !t.v)
         return ANF_E_NOMEM;
-    for (size_t i = 0; i < cout * g->cin; i++) {
-        winograd_kernel(f, i / g->cin, i % g->cin, u[i]);
-        TRY(cancel_check(WINOGRAD_IN * WINOGRAD_IN));
+    for (size_t i = 0; i < cout * channels; i++) {
+        winograd_kernel(&t, f, i / channels, i % channels, t.u[i]);
+        TRY(cancel_check(WINOGRAD_POSITIONS));
     }
     for (size_t n = 0; n < images; n++)
-        for (size_t oy = 0; oy < g->out_h; oy += WINOGRAD_OUT)
-            for (size_t ox = 0; ox < g->out_w; ox += WINOGRAD_OUT) {
-                winograd_tile(g, x + n * g->cin * g->in_h * g->in_w, oy, ox, v);
+        for (t.row = 0; t.row < t.form.tile_rows; t.row++)
+            for (t.col = 0; t.col < t.form.tile_cols; t.col++) {
+                t.bottom = t.row + 1 == t.form.tile_rows;
+                t.right = t.col + 1 == t.form.tile_cols;
+                winograd_tile(&t, x + n * g->cin * g->in_h * g->in_w);
                 for (size_t co = 0; co < cout; co++) {
-                    winograd_pixels(g, u + co * g->cin, v, bias ? bias + co : NULL,
-                                    y + (n * cout + co) * pixels, oy, ox);
-                    TRY(cancel_check(g->cin * WINOGRAD_IN * WINOGRAD_IN));
+                    winograd_pixels(&t, co, bias ? bias + co : NULL,
+                                    y + (n * cout + co) * pixels);
+                    TRY(cancel_check(channels * WINOGRAD_POSITIONS));
                 }
             }
     return ANF_OK;
@@ -509,6 +535,11 @@ static const struct op_case conv_cases[] = {
     {"[3,33,11,10] w[32,33,3,3]", ""},                    /* strips over several images */
     {"[1,32,9,300] w[40,32,3,3] w[40]", "pad=2"},         /* a row of tiles in parts */
     {"[1,32,12,12] [32,32,3,3]", "pad=1"},
+    {"[1,3,36,33] w[34,3,7,7] w[34]", "stride=2, pad=3"}, /* Winograd: the phases of a stride */
+    {"[2,3,55,59] w[32,3,11,11]", "stride=4, pad=2"},
+    {"[1,17,13,12] w[32,17,5,5] w[32]", "pad=2"},
+    {"[1,20,10,11] w[18,20,4,4]", "pad=1"},
+    {"[1,16,20,21] w[30,16,5,6] w[30]", "stride=2, pad=2"},
 };
 
 OP_DEF(conv) = {

@@ -39,16 +39,19 @@ static f16 *unit_values(size_t n, double scale)
     return x;
 }
 
-static struct conv_geom geometry(size_t cin, size_t h, size_t w, ptrdiff_t pad)
+/* kernel x kernel taps. */
+static struct conv_geom geometry(size_t cin, size_t h, size_t w, size_t kernel, size_t stride,
+                                 ptrdiff_t pad)
 {
+    const size_t pads = 2 * (size_t)pad;
     return (struct conv_geom){.cin = cin, .in_h = h, .in_w = w,
-                              .out_h = (size_t)((ptrdiff_t)h + 2 * pad - 2),
-                              .out_w = (size_t)((ptrdiff_t)w + 2 * pad - 2), .kh = 3, .kw = 3,
-                              .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1,
-                              .pad_h = pad, .pad_w = pad};
+                              .out_h = (h + pads - kernel) / stride + 1,
+                              .out_w = (w + pads - kernel) / stride + 1, .kh = kernel,
+                              .kw = kernel, .stride_h = stride, .stride_w = stride, .dil_h = 1,
+                              .dil_w = 1, .pad_h = pad, .pad_w = pad};
 }
 
-/* Element (y, x) of a plane, 0 outside. */
+/* Element (y, x) of the padded plane. */
 static float pixel(const struct conv_geom *g, const f16 *plane, size_t y, size_t x)
 {
     const ptrdiff_t row = (ptrdiff_t)y - g->pad_h, col = (ptrdiff_t)x - g->pad_w;
@@ -57,96 +60,109 @@ static float pixel(const struct conv_geom *g, const f16 *plane, size_t y, size_t
     return f16_to_f32(plane[(size_t)row * g->in_w + (size_t)col]);
 }
 
+/* Rows or columns of pixels in a tile; those of phases' kernels. */
+static size_t tile_size(const struct conv_geom *g)
+{
+    return 7 - (g->kh + g->stride_h - 1) / g->stride_h;
+}
+
 /* Of a tile with `left` rows or columns of pixels. */
-static void input_1d(size_t left, const float x[6], float y[6])
+static void input_1d(size_t out, size_t left, const float x[6], float y[6])
 {
     y[3] = y[4] = NAN;
-    if (left <= 2)
+    if (out == 4 && left <= 2)
         winograd_input_short_1d(x, y);
     else
         winograd_input_1d(x, y);
 }
 
-static void output_1d(size_t left, const float m[6], float y[4])
+static void output_1d(size_t out, size_t left, const float m[6], float y[4])
 {
     y[2] = y[3] = NAN;
-    if (left <= 2)
+    if (out == 4 && left <= 2)
         winograd_output_short_1d(m, y);
     else
-        winograd_output_1d(m, y);
+        winograd_output_1d(out, m, y);
 }
 
-/* Columns first, then rows. */
-static void input_tile(const struct conv_geom *g, const f16 *plane, size_t y, size_t x,
-                       float v[6][6])
+/* Of phase (p, q), the tile with pixel (y, x).  Columns first, then rows. */
+static void input_tile(const struct conv_geom *g, const f16 *plane, size_t p, size_t q, size_t y,
+                       size_t x, float v[6][6])
 {
+    const size_t s = g->stride_h, out = tile_size(g);
     float d[6], t[6], turned[6][6];
     for (size_t j = 0; j < 6; j++) {
         for (size_t i = 0; i < 6; i++)
-            d[i] = pixel(g, plane, y + i, x + j);
-        input_1d(g->out_h - y, d, t);
+            d[i] = pixel(g, plane, (y + i) * s + p, (x + j) * s + q);
+        input_1d(out, g->out_h - y, d, t);
         for (size_t i = 0; i < 6; i++)
             turned[i][j] = t[i];
     }
     for (size_t i = 0; i < 6; i++)
-        input_1d(g->out_w - x, turned[i], v[i]);
+        input_1d(out, g->out_w - x, turned[i], v[i]);
 }
 
-static void weights_tile(const f16 *w, float u[6][6])
+static void weights_tile(const struct conv_geom *geom, const f16 *w, size_t p, size_t q,
+                         float u[6][6])
 {
-    float g[3], t[6], turned[6][3];
-    for (size_t c = 0; c < 3; c++) {
-        for (size_t r = 0; r < 3; r++)
-            g[r] = f16_to_f32(w[3 * r + c]);
-        winograd_weights_1d(g, t);
+    const size_t s = geom->stride_h, taps = 7 - tile_size(geom);
+    float g[5], t[6], turned[6][5];
+    for (size_t c = 0; c < taps; c++) {
+        for (size_t r = 0; r < taps; r++) {
+            const size_t row = r * s + p, col = c * s + q;
+            g[r] = row < geom->kh && col < geom->kw ? f16_to_f32(w[row * geom->kw + col]) : 0;
+        }
+        winograd_weights_1d(taps, g, t);
         for (size_t i = 0; i < 6; i++)
             turned[i][c] = t[i];
     }
     for (size_t i = 0; i < 6; i++)
-        winograd_weights_1d(turned[i], u[i]);
+        winograd_weights_1d(taps, turned[i], u[i]);
 }
 
-static void output_tile(size_t rows, size_t cols, float m[6][6], float y[4][4])
+static void output_tile(size_t out, size_t rows, size_t cols, float m[6][6], float y[4][4])
 {
     float d[6], t[4], z[4][6];
     for (size_t j = 0; j < 6; j++) {
         for (size_t i = 0; i < 6; i++)
             d[i] = m[i][j];
-        output_1d(rows, d, t);
-        for (size_t i = 0; i < 4; i++)
+        output_1d(out, rows, d, t);
+        for (size_t i = 0; i < out; i++)
             z[i][j] = t[i];
     }
-    for (size_t i = 0; i < 4; i++)
-        output_1d(cols, z[i], y[i]);
+    for (size_t i = 0; i < out; i++)
+        output_1d(out, cols, z[i], y[i]);
 }
 
-/* w: [cout][cin][3][3]. */
+/* w: [cout][cin][kh][kw]. */
 static void naive(const struct conv_job *job, const f16 *w, f16 *out)
 {
     const struct conv_geom *g = &job->geom;
-    const size_t plane = g->in_h * g->in_w, pixels = g->out_h * g->out_w;
-    float(*u)[6][6] = malloc(job->cout * g->cin * sizeof *u), m[6][6], y[4][4];
-    float(*v)[6][6] = malloc(g->cin * sizeof *v);
-    for (size_t i = 0; i < job->cout * g->cin; i++)
-        weights_tile(w + 9 * i, u[i]);
+    const size_t plane = g->in_h * g->in_w, pixels = g->out_h * g->out_w, s = g->stride_h;
+    const size_t channels = g->cin * s * s, size = tile_size(g);
+    float(*u)[6][6] = malloc(job->cout * channels * sizeof *u), m[6][6], y[4][4];
+    float(*v)[6][6] = malloc(channels * sizeof *v);
+    for (size_t i = 0; i < job->cout * channels; i++)
+        weights_tile(g, w + i / (s * s) * g->kh * g->kw, i / s % s, i % s, u[i]);
     for (size_t n = 0; n < job->images; n++)
-        for (size_t oy = 0; oy < g->out_h; oy += 4)
-            for (size_t ox = 0; ox < g->out_w; ox += 4) {
-                for (size_t c = 0; c < g->cin; c++)
-                    input_tile(g, job->x + (n * g->cin + c) * plane, oy, ox, v[c]);
+        for (size_t oy = 0; oy < g->out_h; oy += size)
+            for (size_t ox = 0; ox < g->out_w; ox += size) {
+                for (size_t c = 0; c < channels; c++)
+                    input_tile(g, job->x + (n * g->cin + c / (s * s)) * plane, c / s % s, c % s, oy,
+                               ox, v[c]);
                 for (size_t co = 0; co < job->cout; co++) {
                     for (size_t p = 0; p < 36; p++) {
                         m[p / 6][p % 6] = 0;
-                        for (size_t c = 0; c < g->cin; c++)
-                            m[p / 6][p % 6] = fmaf(u[co * g->cin + c][p / 6][p % 6],
+                        for (size_t c = 0; c < channels; c++)
+                            m[p / 6][p % 6] = fmaf(u[co * channels + c][p / 6][p % 6],
                                                    v[c][p / 6][p % 6], m[p / 6][p % 6]);
                     }
-                    output_tile(g->out_h - oy, g->out_w - ox, m, y);
-                    for (size_t i = 0; i < 4 && oy + i < g->out_h; i++)
-                        for (size_t j = 0; j < 4 && ox + j < g->out_w; j++) {
-                            const float s = y[i][j];
+                    output_tile(size, g->out_h - oy, g->out_w - ox, m, y);
+                    for (size_t i = 0; i < size && oy + i < g->out_h; i++)
+                        for (size_t j = 0; j < size && ox + j < g->out_w; j++) {
+                            const float sum = y[i][j];
                             out[(n * job->cout + co) * pixels + (oy + i) * g->out_w + ox + j] =
-                                f32_to_f16(job->bias ? s + f16_to_f32(job->bias[co]) : s);
+                                f32_to_f16(job->bias ? sum + f16_to_f32(job->bias[co]) : sum);
                         }
                 }
             }
@@ -185,15 +201,16 @@ static void run(const struct kern *kern, const struct conv_job *job)
     free(shared);
 }
 
-static void every_table(size_t images, size_t cin, size_t h, size_t w, size_t cout, ptrdiff_t pad,
-                        bool biased, bool poisoned)
+static void every_geometry(size_t images, struct conv_geom geom, size_t cout, bool biased,
+                           bool poisoned)
 {
     static const size_t thread_counts[] = {1, 2, 3, 7};
     struct conv_job job = {.images = images, .groups = 1, .cout = cout,
-                           .geom = geometry(cin, h, w, pad), .winograd = true, .up = 1};
-    const size_t n_x = images * cin * h * w;
+                           .geom = geom, .winograd = true, .up = 1};
+    const size_t n_x = images * geom.cin * geom.in_h * geom.in_w;
+    const size_t n_w = cout * geom.cin * geom.kh * geom.kw;
     const size_t n_y = images * cout * job.geom.out_h * job.geom.out_w;
-    f16 *x = unit_values(n_x, 1.0), *weights = unit_values(cout * cin * 9, 0.1);
+    f16 *x = unit_values(n_x, 1.0), *weights = unit_values(n_w, 0.1);
     f16 *bias = unit_values(cout, 1.0), *want = malloc(n_y * sizeof *want);
     f16 *y = malloc(n_y * sizeof *y);
     f16 *packed = malloc(conv_packed_size(&job.geom, 1, cout) * sizeof *packed);
@@ -223,6 +240,13 @@ static void every_table(size_t images, size_t cin, size_t h, size_t w, size_t co
     free(x), free(weights), free(bias), free(want), free(y), free(packed), free(seen.count);
 }
 
+static void every_table(size_t images, size_t cin, size_t h, size_t w, size_t cout, ptrdiff_t pad,
+                        bool biased, bool poisoned)
+{
+    every_geometry(images, geometry(cin, h, w, 3, 1, pad), cout, biased, poisoned);
+}
+
+/* Kernels of 3x3 taps. */
 static void test_every_table(void **state)
 {
     (void)state;
@@ -246,6 +270,7 @@ static void test_every_table(void **state)
     for (size_t h = 5; h < 9; h++)                   /* all sizes of last tiles */
         for (size_t w = 9; w < 13; w++)
             every_table(1, 20, h, w, 18, 1, true, false);
+    every_table(1, 128, 44, 48, 64, 1, true, false); /* tasks with five and six rows of tiles */
     every_table(2, 36, 17, 18, 40, 1, true, false);
     every_table(3, 33, 9, 10, 35, 1, false, true);   /* images end within a strip */
     every_table(5, 16, 5, 2, 33, 1, true, false);
@@ -254,20 +279,41 @@ static void test_every_table(void **state)
     every_table(1, 17, 5, 842, 16, 1, true, true);
 }
 
+/* Other kernels and strides. */
+static void test_every_kernel(void **state)
+{
+    (void)state;
+    for (size_t stride = 1; stride <= 4; stride++)
+        for (size_t kernel = 2 * stride + 1; kernel <= 5 * stride; kernel++) {
+            const ptrdiff_t pad = (ptrdiff_t)(kernel / 2);
+            const size_t size = kernel + 4 * stride;
+            every_geometry(1, geometry(3, size, size + 3, kernel, stride, pad), 18, true, false);
+            every_geometry(2, geometry(19, size + 1, size, kernel, stride, 0), 33, false, true);
+        }
+    every_geometry(1, geometry(3, 62, 62, 7, 2, 3), 64, true, false);  /* several strips */
+    every_geometry(2, geometry(3, 20, 450, 7, 2, 3), 20, true, true);  /* rows in parts */
+    every_geometry(1, geometry(3, 12, 900, 11, 4, 2), 20, false, false);
+    every_geometry(1, geometry(80, 13, 13, 5, 1, 2), 70, true, false); /* k in slices */
+    every_geometry(1, geometry(70, 17, 17, 8, 2, 1), 40, true, false);
+    every_geometry(1, geometry(3, 9, 9, 7, 2, 9), 20, true, false);    /* tiles of padding only */
+}
+
 /* ---- accuracy -------------------------------------------------------------------------------- */
 /* The shapes that are computed this way in well-known networks, at full size, against direct sums
  * in double.  Data have variance 1, weights 1/k, so that results have variance 1, and half an ulp
  * of that magnitude is 2^-11: the error of the float32 arithmetic must stay below it everywhere.
  * What is compared is rounded, which adds half an ulp of the result itself. */
-static void accuracy(size_t cin, size_t size, size_t cout)
+static void accuracy(size_t cin, size_t size, size_t cout, size_t kernel, size_t stride)
 {
     const struct kern *kern = kern_select(NULL);
     struct conv_job job = {.images = 1, .groups = 1, .cout = cout,
-                           .geom = geometry(cin, size, size, 1), .winograd = true, .up = 1};
+                           .geom = geometry(cin, size, size, kernel, stride,
+                                            (ptrdiff_t)(kernel / 2)),
+                           .winograd = true, .up = 1};
     const struct conv_geom *g = &job.geom;
-    const size_t pixels = size * size;
-    f16 *x = unit_values(cin * pixels, 1.0), *y = malloc(cout * pixels * sizeof *y);
-    f16 *w = unit_values(cout * cin * 9, 1.0 / sqrt(9.0 * (double)cin));
+    const size_t pixels = g->out_h * g->out_w, taps = kernel * kernel, plane = size * size;
+    f16 *x = unit_values(cin * plane, 1.0), *y = malloc(cout * pixels * sizeof *y);
+    f16 *w = unit_values(cout * cin * taps, 1.0 / sqrt((double)(taps * cin)));
     f16 *packed = malloc(conv_packed_size(&job.geom, 1, cout) * sizeof *packed);
     double worst = 0;
     conv_pack_weights(&job.geom, 1, cout, CONV_WEIGHTS, 1, w, packed);
@@ -278,59 +324,84 @@ static void accuracy(size_t cin, size_t size, size_t cout)
         const size_t p = (size_t)(uniform() * (double)pixels);
         double want = 0;
         for (size_t c = 0; c < cin; c++)
-            for (size_t k = 0; k < 9; k++)
-                want += (double)f16_to_f32(w[(co * cin + c) * 9 + k]) *
-                        (double)pixel(g, x + c * pixels, p / size + k / 3, p % size + k % 3);
+            for (size_t k = 0; k < taps; k++)
+                want += (double)f16_to_f32(w[(co * cin + c) * taps + k]) *
+                        (double)pixel(g, x + c * plane, p / g->out_w * stride + k / kernel,
+                                      p % g->out_w * stride + k % kernel);
         const double got = (double)f16_to_f32(y[co * pixels + p]);
         const double rounding = ldexp(1.0, (fabs(got) < 0x1p-14 ? -14 : ilogb(got)) - 11);
         const double error = fabs(got - want) - rounding;
         worst = error > worst ? error : worst;
     }
     if (!(worst < 0x1p-11))
-        fail_msg("%zu channels at %zu: error %g", cin, size, worst);
+        fail_msg("%zu channels at %zu, kernel %zu, stride %zu: error %g", cin, size, kernel, stride,
+                 worst);
     free(x), free(w), free(y), free(packed);
 }
 
 static void test_accuracy(void **state)
 {
     (void)state;
-    accuracy(64, 56, 64);
-    accuracy(128, 28, 128);
-    accuracy(256, 14, 256);
-    accuracy(512, 14, 64);
-    accuracy(512, 7, 512);
-    accuracy(64, 33, 64); /* last tiles of one, two and three pixels a side */
-    accuracy(128, 18, 128);
-    accuracy(256, 11, 256);
-    accuracy(512, 6, 512);
+    accuracy(64, 56, 64, 3, 1);
+    accuracy(128, 28, 128, 3, 1);
+    accuracy(256, 14, 256, 3, 1);
+    accuracy(512, 14, 64, 3, 1);
+    accuracy(512, 7, 512, 3, 1);
+    accuracy(64, 33, 64, 3, 1); /* last tiles of one, two and three pixels a side */
+    accuracy(128, 18, 128, 3, 1);
+    accuracy(256, 11, 256, 3, 1);
+    accuracy(512, 6, 512, 3, 1);
+    accuracy(3, 224, 64, 7, 2);
+    accuracy(3, 227, 96, 11, 4);
+    accuracy(3, 320, 32, 6, 2);
+    accuracy(96, 27, 256, 5, 1);
+    accuracy(48, 28, 64, 5, 1);
+    accuracy(256, 14, 64, 4, 1);
+    accuracy(128, 28, 64, 9, 2);
+    accuracy(64, 56, 64, 20, 4);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */
 static void test_choice(void **state)
 {
-    struct conv_geom g = geometry(64, 56, 56, 1), other;
+    struct conv_geom g = geometry(64, 56, 56, 3, 1, 1), other;
+    static const struct {
+        size_t cin, h, w, kernel, stride, cout;
+        bool chosen;
+    } shapes[] = {
+        {64, 56, 56, 3, 1, 64, true},    {64, 56, 56, 3, 1, 3, false},
+        {16, 32, 32, 3, 1, 16, true},    {8, 28, 28, 3, 1, 8, false},
+        {3, 224, 224, 3, 1, 64, false},  {256, 14, 14, 3, 1, 256, true},
+        {512, 7, 7, 3, 1, 512, true},    {512, 6, 6, 3, 1, 512, true},
+        {512, 5, 6, 3, 1, 512, true},    {512, 5, 5, 3, 1, 512, false},
+        {32, 6, 6, 3, 1, 32, true},      {512, 4, 4, 3, 1, 512, false},
+        {512, 1, 400, 3, 1, 512, true}, /* tiles with one row of pixels */
+        {3, 224, 224, 7, 2, 64, true},   {1, 224, 224, 7, 2, 64, false},
+        {3, 227, 227, 11, 4, 96, true},  {96, 27, 27, 5, 1, 256, true},
+        {64, 56, 56, 4, 1, 64, true},    {128, 14, 14, 5, 2, 256, false}, /* all those weights */
+        {0, 56, 56, 3, 1, 64, false},
+    };
     (void)state;
-    assert_true(winograd_chosen(&g, 1, 64));
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const size_t kernel = shapes[i].kernel;
+        other = geometry(shapes[i].cin, shapes[i].h, shapes[i].w, kernel, shapes[i].stride,
+                         (ptrdiff_t)(kernel / 2));
+        if (winograd_chosen(&other, 1, shapes[i].cout) != shapes[i].chosen)
+            fail_msg("shape %zu: %s", i, shapes[i].chosen ? "not chosen" : "chosen");
+    }
     assert_false(winograd_chosen(&g, 2, 64));
-    assert_false(winograd_chosen(&g, 1, 31));
-    other = geometry(31, 56, 56, 1);
-    assert_false(winograd_chosen(&other, 1, 64));
-    other = geometry(512, 7, 7, 1);
-    assert_true(winograd_chosen(&other, 1, 512));
-    other = geometry(512, 6, 6, 1);
-    assert_true(winograd_chosen(&other, 1, 512));
-    other = geometry(512, 5, 6, 1);
-    assert_true(winograd_chosen(&other, 1, 512));
-    other = geometry(512, 5, 5, 1);
-    assert_false(winograd_chosen(&other, 1, 512));
-    other = geometry(512, 4, 4, 1);
-    assert_false(winograd_chosen(&other, 1, 512));
-    other = geometry(512, 1, 400, 1); /* tiles with one row of pixels */
-    assert_false(winograd_chosen(&other, 1, 512));
-    other = geometry(256, 14, 14, 1);
-    assert_true(winograd_chosen(&other, 1, 256));
+    other = geometry(64, 56, 56, 3, 2, 1); /* two taps */
+    assert_false(winograd_possible(&other));
+    other = geometry(64, 56, 56, 6, 1, 1); /* six */
+    assert_false(winograd_possible(&other));
+    other = geometry(64, 56, 56, 15, 5, 1);
+    assert_false(winograd_possible(&other));
+    other = geometry(64, 56, 56, 6, 2, 1);
+    assert_true(winograd_possible(&other));
+    other.kw = 7; /* three taps and four */
+    assert_false(winograd_possible(&other));
     for (int i = 0; i < 4; i++) {
-        size_t *const field[] = {&other.kh, &other.kw, &other.stride_h, &other.dil_w};
+        size_t *const field[] = {&other.dil_h, &other.stride_w, &other.stride_h, &other.dil_w};
         other = g;
         *field[i] += 1;
         assert_false(winograd_possible(&other));
@@ -342,6 +413,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_table),
+        cmocka_unit_test(test_every_kernel),
         cmocka_unit_test(test_accuracy),
         cmocka_unit_test(test_choice),
     };

@@ -84,8 +84,8 @@ def conv(x, weight, bias=None, *, stride=1, pad=0, dilation=1, groups=1):
     y = Bounded(*_correlate(windows, weight, bias, groups))
     if not oracle_winograd.is_chosen(x, weight, stride, pad, dilation, groups):
         return y
-    return Bounded(oracle_winograd.where_not_finite(x, weight, bias, pad, y.v),
-                   oracle_winograd.error(x, weight, bias, pad))
+    return Bounded(oracle_winograd.where_not_finite(x, weight, bias, stride, pad, y.v),
+                   oracle_winograd.error(x, weight, bias, stride, pad))
 
 
 def conv_transpose(x, weight, bias=None, *, stride=1, pad=0, dilation=1, groups=1):

@@ -207,11 +207,12 @@ def bmm(g, op):
 
 
 def winograd_conv(g):
-    """Large enough for Winograd's formula, which nothing else in a random graph is."""
-    c, cout = g.whole(32, 34), g.whole(32, 34)
-    x = g.leaf((1, c, g.whole(9, 13), g.whole(9, 13)), constant=False)
+    """Large enough for Winograd's formula, which few others in a random graph are."""
+    k, stride = g.pick([(3, 1), (3, 1), (4, 1), (5, 1), (5, 2), (7, 2), (11, 4)])
+    c, cout = (g.whole(32, 34) if stride == 1 else g.whole(3, 5)), g.whole(32, 34)
+    x = g.leaf((1, c, g.whole(9, 13) * stride, g.whole(9, 13) * stride), constant=False)
     bias = g.constant(cout) if g.yes() else None
-    return [x, g.constant(cout, c, 3, 3), bias], {"pad": g.whole(1, 2)}
+    return [x, g.constant(cout, c, k, k), bias], {"stride": stride, "pad": g.whole(1, 2)}
 
 
 def conv(g, op):

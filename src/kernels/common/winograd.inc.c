@@ -1,21 +1,22 @@
-/* Winograd's F(4x4, 3x3): the transforms, see winograd.h.
+/* Winograd's convolution: the transforms, see winograd.h.
  *
  * Sixteen channels are the lanes everywhere, so that nothing is shuffled inside a transform and no
  * number of tiles wastes lanes.
  *
  * Input: the planes are turned first, sixteen channels of a pixel side by side, while their
- * elements are still small.  The columns of a row of tiles are transformed once for the two tiles
- * that share them.
+ * elements are still small.  The columns of a row of tiles are transformed once for the tiles that
+ * share them.
  *
- * Output: a tile is rounded and then turned, and eight of them make one run of each image row.
+ * Output: tiles are rounded, and the pixels of eight of them turned at once, row by row.
  *
  * `few_rows` and `few_cols` say that a tile is short there.  They are constants where something is
  * unrolled, so that a short tile costs what it has. */
 enum {
     WINO_COLS = 8, /* tiles of a row transformed together */
-    WINO_WIDTH = WINOGRAD_OUT * WINO_COLS + 2,
+    WINO_WIDTH = WINOGRAD_OUT * (WINO_COLS - 1) + WINOGRAD_IN, /* the most of their columns */
     WINO_PIXELS = 640, /* turned together: 20 KiB */
-    WINO_RUN = 8,      /* tiles stored together */
+    WINO_RUN = 8,      /* tiles stored together, */
+    WINO_ROW = WINOGRAD_OUT * WINO_RUN, /* the most pixels of a row of them */
     WINO_FEW_U = 36 * 8, /* positions and input channels whose U is in L1: 18 KiB */
 };
 
@@ -43,7 +44,7 @@ VFN void ISA(wino_input_1d)(bool is_short, const vf x[6], vf y[6])
     y[5] = v_fma(four, x[1], v_fnma(five, x[3], x[5]));
 }
 
-VFN void ISA(wino_output_1d)(bool is_short, const vf m[6], vf y[4])
+VFN void ISA(wino_output_1d)(size_t out, bool is_short, const vf m[6], vf y[4])
 {
     if (is_short) {
         const vf half = v_set(0.5f);
@@ -58,7 +59,8 @@ VFN void ISA(wino_output_1d)(bool is_short, const vf m[6], vf y[4])
     y[0] = v_fma(v_set(1.0f / 24.0f), s2, v_fma(v_set(0.25f), m[0], s1));
     y[1] = v_fma(v_set(1.0f / 12.0f), d2, d1);
     y[2] = v_fnma(sixth, s2, s1);
-    y[3] = v_add(v_fma(v_set(1.0f / 3.0f), d2, d1), m[5]);
+    y[3] = v_fma(v_set(1.0f / 3.0f), d2, d1);
+    y[out - 1] = v_add(y[out - 1], m[5]);
 }
 
 /* to[16i + c] = x[c*plane + i] for c < channels <= 8, i < n; zero for the others of eight. */
@@ -102,6 +104,37 @@ static void ISA(wino_load)(const struct conv_geom *g, const f16 *x, size_t chann
                        p->pixel + y * width * ANF_PANEL);
 }
 
+/* The same of the phases of a convolution with a stride, channels first .. first+channels-1 of
+ * winograd.h, with the zeros around the image; places are those of the padded phases. */
+static void ISA(wino_load_phases)(const struct conv_geom *g, const f16 *x, size_t first,
+                                  size_t channels, struct ISA(wino_pixels) *p)
+{
+    const size_t stride = g->stride_w, plane = g->in_h * g->in_w;
+    const size_t width = (size_t)(p->x1 - p->x0), line = stride * width;
+    /* A line is a row of the input, parted into the phases it is of. */
+    const size_t line0 = first / stride, n_lines = (first + channels - 1) / stride - line0 + 1;
+    const ptrdiff_t x0 = p->x0 * (ptrdiff_t)stride - g->pad_w, in_w = (ptrdiff_t)g->in_w;
+    const ptrdiff_t begin = x0 > 0 ? x0 : 0;
+    const ptrdiff_t end = x0 + (ptrdiff_t)line < in_w ? x0 + (ptrdiff_t)line : in_w;
+    const struct conv_patch patch = {
+        .phases = stride, .phase_len = width, .in_x = (size_t)begin, .e0 = (size_t)(begin - x0),
+        .n = begin < end ? (size_t)(end - begin) : 0};
+    f16 lines[(ANF_PANEL + 2 * WINOGRAD_STRIDE) * WINO_WIDTH];
+    memset(lines, 0, n_lines * line * sizeof *lines);
+    for (ptrdiff_t y = p->y0; y < p->y1; y++) {
+        for (size_t i = 0; i < n_lines; i++) {
+            const size_t ci = (line0 + i) / stride, phase = (line0 + i) % stride;
+            const ptrdiff_t row = y * (ptrdiff_t)stride + (ptrdiff_t)phase - g->pad_h;
+            if (row < 0 || row >= (ptrdiff_t)g->in_h)
+                memset(lines + i * line, 0, line * sizeof *lines);
+            else if (patch.n)
+                ISA(patch_row)(g, &patch, x + ci * plane + (size_t)row * g->in_w, lines + i * line);
+        }
+        ISA(wino_turn)(lines + (first - line0 * stride) * width, width, channels, width,
+                       p->pixel + (size_t)(y - p->y0) * width * ANF_PANEL);
+    }
+}
+
 /* Columns of the input tiles whose first pixel is (y, x): t[j][i] is row i of column j. */
 VFN void ISA(wino_columns_of)(bool few_rows, const struct ISA(wino_pixels) *p, ptrdiff_t y,
                               ptrdiff_t x, size_t width, float (*t)[WINOGRAD_IN][ANF_PANEL])
@@ -142,10 +175,11 @@ static void ISA(wino_columns)(bool few_rows, const struct ISA(wino_pixels) *p, p
 
 /* Rows of the tiles, to their places in V. */
 VFN void ISA(wino_rows_of)(bool few_rows, bool few_cols, float (*t)[WINOGRAD_IN][ANF_PANEL],
-                           size_t n_tiles, size_t channels, float *v, size_t v_pos, size_t v_tile)
+                           size_t out, size_t n_tiles, size_t channels, float *v, size_t v_pos,
+                           size_t v_tile)
 {
     const size_t width = few_cols ? 4 : 6;
-    for (; n_tiles; n_tiles--, t += WINOGRAD_OUT, v += v_tile)
+    for (; n_tiles; n_tiles--, t += out, v += v_tile)
         for (size_t l = 0; l < channels; l += VL)
             for (size_t i = 0; i < 6; i++) {
                 vf d[6], y[6];
@@ -167,89 +201,150 @@ VFN void ISA(wino_rows_of)(bool few_rows, bool few_cols, float (*t)[WINOGRAD_IN]
 }
 
 static void ISA(wino_rows)(bool few_rows, bool few_cols, float (*t)[WINOGRAD_IN][ANF_PANEL],
-                           size_t n_tiles, size_t channels, float *v, size_t v_pos, size_t v_tile)
+                           size_t out, size_t n_tiles, size_t channels, float *v, size_t v_pos,
+                           size_t v_tile)
 {
     if (few_cols)
-        ISA(wino_rows_of)(few_rows, true, t, n_tiles, channels, v, v_pos, v_tile);
+        ISA(wino_rows_of)(few_rows, true, t, out, n_tiles, channels, v, v_pos, v_tile);
     else
-        ISA(wino_rows_of)(few_rows, false, t, n_tiles, channels, v, v_pos, v_tile);
+        ISA(wino_rows_of)(few_rows, false, t, out, n_tiles, channels, v, v_pos, v_tile);
 }
 
-static void ISA(winograd_input)(const struct conv_geom *g, const f16 *x, size_t channels,
-                                size_t row, size_t n_rows, size_t col, size_t n_cols,
+static void ISA(winograd_input)(const struct conv_geom *g, const struct winograd_form *f,
+                                const f16 *x, size_t first, size_t channels, size_t row,
+                                size_t n_rows, size_t col, size_t n_cols,
                                 const struct winograd_places *places, float *v, size_t v_pos,
                                 size_t v_tile)
 {
     _Alignas(64) float t[WINO_WIDTH][WINOGRAD_IN][ANF_PANEL];
     struct ISA(wino_pixels) p;
+    const size_t out = f->out;
+    const bool phased = f->stride > 1; /* their padding is loaded */
+    const ptrdiff_t pad_h = phased ? 0 : g->pad_h, pad_w = phased ? 0 : g->pad_w;
+    const ptrdiff_t in_h = (ptrdiff_t)g->in_h, in_w = (ptrdiff_t)g->in_w;
     for (size_t c = 0, cols; c < n_cols; c += cols) {
         const size_t parts = (n_cols - c + WINO_COLS - 1) / WINO_COLS;
         cols = (n_cols - c + parts - 1) / parts;
-        const bool right = col + c + cols > g->out_w / WINOGRAD_OUT; /* the image ends there */
-        const bool few_cols = right && winograd_short(g->out_w % WINOGRAD_OUT);
-        const size_t width = WINOGRAD_OUT * cols + (few_cols ? 0 : 2);
-        const ptrdiff_t x0 = (ptrdiff_t)((col + c) * WINOGRAD_OUT) - g->pad_w;
-        const ptrdiff_t x1 = x0 + (ptrdiff_t)width, in_w = (ptrdiff_t)g->in_w;
-        p.x0 = x0 > 0 ? x0 : 0;
-        p.x1 = x1 < in_w ? x1 : in_w;
+        const bool right = f->rest_cols && col + c + cols == f->tile_cols;
+        const bool few_cols = right && winograd_short(f->rest_cols);
+        const size_t width = out * (cols - 1) + (few_cols ? 4 : 6);
+        const ptrdiff_t x0 = (ptrdiff_t)((col + c) * out) - pad_w, x1 = x0 + (ptrdiff_t)width;
+        p.x0 = phased || x0 > 0 ? x0 : 0;
+        p.x1 = phased || x1 < in_w ? x1 : in_w;
         for (size_t r = 0, rows; r < n_rows; r += rows) {
-            const size_t most = (WINO_PIXELS / width - 2) / WINOGRAD_OUT;
+            const size_t most = (WINO_PIXELS / width - WINOGRAD_IN) / out + 1;
             rows = n_rows - r < most ? n_rows - r : most;
-            const ptrdiff_t y0 = (ptrdiff_t)((row + r) * WINOGRAD_OUT) - g->pad_h;
-            const ptrdiff_t y1 = y0 + (ptrdiff_t)(WINOGRAD_OUT * rows + 2);
-            p.y0 = y0 > 0 ? y0 : 0;
-            p.y1 = y1 < (ptrdiff_t)g->in_h ? y1 : (ptrdiff_t)g->in_h;
-            if (p.x0 < p.x1 && p.y0 < p.y1)
-                ISA(wino_load)(g, x, channels, &p);
+            const ptrdiff_t y0 = (ptrdiff_t)((row + r) * out) - pad_h;
+            const ptrdiff_t y1 = y0 + (ptrdiff_t)(out * (rows - 1) + WINOGRAD_IN);
+            p.y0 = phased || y0 > 0 ? y0 : 0;
+            p.y1 = phased || y1 < in_h ? y1 : in_h;
+            if (phased)
+                ISA(wino_load_phases)(g, x, first, channels, &p);
+            else if (p.x0 < p.x1 && p.y0 < p.y1)
+                ISA(wino_load)(g, x + first * g->in_h * g->in_w, channels, &p);
             for (size_t i = r; i < r + rows; i++) {
-                const bool bottom = row + i == g->out_h / WINOGRAD_OUT;
-                const bool few_rows = bottom && winograd_short(g->out_h % WINOGRAD_OUT);
+                const bool bottom = f->rest_rows && row + i + 1 == f->tile_rows;
+                const bool few_rows = bottom && winograd_short(f->rest_rows);
                 const size_t whole = winograd_place(places, bottom, false, i, c);
                 const size_t last = winograd_place(places, bottom, true, i, 0);
-                ISA(wino_columns)(few_rows, &p, y0 + (ptrdiff_t)(WINOGRAD_OUT * (i - r)), x0,
-                                  width, t);
-                ISA(wino_rows)(few_rows, false, t, cols - right, channels, v + whole * v_tile,
-                               v_pos, v_tile);
-                ISA(wino_rows)(few_rows, few_cols, t + WINOGRAD_OUT * (cols - 1), right, channels,
+                ISA(wino_columns)(few_rows, &p, y0 + (ptrdiff_t)(out * (i - r)), x0, width, t);
+                ISA(wino_rows)(few_rows, false, t, out, cols - right, channels,
+                               v + whole * v_tile, v_pos, v_tile);
+                ISA(wino_rows)(few_rows, few_cols, t + out * (cols - 1), out, right, channels,
                                v + last * v_tile, v_pos, v_tile);
             }
         }
     }
 }
 
-VFN void ISA(wino_weights_1d)(vf x0, vf x1, vf x2, vf y[6])
+VFN void ISA(wino_weights_1d)(size_t taps, const vf *x, vf y[6])
 {
-    const vf two = v_set(2.0f), ends = v_add(x0, x2), even = v_fma(v_set(4.0f), x2, x0);
-    y[0] = x0;
-    y[1] = v_add(ends, x1);
-    y[2] = v_sub(ends, x1);
-    y[3] = v_fma(two, x1, even);
-    y[4] = v_fnma(two, x1, even);
-    y[5] = x2;
+    const vf two = v_set(2.0f), four = v_set(4.0f);
+    vf ends = v_add(x[0], x[2]), odd = x[1], even = v_fma(four, x[2], x[0]), odd_2 = x[1];
+    if (taps > 3) {
+        odd = v_add(x[1], x[3]);
+        odd_2 = v_fma(four, x[3], x[1]);
+    }
+    if (taps > 4) {
+        ends = v_add(ends, x[4]);
+        even = v_fma(v_set(16.0f), x[4], even);
+    }
+    y[0] = x[0];
+    y[1] = v_add(ends, odd);
+    y[2] = v_sub(ends, odd);
+    y[3] = v_fma(two, odd_2, even);
+    y[4] = v_fnma(two, odd_2, even);
+    y[5] = x[taps - 1];
 }
 
-/* Rows row .. row+n_rows-1 of U. */
+/* Rows row .. row+n_rows-1 of U, of which columns are z. */
+VFN void ISA(wino_weights_of)(size_t taps, vf (*z)[6], size_t row, size_t n_rows, float *u,
+                              size_t u_pos)
+{
+    vf x[WINOGRAD_TAPS], y[6];
+    UNROLL for (size_t i = 0; i < n_rows; i++) {
+        UNROLL for (size_t c = 0; c < taps; c++)
+            x[c] = z[c][row + i];
+        ISA(wino_weights_1d)(taps, x, y);
+        UNROLL for (size_t k = 0; k < 6; k++)
+            v_store(u + (i * 6 + k) * u_pos, y[k]);
+    }
+}
+
+/* The same of n 3x3 kernels that follow each other. */
 VFN void ISA(wino_weights_rows)(const f16 *w, size_t n, size_t row, size_t n_rows, float *u,
                                 size_t u_pos)
 {
     for (; n; n--, w += 9 * ANF_PANEL, u += ANF_PANEL)
         for (size_t l = 0; l < ANF_PANEL; l += VL) {
-            vf z[3][6], y[6];
-            UNROLL for (size_t c = 0; c < 3; c++)
-                ISA(wino_weights_1d)(v_load_f16(w + c * ANF_PANEL + l),
-                                     v_load_f16(w + (3 + c) * ANF_PANEL + l),
-                                     v_load_f16(w + (6 + c) * ANF_PANEL + l), z[c]);
-            UNROLL for (size_t i = 0; i < n_rows; i++) {
-                ISA(wino_weights_1d)(z[0][row + i], z[1][row + i], z[2][row + i], y);
-                UNROLL for (size_t k = 0; k < 6; k++)
-                    v_store(u + (i * 6 + k) * u_pos + l, y[k]);
+            vf z[3][6], x[3];
+            UNROLL for (size_t c = 0; c < 3; c++) {
+                UNROLL for (size_t r = 0; r < 3; r++)
+                    x[r] = v_load_f16(w + (3 * r + c) * ANF_PANEL + l);
+                ISA(wino_weights_1d)(3, x, z[c]);
             }
+            ISA(wino_weights_of)(3, z, row, n_rows, u + l, u_pos);
         }
 }
 
-static void ISA(winograd_weights)(const f16 *w, size_t n, float *u, size_t u_pos)
+/* U of n channels from c on: each a phase of kernels of kh x kw taps. */
+VFN void ISA(wino_weights_phases)(size_t taps, const struct conv_geom *g, size_t stride,
+                                  const f16 *w, size_t c, size_t n, float *u, size_t u_pos)
 {
-    ISA(wino_weights_rows)(w, n, 0, 6, u, u_pos);
+    static const f16 zeros[ANF_PANEL];
+    for (const size_t end = c + n; c < end; c++, u += ANF_PANEL) {
+        const size_t top = c / stride % stride, left = c % stride;
+        const f16 *const kernel = w + c / (stride * stride) * g->kh * g->kw * ANF_PANEL;
+        const f16 *at[WINOGRAD_TAPS][WINOGRAD_TAPS];
+        for (size_t r = 0; r < taps; r++)
+            for (size_t k = 0; k < taps; k++) {
+                const size_t row = top + r * stride, col = left + k * stride;
+                at[r][k] = row < g->kh && col < g->kw ? kernel + (row * g->kw + col) * ANF_PANEL
+                                                      : zeros;
+            }
+        for (size_t l = 0; l < ANF_PANEL; l += VL) {
+            vf z[WINOGRAD_TAPS][6], x[WINOGRAD_TAPS];
+            UNROLL for (size_t k = 0; k < taps; k++) {
+                UNROLL for (size_t r = 0; r < taps; r++)
+                    x[r] = v_load_f16(at[r][k] + l);
+                ISA(wino_weights_1d)(taps, x, z[k]);
+            }
+            ISA(wino_weights_of)(taps, z, 0, 6, u + l, u_pos);
+        }
+    }
+}
+
+static void ISA(winograd_weights)(const struct conv_geom *g, const struct winograd_form *f,
+                                  const f16 *w, size_t first, size_t n, float *u, size_t u_pos)
+{
+    if (f->taps == 5)
+        ISA(wino_weights_phases)(5, g, f->stride, w, first, n, u, u_pos);
+    else if (f->taps == 4)
+        ISA(wino_weights_phases)(4, g, f->stride, w, first, n, u, u_pos);
+    else if (f->stride > 1)
+        ISA(wino_weights_phases)(3, g, f->stride, w, first, n, u, u_pos);
+    else
+        ISA(wino_weights_rows)(w + first * 9 * ANF_PANEL, n, 0, 6, u, u_pos);
 }
 
 /* ---- few tiles ------------------------------------------------------------------------------- */
@@ -380,88 +475,149 @@ static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_t
 #endif
 }
 
-/* The pixels of a tile, sixteen channels of each: [4][4][16]. */
-VFN void ISA(wino_tile_of)(bool few_rows, bool few_cols, const float *m, size_t m_pos,
-                           const float *bias, f16 *pixels)
+/* The pixels of a tile, sixteen channels of each, in rows of WINO_ROW. */
+VFN void ISA(wino_tile_of)(size_t out, bool few_rows, bool few_cols, const float *m, size_t m_pos,
+                           const float *bias, bool relu, f16 *pixels)
 {
-    const size_t rows = few_rows ? 2 : 4, cols = few_cols ? 2 : 4;
+    const size_t rows = few_rows ? 2 : out, cols = few_cols ? 2 : out;
     for (size_t l = 0; l < ANF_PANEL; l += VL) {
-        vf z[4][6], column[6], out[4];
+        vf z[4][6], column[6], y[4];
         UNROLL for (size_t j = 0; j < 6; j++) {
             if (few_cols && !WINO_IN_SHORT(j))
                 continue;
             UNROLL for (size_t i = 0; i < 6; i++)
                 if (!few_rows || WINO_IN_SHORT(i))
                     column[i] = v_load(m + (i * 6 + j) * m_pos + l);
-            ISA(wino_output_1d)(few_rows, column, out);
+            ISA(wino_output_1d)(out, few_rows, column, y);
             UNROLL for (size_t r = 0; r < rows; r++)
-                z[r][j] = out[r];
+                z[r][j] = y[r];
         }
         UNROLL for (size_t r = 0; r < rows; r++) {
-            ISA(wino_output_1d)(few_cols, z[r], out);
+            ISA(wino_output_1d)(out, few_cols, z[r], y);
             UNROLL for (size_t c = 0; c < cols; c++) {
                 if (bias)
-                    out[c] = v_add(out[c], v_load(bias + l));
-                v_store_f16(pixels + (4 * r + c) * ANF_PANEL + l, out[c]);
+                    y[c] = v_add(y[c], v_load(bias + l));
+                if (relu)
+                    y[c] = ISA(relu_first)(y[c]);
+                v_store_f16(pixels + (r * WINO_ROW + c) * ANF_PANEL + l, y[c]);
             }
         }
     }
 }
 
-/* Tile t of a run of sixteen channels. */
-VFN void ISA(wino_tile)(bool few_rows, bool few_cols, const float *m, size_t m_pos,
-                        const float *bias, size_t t,
-                        f16 (*run)[WINOGRAD_OUT][WINOGRAD_OUT * WINO_RUN])
+VFN void ISA(wino_tile)(size_t out, bool few_rows, bool few_cols, const float *m, size_t m_pos,
+                        const float *bias, bool relu, f16 *pixels)
 {
-    f16 pixels[16 * ANF_PANEL];
-    if (few_rows || few_cols)
-        memset(pixels, 0, sizeof pixels);
-    if (few_rows && few_cols)
-        ISA(wino_tile_of)(true, true, m, m_pos, bias, pixels);
+    if (out == 2)
+        ISA(wino_tile_of)(2, false, false, m, m_pos, bias, relu, pixels);
+    else if (out == 3)
+        ISA(wino_tile_of)(3, false, false, m, m_pos, bias, relu, pixels);
+    else if (few_rows && few_cols)
+        ISA(wino_tile_of)(4, true, true, m, m_pos, bias, relu, pixels);
     else if (few_rows)
-        ISA(wino_tile_of)(true, false, m, m_pos, bias, pixels);
+        ISA(wino_tile_of)(4, true, false, m, m_pos, bias, relu, pixels);
     else if (few_cols)
-        ISA(wino_tile_of)(false, true, m, m_pos, bias, pixels);
+        ISA(wino_tile_of)(4, false, true, m, m_pos, bias, relu, pixels);
     else
-        ISA(wino_tile_of)(false, false, m, m_pos, bias, pixels);
-    for (size_t c = 0; c < ANF_PANEL; c += 8)
-        UNROLL for (size_t r = 0; r < WINOGRAD_OUT; r += 2) {
-            u16x8 two[8]; /* rows of pixels, of a channel once turned */
-            UNROLL for (size_t p = 0; p < 8; p++)
-                __builtin_memcpy(&two[p], pixels + (WINOGRAD_OUT * r + p) * ANF_PANEL + c,
-                                 sizeof two[p]);
-            ISA(turn_8)(two);
-            UNROLL for (size_t i = 0; i < 8; i++) {
-                typedef uint64_t u64x2 __attribute__((vector_size(16)));
-                const u64x2 rows = (u64x2)two[i];
-                __builtin_memcpy(run[c + i][r] + WINOGRAD_OUT * t, &rows, 8);
-                const uint64_t second = rows[1];
-                __builtin_memcpy(run[c + i][r + 1] + WINOGRAD_OUT * t, &second, 8);
-            }
-        }
+        ISA(wino_tile_of)(4, false, false, m, m_pos, bias, relu, pixels);
 }
 
-static void ISA(winograd_output)(const float *m, const float *last, size_t m_pos, size_t m_tile,
-                                 size_t n_tiles, const f16 *bias, size_t n_channels, f16 *y,
-                                 size_t y_channel, size_t y_row, size_t rows, size_t cols)
+typedef uint16_t ISA(u16x16) __attribute__((vector_size(32)));
+#define ZIPS_16(at) ZIP(0, 16, at), ZIP(1, 16, at)
+TURN(turn_16, ISA(u16x16), ZIPS_16)
+
+/* to[c*plane + i] = pixels[16i + c] for c < 8 and i < 8, and the same from pixels + from to
+ * to + by. */
+VFN void ISA(wino_turn_16)(const f16 *pixels, size_t from, f16 *to, size_t by, size_t plane)
 {
-    const bool few_rows = winograd_short(rows);
-    const bool few_cols = winograd_short(cols - WINOGRAD_OUT * (n_tiles - 1));
+    ISA(u16x16) r[8];
+    UNROLL for (size_t k = 0; k < 8; k++) {
+        u16x8 a, b;
+        __builtin_memcpy(&a, pixels + k * ANF_PANEL, sizeof a);
+        __builtin_memcpy(&b, pixels + from + k * ANF_PANEL, sizeof b);
+        r[k] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    }
+    ISA(turn_16)(r);
+    UNROLL for (size_t k = 0; k < 8; k++) {
+        if (by == 8) {
+            __builtin_memcpy(to + k * plane, &r[k], sizeof r[k]);
+            continue;
+        }
+        const u16x8 a = __builtin_shufflevector(r[k], r[k], 0, 1, 2, 3, 4, 5, 6, 7);
+        const u16x8 b = __builtin_shufflevector(r[k], r[k], 8, 9, 10, 11, 12, 13, 14, 15);
+        __builtin_memcpy(to + k * plane, &a, sizeof a);
+        __builtin_memcpy(to + by + k * plane, &b, sizeof b);
+    }
+}
+
+/* Rows of pixels to n_planes <= 8 planes: to[c*plane + r*pitch + i] = pixels[(r*WINO_ROW + i)*16 + c]
+ * for i < n.  Eight planes at a time: where all begin in one set of the cache, it has room for
+ * them. */
+VFN void ISA(wino_turn_back)(const f16 *pixels, size_t n_planes, size_t rows, size_t n, f16 *to,
+                             size_t plane, size_t pitch)
+{
+    const size_t below = WINO_ROW * ANF_PANEL;
+    f16 part[8 * WINO_ROW];
+    if (n < 8) { /* two rows at a time */
+        for (size_t r = 0; r < rows; r += 2, pixels += 2 * below, to += 2 * pitch) {
+            ISA(wino_turn_16)(pixels, below, part, 8, 16);
+            for (size_t k = 0; k < n_planes; k++) {
+                ISA(copy_run)(to + k * plane, part + k * 16, n);
+                if (r + 1 < rows)
+                    ISA(copy_run)(to + k * plane + pitch, part + k * 16 + 8, n);
+            }
+        }
+        return;
+    }
+    const bool whole = n_planes == 8;
+    for (size_t r = 0; r < rows; r++, pixels += below, to += pitch) {
+        f16 *const y = whole ? to : part;
+        const size_t step = whole ? plane : WINO_ROW;
+        size_t i = 0;
+        for (; i + 16 <= n; i += 16)
+            ISA(wino_turn_16)(pixels + i * ANF_PANEL, 8 * ANF_PANEL, y + i, 8, step);
+        if (i < n) { /* the last ones, some of them once more */
+            const size_t first = i + 8 < n ? i : n - 8, by = n - 8 - first;
+            ISA(wino_turn_16)(pixels + first * ANF_PANEL, by * ANF_PANEL, y + first, by, step);
+        }
+        for (size_t k = 0; !whole && k < n_planes; k++)
+            ISA(copy_run)(to + k * plane, part + k * WINO_ROW, n);
+    }
+}
+
+VFN void ISA(winograd_output_of)(bool relu, const struct winograd_output *o, const float *m,
+                                 const float *last, size_t n_tiles, const f16 *bias,
+                                 size_t n_channels, f16 *y, size_t rows, size_t cols)
+{
+    const size_t out = o->out;
+    const bool parted = out == WINOGRAD_OUT;
+    const bool few_rows = parted && winograd_short(rows);
+    const bool few_cols = parted && winograd_short(cols - out * (n_tiles - 1));
     float wide[ANF_PANEL] = {0};
-    f16 run[ANF_PANEL][WINOGRAD_OUT][WINOGRAD_OUT * WINO_RUN];
+    f16 pixels[WINOGRAD_OUT * WINO_ROW * ANF_PANEL];
     for (size_t c = 0; bias && c < n_channels; c++)
         v_store_n(wide + c, v_load_f16_n(bias + c, 1), 1);
     for (size_t t0 = 0; t0 < n_tiles; t0 += WINO_RUN) {
         const size_t n = n_tiles - t0 < WINO_RUN ? n_tiles - t0 : WINO_RUN;
-        const size_t left = cols - WINOGRAD_OUT * t0;
-        const size_t width = left < WINOGRAD_OUT * n ? left : WINOGRAD_OUT * n;
+        const size_t left = cols - out * t0, width = left < out * n ? left : out * n;
         for (size_t t = 0; t < n; t++) {
             const bool at_end = t0 + t == n_tiles - 1;
-            const float *at = at_end ? last : m + (t0 + t) * m_tile;
-            ISA(wino_tile)(few_rows, at_end && few_cols, at, m_pos, bias ? wide : NULL, t, run);
+            const float *at = at_end ? last : m + (t0 + t) * o->m_tile;
+            ISA(wino_tile)(out, few_rows, at_end && few_cols, at, o->m_pos, bias ? wide : NULL,
+                           relu, pixels + out * t * ANF_PANEL);
         }
-        for (size_t c = 0; c < n_channels; c++)
-            for (size_t r = 0; r < rows; r++)
-                ISA(copy_run)(y + c * y_channel + r * y_row + WINOGRAD_OUT * t0, run[c][r], width);
+        for (size_t c = 0; c < n_channels; c += 8)
+            ISA(wino_turn_back)(pixels + c, n_channels - c < 8 ? n_channels - c : 8, rows, width,
+                                y + c * o->y_channel + out * t0, o->y_channel, o->y_row);
     }
+}
+
+static void ISA(winograd_output)(const struct winograd_output *o, const float *m,
+                                 const float *last, size_t n_tiles, const f16 *bias,
+                                 size_t n_channels, f16 *y, size_t rows, size_t cols)
+{
+    if (o->relu)
+        ISA(winograd_output_of)(true, o, m, last, n_tiles, bias, n_channels, y, rows, cols);
+    else
+        ISA(winograd_output_of)(false, o, m, last, n_tiles, bias, n_channels, y, rows, cols);
 }

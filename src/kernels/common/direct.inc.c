@@ -1,26 +1,48 @@
-/* Convolution with few taps, which are read from the patches of conv.inc.c in place; depthwise 3x3
- * ones have a loop of their own. */
+/* Convolution with few taps, which are read from the patches of conv.inc.c in place; depthwise ones
+ * of the usual sizes have a loop of their own. */
 
 /* The register tile: channels broadcast, pixels along the vector, read from the patch. */
 #if VL == 8
 #define DIRECT_MR 4
-#define DIRECT_STRIP 4 /* vectors of a strip of a depthwise 3x3 convolution, */
-#define DIRECT_KEPT 2  /* those beside which all nine weights stay in registers */
 #elif VL == 1
 #define DIRECT_MR 2
-#define DIRECT_STRIP 2
 #else
 #define DIRECT_MR 8
-#define DIRECT_STRIP 4
 #endif
-#ifndef DIRECT_KEPT
-#define DIRECT_KEPT DIRECT_STRIP
+
+/* The most vectors of a strip of a depthwise convolution, for its rows of taps and its stride: each
+ * has a sum for every output row that a row of the input is a tap of. */
+#if VL == 8
+#define STRIP_3_1 4
+#define STRIP_3_2 4
+#define STRIP_5_1 2
+#define STRIP_5_2 4
+#define STRIP_7_1 1
+#define STRIP_7_2 3
+#define DEPTHWISE_KEPT 2 /* beside which all nine weights of a 3x3 one stay in registers */
+#elif VL == 1
+#define STRIP_3_1 2
+#define STRIP_3_2 2
+#define STRIP_5_1 1
+#define STRIP_5_2 2
+#define STRIP_7_1 1
+#define STRIP_7_2 1
+#define DEPTHWISE_KEPT 2
+#else
+#define STRIP_3_1 4
+#define STRIP_3_2 4
+#define STRIP_5_1 4
+#define STRIP_5_2 4
+#define STRIP_7_1 3
+#define STRIP_7_2 4
+#define DEPTHWISE_KEPT 4
 #endif
 
 enum {
     DIRECT_NV = 3,
     DIRECT_CHANNELS = 16, /* of which the weights stay in L1 */
     DIRECT_ONE = 8, /* vectors of a single channel */
+    DEPTHWISE_MOST = 4, /* of all strips */
     DIRECT_ACC = DIRECT_MR * DIRECT_NV > DIRECT_ONE ? DIRECT_MR * DIRECT_NV : DIRECT_ONE,
 };
 
@@ -138,8 +160,9 @@ VFN void ISA(direct_place)(ISA(direct_tile_fn) *tile, size_t mr, const struct di
         tile(d, f, c, x, x_step, y, y_step, n);
 }
 
-/* Depthwise 3x3.  Its patch is of binary16 where widening every vector three times takes less than
- * writing and reading it in float32; and the zeros around the image stay from plane to plane. */
+/* Depthwise, with 3x3, 5x5 or 7x7 taps.  The patch is of binary16 where widening every vector for
+ * each column of taps takes less than writing and reading it in float32; and the zeros around the
+ * image stay from plane to plane. */
 #if VL == 8
 #define DEPTHWISE_PIXEL f16
 #define DEPTHWISE_LOAD v_load_f16
@@ -148,11 +171,13 @@ VFN void ISA(direct_place)(ISA(direct_tile_fn) *tile, size_t mr, const struct di
 #define DEPTHWISE_LOAD v_load
 #endif
 
-static bool ISA(is_depthwise_3x3)(const struct direct *d)
+/* One vector of a strided one has too few sums: each multiply-add would wait for the one before. */
+static bool ISA(is_depthwise)(const struct direct *d)
 {
     const struct conv_geom *g = d->g;
-    return d->cout == 1 && d->n_taps == 9 && g->kh == 3 && g->kw == 3 && g->dil_h == 1 &&
-           g->stride_h <= 2;
+    const bool enough = g->kh == 3 || g->stride_h == 1 || d->n_ox > VL;
+    return d->cout == 1 && g->cin == 1 && g->kh == g->kw && g->kh % 2 == 1 && g->kh >= 3 &&
+           g->kh <= 7 && g->dil_h == 1 && g->stride_h <= 2 && enough;
 }
 
 /* The patch of plane x; of the first one with its zeros. */
@@ -172,15 +197,17 @@ static void ISA(depthwise_patch)(const struct direct *d, const f16 *x, bool firs
 /* The output rows of a strip of nv vectors from column ox on, the last of which has n pixels.  Rows
  * of the input, `down` of them for each of the output, are loaded once and meet every output row
  * that they are a tap of; begun[i] is the one that began i steps before. */
-VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, const size_t nv,
-                         const size_t down, const DEPTHWISE_PIXEL *x, size_t ox, size_t n)
+VFN void ISA(depthwise_strip)(const struct direct *d, const struct direct_group *f,
+                              const size_t taps, const size_t nv, const size_t down,
+                              const DEPTHWISE_PIXEL *x, size_t ox, size_t n)
 {
-    const size_t older = 2 / down, steps = d->n_oy + older;
+    const size_t older = (taps - 1) / down, steps = d->n_oy + older;
     const size_t pitch = d->p.pitch, in_w = d->g->in_w, out_w = d->g->out_w;
-    const DEPTHWISE_PIXEL *const column[3] = {x + ox + d->at[0], x + ox + d->at[1],
-                                              x + ox + d->at[2]};
     const float *bias = f->bias, *weights = f->w;
-    const bool keep = nv <= DIRECT_KEPT;
+    const bool keep = taps == 3 && nv <= DEPTHWISE_KEPT;
+    const DEPTHWISE_PIXEL *column[7];
+    UNROLL for (size_t v = 0; v < taps; v++)
+        column[v] = x + ox + d->at[v];
     /* Whole rows run on into the next, whose pixels are made later, until there are too few. */
     const size_t over = (VL - n + out_w - 1) / out_w;
     const size_t exact = n < VL && (d->n_ox < out_w || over > steps) ? 0 : steps - over;
@@ -188,9 +215,10 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
     const size_t ahead = d->g->in_h + (d->p.y0 > 0 ? (size_t)d->p.y0 : 0);
     uintptr_t next = (uintptr_t)f->x + (ahead * in_w + down * ox) * sizeof(f16);
     f16 *y = f->y + ox;
-    vf begun[3][DIRECT_STRIP], kept[9];
-    UNROLL for (size_t k = 0; k < 9; k++)
-        kept[k] = v_set(weights[k]);
+    vf begun[7][DEPTHWISE_MOST], kept[9];
+    if (keep)
+        UNROLL for (size_t k = 0; k < 9; k++)
+            kept[k] = v_set(weights[k]);
     UNROLL for (size_t i = 1; i <= older; i++)
         UNROLL for (size_t j = 0; j < nv; j++)
             begun[i][j] = v_zero();
@@ -198,11 +226,11 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
         UNROLL for (size_t j = 0; j < nv; j++)
             begun[0][j] = v_zero();
         UNROLL for (size_t t = 0; t < down; t++) {
-            UNROLL for (size_t v = 0; v < 3; v++) {
-                vf w[3]; /* of the output rows that have begun */
+            UNROLL for (size_t v = 0; v < taps; v++) {
+                vf w[7]; /* of the output rows that have begun */
                 UNROLL for (size_t i = 0; i <= older; i++)
-                    if (t + i * down < 3) {
-                        const size_t k = (t + i * down) * 3 + v;
+                    if (t + i * down < taps) {
+                        const size_t k = (t + i * down) * taps + v;
                         w[i] = keep ? kept[k] : v_set(weights[k]);
                         if (!keep)
                             V_ONCE(w[i]); /* or it is read again for every vector */
@@ -211,7 +239,7 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
                     vf b = DEPTHWISE_LOAD(column[v] + at + j * VL);
                     V_ONCE(b);
                     UNROLL for (size_t i = 0; i <= older; i++)
-                        if (t + i * down < 3)
+                        if (t + i * down < taps)
                             begun[i][j] = v_fma(b, w[i], begun[i][j]);
                 }
             }
@@ -242,44 +270,54 @@ VFN void ISA(direct_3x3)(const struct direct *d, const struct direct_group *f, c
     }
 }
 
-typedef void ISA(direct_strip_fn)(const struct direct *d, const struct direct_group *f,
-                                  const DEPTHWISE_PIXEL *x, size_t ox, size_t n);
-#define DIRECT_3X3(name, nv, down)                                                                 \
-    static void ISA(name)(const struct direct *d, const struct direct_group *f,                    \
-                          const DEPTHWISE_PIXEL *x, size_t ox, size_t n)                           \
+typedef void ISA(depthwise_fn)(const struct direct *d, const struct direct_group *f,
+                               const DEPTHWISE_PIXEL *x, size_t ox, size_t n);
+#define DEPTHWISE(taps, nv, down)                                                                  \
+    static void ISA(depthwise_##taps##_##nv##_##down)(                                             \
+        const struct direct *d, const struct direct_group *f, const DEPTHWISE_PIXEL *x, size_t ox, \
+        size_t n)                                                                                  \
     {                                                                                              \
-        ISA(direct_3x3)(d, f, nv, down, x, ox, n);                                                 \
+        ISA(depthwise_strip)(d, f, taps, nv, down, x, ox, n);                                      \
     }
-DIRECT_3X3(direct_3x3_1, 1, 1)
-DIRECT_3X3(direct_3x3_2, 2, 1)
-DIRECT_3X3(direct_3x3_half_1, 1, 2)
-DIRECT_3X3(direct_3x3_half_2, 2, 2)
-#if DIRECT_STRIP == 4
-DIRECT_3X3(direct_3x3_3, 3, 1)
-DIRECT_3X3(direct_3x3_4, 4, 1)
-DIRECT_3X3(direct_3x3_half_3, 3, 2)
-DIRECT_3X3(direct_3x3_half_4, 4, 2)
-#endif
+/* All of up to nv vectors, and their names. */
+#define DEPTHWISE_1(taps, down) DEPTHWISE(taps, 1, down)
+#define DEPTHWISE_2(taps, down) DEPTHWISE_1(taps, down) DEPTHWISE(taps, 2, down)
+#define DEPTHWISE_3(taps, down) DEPTHWISE_2(taps, down) DEPTHWISE(taps, 3, down)
+#define DEPTHWISE_4(taps, down) DEPTHWISE_3(taps, down) DEPTHWISE(taps, 4, down)
+#define STRIPS_1(taps, down) ISA(depthwise_##taps##_1_##down)
+#define STRIPS_2(taps, down) STRIPS_1(taps, down), ISA(depthwise_##taps##_2_##down)
+#define STRIPS_3(taps, down) STRIPS_2(taps, down), ISA(depthwise_##taps##_3_##down)
+#define STRIPS_4(taps, down) STRIPS_3(taps, down), ISA(depthwise_##taps##_4_##down)
+#define UP_TO(what, nv) what##nv /* once nv is a number */
+#define DEPTHWISE_ALL(nv, taps, down) UP_TO(DEPTHWISE_, nv)(taps, down)
+#define STRIPS(nv, taps, down) {nv, {UP_TO(STRIPS_, nv)(taps, down)}}
+DEPTHWISE_ALL(STRIP_3_1, 3, 1)
+DEPTHWISE_ALL(STRIP_3_2, 3, 2)
+DEPTHWISE_ALL(STRIP_5_1, 5, 1)
+DEPTHWISE_ALL(STRIP_5_2, 5, 2)
+DEPTHWISE_ALL(STRIP_7_1, 7, 1)
+DEPTHWISE_ALL(STRIP_7_2, 7, 2)
+
+/* Strips of 1, 2, ... vectors for 3, 5, 7 taps, with stride 1 and 2. */
+static const struct {
+    size_t most;
+    ISA(depthwise_fn) *of[DEPTHWISE_MOST];
+} ISA(depthwise_strips)[3][2] = {
+    {STRIPS(STRIP_3_1, 3, 1), STRIPS(STRIP_3_2, 3, 2)},
+    {STRIPS(STRIP_5_1, 5, 1), STRIPS(STRIP_5_2, 5, 2)},
+    {STRIPS(STRIP_7_1, 7, 1), STRIPS(STRIP_7_2, 7, 2)},
+};
 
 /* All pixels of the patch.  The last strip is the first: it may run over the end of its rows. */
-static void ISA(direct_depthwise_3x3)(const struct direct *d, const struct direct_group *f,
-                                      const DEPTHWISE_PIXEL *x)
+static void ISA(direct_depthwise)(const struct direct *d, const struct direct_group *f,
+                                  const DEPTHWISE_PIXEL *x)
 {
-    static ISA(direct_strip_fn) *const strips[2][DIRECT_STRIP] = {
-#if DIRECT_STRIP == 4
-        {ISA(direct_3x3_1), ISA(direct_3x3_2), ISA(direct_3x3_3), ISA(direct_3x3_4)},
-        {ISA(direct_3x3_half_1), ISA(direct_3x3_half_2), ISA(direct_3x3_half_3),
-         ISA(direct_3x3_half_4)},
-#else
-        {ISA(direct_3x3_1), ISA(direct_3x3_2)},
-        {ISA(direct_3x3_half_1), ISA(direct_3x3_half_2)},
-#endif
-    };
+    const size_t taps = d->g->kh / 2 - 1, down = d->g->stride_h - 1;
+    const size_t most = ISA(depthwise_strips)[taps][down].most;
     for (size_t left = d->n_ox; left > 0;) {
-        const size_t vectors = (left + VL - 1) / VL;
-        const size_t parts = (vectors + DIRECT_STRIP - 1) / DIRECT_STRIP;
+        const size_t vectors = (left + VL - 1) / VL, parts = (vectors + most - 1) / most;
         const size_t nv = (vectors + parts - 1) / parts, ox = (vectors - nv) * VL;
-        strips[d->g->stride_h - 1][nv - 1](d, f, x, ox, left - ox - (nv - 1) * VL);
+        ISA(depthwise_strips)[taps][down].of[nv - 1](d, f, x, ox, left - ox - (nv - 1) * VL);
         left = ox;
     }
 }
@@ -373,10 +411,10 @@ static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const stru
                     ISA(direct_plain)(&d, &group, oy);
                     continue;
                 }
-                if (ISA(is_depthwise_3x3)(&d)) {
+                if (ISA(is_depthwise)(&d)) {
                     DEPTHWISE_PIXEL *const patch = (void *)scratch;
                     ISA(depthwise_patch)(&d, group.x, i == 0, patch);
-                    ISA(direct_depthwise_3x3)(&d, &group, patch);
+                    ISA(direct_depthwise)(&d, &group, patch);
                     continue;
                 }
                 ISA(patch_planes)(g, &d.p, group.x, g->cin, scratch);

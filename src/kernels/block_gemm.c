@@ -353,9 +353,8 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
                           const struct gemm_rows *packed, float *c)
 {
     const size_t m = packed->n, h = packed->h;
-    const bool expands = job->b_kind == GEMM_B_INT4 || job->b_kind == GEMM_B_LISTS;
-    const size_t one_row = expands ? kern->mr : kern->row_nv;
-    const size_t widest = m == 1 ? one_row : block_least(kern->nv, kern->mr * kern->nv / h);
+    const size_t widest = m == 1 ? weight_row_panels(kern, gemm_b_encoding(job->b_kind))
+                                 : block_least(kern->nv, kern->mr * kern->nv / h);
     for (size_t q = q0; q < q1; q += cut->block_panels) {
         const size_t end = q + block_least(cut->block_panels, q1 - q);
         const size_t n_panels = multiply_columns(kern, job, z, 0, packed, end) - q;

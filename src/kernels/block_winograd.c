@@ -3,7 +3,7 @@
  * Tiles are counted by rows of tiles, one image after the other.  A strip is some rows of tiles,
  * or, in a wide image, a part of one row.  Of a strip there are
  *
- *     V   [36][tiles][cin]        float32, the transformed input, L2
+ *     V   [36][tiles][channels]   float32, the transformed input, L2
  *     U   [36][nv][channels][16]  float32, the transformed weights of a group of nv channel panels
  *                                 and a slice of the input channels, L2
  *     M   [36][tiles][nv*16]      float32, the products of a group, L2
@@ -55,7 +55,8 @@ struct wino_cut {
     size_t panels, group;         /* channel panels, the most that a group has */
     bool few;                     /* tiles: for winograd_few, without U */
     size_t slice;                 /* input channels whose weights are transformed together */
-    size_t v_pos, u_pos, m_pos;   /* floats from one position to the next; v_pos: unless few */
+    size_t v_tile;                /* floats from one tile to the next, */
+    size_t v_pos, u_pos, m_pos;   /* from one position to the next; v_pos: unless few */
     size_t v_floats;
 };
 
@@ -69,9 +70,9 @@ static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *
         .panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL,
     };
     const size_t channels = cut.form.channels, tile_cols = cut.form.tile_cols;
-    const size_t v_tile = (channels + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+    const size_t whole = (channels + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
     const bool one = kern->rows_nv == 1;
-    size_t most = (one ? ONE_V_FLOATS : V_FLOATS) / (WINOGRAD_POSITIONS * v_tile + 1);
+    size_t most = (one ? ONE_V_FLOATS : V_FLOATS) / (WINOGRAD_POSITIONS * whole + 1);
     most = most < LEAST_STRIP ? LEAST_STRIP
                               : block_least(most, one ? ONE_MOST_STRIP : MOST_STRIP);
     cut.row_parts = (tile_cols + most - 1) / most;
@@ -96,8 +97,9 @@ static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *
     cut.group = cut.few ? 1 : block_even(panels, block_least(kern->rows_nv, group));
     cut.slice = block_even(channels, SLICE / cut.group);
     /* Odd numbers of cache lines: the 36 positions of a tile must not share cache sets. */
-    cut.v_pos = (cut.strip_tiles * v_tile / ANF_PANEL | 1) * ANF_PANEL;
-    cut.v_floats = WINOGRAD_POSITIONS * (cut.few ? cut.strip_tiles * v_tile : cut.v_pos);
+    cut.v_tile = cut.few ? ANF_PANEL : whole;
+    cut.v_pos = (cut.strip_tiles * whole / ANF_PANEL | 1) * ANF_PANEL;
+    cut.v_floats = WINOGRAD_POSITIONS * (cut.few ? cut.strip_tiles * whole : cut.v_pos);
     cut.u_pos = cut.few ? 0 : (cut.group * cut.slice | 1) * ANF_PANEL;
     cut.m_pos = (cut.strip_tiles * cut.group | 1) * ANF_PANEL;
     return cut;
@@ -191,17 +193,11 @@ static bool next_rows(const struct wino_cut *cut, const struct strip *s, struct 
     return true;
 }
 
-static size_t tile_floats(const struct wino_cut *cut)
-{
-    const size_t channels = cut->form.channels;
-    return cut->few ? ANF_PANEL : (channels + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
-}
-
 static void transform(const struct kern *kern, const struct conv_job *job,
                       const struct wino_cut *cut, const struct strip *s, float *v)
 {
     const struct conv_geom *g = &job->geom;
-    const size_t v_tile = tile_floats(cut), v_pos = cut->few ? s->n * v_tile : cut->v_pos;
+    const size_t v_tile = cut->v_tile, v_pos = cut->few ? s->n * v_tile : cut->v_pos;
     const size_t v_block = cut->few ? WINOGRAD_POSITIONS * v_pos : ANF_PANEL;
     for (struct rows r = {0}; next_rows(cut, s, &r);)
         for (size_t c = 0; c < cut->form.channels; c += ANF_PANEL)
@@ -233,7 +229,7 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
                      const struct wino_cut *cut, const struct strip *s, size_t q, size_t nv,
                      bool kept, const float *v, float *u, float *m)
 {
-    const size_t channels = cut->form.channels, ldm = nv * ANF_PANEL, v_tile = tile_floats(cut);
+    const size_t channels = cut->form.channels, ldm = nv * ANF_PANEL, v_tile = cut->v_tile;
     const size_t all = panel_weights(&job->geom), each = all / channels;
     const f16 *const weights = job->weights + q * all;
     if (cut->few) {

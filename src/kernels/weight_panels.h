@@ -119,6 +119,12 @@ static inline uint64_t weight_mask_t(const f16 *masks, size_t j)
     return mask;
 }
 
+/* The most panels that a tile of one row expands side by side: more of those with latency to hide. */
+static inline size_t weight_row_panels(const struct kern *kern, enum weight_encoding encoding)
+{
+    return encoding == WEIGHT_INT4 || encoding == WEIGHT_LISTS ? kern->mr : kern->row_nv;
+}
+
 /* Panel q of a weight. */
 static inline struct weight_panel weight_panel_at(enum weight_encoding encoding, const void *panels,
                                                   const void *side, size_t k, size_t block,

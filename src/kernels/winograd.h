@@ -1,11 +1,11 @@
-/* Winograd's convolution: a square of outputs from the products of 36 pairs of numbers, where direct
- * sums take 144 for a 3x3 kernel.
+/* Winograd's convolution: a square of outputs from the products of 36 pairs of numbers, where
+ * direct sums take 144 for a 3x3 kernel.
  *
  * A kernel of 3, 4 or 5 taps a side meets tiles of 4x4, 3x3 or 2x2 pixels: F(4x4, 3x3), F(3x3, 4x4)
  * and F(2x2, 5x5) in the terms of Lavin and Gray ("Fast Algorithms for Convolutional Neural
  * Networks", 2016).  All read 6x6 inputs and have the points 0, 1, -1, 2, -2 and infinity, so that
- * what they do with the input is the same.  Tile (r, c) of n x n pixels reads the inputs d that begin
- * at row n*r - pad_h, column n*c - pad_w, zeros outside the image.  With g a kernel,
+ * what they do with the input is the same.  Tile (r, c) of n x n pixels reads the inputs d that
+ * begin at row n*r - pad_h, column n*c - pad_w, zeros outside the image.  With g a kernel,
  *
  *     U = G g G',    V = B' d B,    M[i][j] = chain over input channels ascending of
  *     fma(U[i][j], V[i][j], s) from zero,    y = A' M A
@@ -13,18 +13,18 @@
  * and the bias is added to y, which is then rounded once.  All of it is float32, in the order of
  * operations of the functions below, columns of a matrix first and then its rows.
  *
- * A convolution of stride s is a sum of s*s such ones of stride 1.  Phase (p, q) of the padded input
- * is its rows p, p + s, ... and columns q, q + s, ..., and only meets the taps of such rows and
- * columns of the kernel: (k + s - 1) / s a side, or one less, for which there is a zero.  Phases are
- * input channels, channel (c*s + p)*s + q being phase (p, q) of channel c.
+ * A convolution of stride s is a sum of s*s such ones of stride 1.  Phase (p, q) of the padded
+ * input is its rows p, p + s, ... and columns q, q + s, ..., and only meets the taps of such rows
+ * and columns of the kernel: (k + s - 1) / s a side, or one less, for which there is a zero.
+ * Phases are input channels, channel (c*s + p)*s + q being phase (p, q) of channel c.
  *
- * Where the image ends in a 4x4 tile some of the 36 are not needed.  Three rows do without the point
- * at infinity.  One or two are computed as F(2, 3): the points 2 and -2 are left out, and infinity
- * with one row.  Columns likewise.
+ * Where the image ends in a 4x4 tile some of the 36 are not needed.  Three rows do without the
+ * point at infinity.  One or two are computed as F(2, 3): the points 2 and -2 are left out, and
+ * infinity with one row.  Columns likewise.
  *
  * G is the values of the kernel's polynomial at the points, without the factors that depend on the
- * other points (1/4, -1/6, -1/6, 1/24, 1/24, 1; 1, 1/2, 1/2, 1 in F(2, 3)): they are in A'.  So U is
- * the same for all tiles, cheap, and as good as exact, since the kernels are binary16.
+ * other points (1/4, -1/6, -1/6, 1/24, 1/24, 1; 1, 1/2, 1/2, 1 in F(2, 3)): they are in A'.  So U
+ * is the same for all tiles, cheap, and as good as exact, since the kernels are binary16.
  *
  * U is made while the program runs, a cache block at a time: in float32 it has several times the
  * bytes of the kernels, and reading them would take longer than making them.  In binary16 its error

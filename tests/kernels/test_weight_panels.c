@@ -255,11 +255,9 @@ static void tile_case(const struct kern *kern, const struct weight *x, size_t mr
     free(a), free(c);
 }
 
-static size_t most_panels(const struct kern *kern, size_t mr, int encoding)
+static size_t most_panels(const struct kern *kern, size_t mr, enum weight_encoding encoding)
 {
-    if (mr > 1)
-        return kern->nv;
-    return encoding == WEIGHT_INT4 || encoding == WEIGHT_LISTS ? kern->mr : kern->row_nv;
+    return mr > 1 ? kern->nv : weight_row_panels(kern, encoding);
 }
 
 static void test_tiles(void **state)
@@ -272,11 +270,11 @@ static void test_tiles(void **state)
             const size_t k = depths[d];
             if (e == WEIGHT_LISTS && k < LIST_WINDOW)
                 continue;
-            struct weight x = make((enum weight_encoding)e, 9 * 16 - 5, k, k % 5 ? k : k / 5,
-                                   d % 2);
+            const enum weight_encoding encoding = (enum weight_encoding)e;
+            struct weight x = make(encoding, 9 * 16 - 5, k, k % 5 ? k : k / 5, d % 2);
             for (size_t t = tables(kern); t-- > 0;)
                 for (size_t mr = 1; mr <= (e == WEIGHT_LISTS ? 1 : kern[t]->mr); mr++)
-                    for (size_t nv = 1; nv <= most_panels(kern[t], mr, e); nv++)
+                    for (size_t nv = 1; nv <= most_panels(kern[t], mr, encoding); nv++)
                         tile_case(kern[t], &x, mr, nv, next() % (9 - nv + 1));
             release(&x);
         }

@@ -201,6 +201,22 @@ static void run(const struct kern *kern, const struct conv_job *job)
     free(shared);
 }
 
+static void take_relu(void *arg, size_t offset, size_t n)
+{
+    const struct conv_job *job = arg;
+    for (f16 *y = job->y + offset; n; n--, y++)
+        if (f16_to_f32(*y) < 0.0f) /* a zero keeps its sign */
+            *y = 0;
+}
+
+static void same(const struct kern *kern, const struct conv_job *job, const f16 *want, size_t n)
+{
+    for (size_t e = 0; e < n; e++)
+        if (job->y[e] != want[e])
+            fail_msg("%s, %zu threads%s: element %zu of %zu is %04x, not %04x", kern->name,
+                     job->n_threads, job->relu ? ", relu" : "", e, n, job->y[e], want[e]);
+}
+
 static void every_geometry(size_t images, struct conv_geom geom, size_t cout, bool biased,
                            bool poisoned)
 {
@@ -230,12 +246,17 @@ static void every_geometry(size_t images, struct conv_geom geom, size_t cout, bo
             memset(y, 0x12, n_y * sizeof *y);
             memset(seen.count, 0, n_y);
             run(kern_tables[t], &job);
-            for (size_t e = 0; e < n_y; e++) {
-                if (y[e] != want[e])
-                    fail_msg("%s, %zu threads: element %zu of %zu is %04x, not %04x",
-                             kern_tables[t]->name, job.n_threads, e, n_y, y[e], want[e]);
+            same(kern_tables[t], &job, want, n_y);
+            for (size_t e = 0; e < n_y; e++)
                 assert_int_equal(seen.count[e], 1);
-            }
+        }
+    /* An epilogue that is relu, called or not. */
+    job.relu = true, job.epilogue = take_relu, job.epilogue_arg = &job;
+    take_relu(&(struct conv_job){.y = want}, 0, n_y);
+    for (size_t t = 0; kern_tables[t]; t++)
+        if (kern_tables[t]->available()) {
+            run(kern_tables[t], &job);
+            same(kern_tables[t], &job, want, n_y);
         }
     free(x), free(weights), free(bias), free(want), free(y), free(packed), free(seen.count);
 }

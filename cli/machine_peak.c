@@ -1,5 +1,5 @@
-/* Probes of the machine.  Loops live in registers or do nothing but load, if anything, so that no program can be
- * faster at the same work; an empty asm keeps the compiler from folding them. */
+/* Probes of the machine.  Loops live in registers or do nothing but load, if anything, so that no
+ * program can be faster at the same work; an empty asm keeps the compiler from folding them. */
 #include "machine_peak.h"
 
 #include <math.h>

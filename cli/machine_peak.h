@@ -11,8 +11,9 @@
 /* Does something many times; returns how many operations that was. */
 typedef double rate_loop(long steps);
 
-/* Multiply-adds, of which each is two operations, in the vectors of one kernel set.  The loop for a kernel set ("avx2", ...), or for the widest vectors of this CPU (NULL).  "ref" has
- * what the compiler makes of plain C. */
+/* Multiply-adds, of which each is two operations, in the vectors of one kernel set.  The loop for a
+ * kernel set ("avx2", ...), or for the widest vectors of this CPU (NULL).  "ref" has what the
+ * compiler makes of plain C. */
 rate_loop *peak_loop(const char *isa);
 
 /* Instructions that do nothing: as many as the processor can begin.  A program that runs on the same

@@ -216,8 +216,8 @@ typedef void conv_planes_fn(const struct conv_geom *g, const f16 *x, size_t n_pl
 /* Few taps.  For each of n_groups groups, which follow each other in x, f->w, f->bias and y, its
  * output channels c < cout and the pixels p of the output rows oy0 <= oy < oy1
  *     y[c*out_h*out_w + p] = round(chain of fma over k ascending from 0, + bias[c])
- * or, with relu, max(y, 0), as the micro-op does; with weights w[(c/16*n + k)*w_k + c%16] of n = cin*kh*kw taps; w_k is 16, or 1 where cout is 1.
- * `scratch` is ANF_DIRECT_FLOATS. */
+ * or, with relu, max(y, 0), as the micro-op does; with weights w[(c/16*n + k)*w_k + c%16] of
+ * n = cin*kh*kw taps; w_k is 16, or 1 where cout is 1.  `scratch` is ANF_DIRECT_FLOATS. */
 struct conv_filters {
     const float *w, *bias; /* bias: or NULL */
     size_t w_group, w_k, cout, n_groups;

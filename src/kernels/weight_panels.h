@@ -119,7 +119,7 @@ static inline uint64_t weight_mask_t(const f16 *masks, size_t j)
     return mask;
 }
 
-/* The most panels that a tile of one row expands side by side: more of those with latency to hide. */
+/* The most panels that a tile of one row expands side by side: more where it has latency to hide. */
 static inline size_t weight_row_panels(const struct kern *kern, enum weight_encoding encoding)
 {
     return encoding == WEIGHT_INT4 || encoding == WEIGHT_LISTS ? kern->mr : kern->row_nv;

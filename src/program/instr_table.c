@@ -291,6 +291,7 @@ static anf_status check_conv(const struct program *p, const struct instr *i)
     uint64_t count = PRODUCT(&bad, c->images, c->groups, c->cout, c->out_h, c->out_w);
     uint64_t x = PRODUCT(&bad, c->images, c->groups, c->cin, c->in_h, c->in_w);
     (void)PRODUCT(&bad, c->groups, c->cout, c->cin, c->kh, c->kw, ANF_PANEL);
+    /* Scratch of Winograd's formula: a stride has no more phases than the kernel has taps. */
     (void)PRODUCT(&bad, c->images, c->cin, c->kh, c->kw, c->out_h, c->out_w, WINOGRAD_POSITIONS);
     (void)PRODUCT(&bad, c->images, c->groups, c->cout, c->out_h, c->out_w, 8);
     if (bad)

@@ -42,7 +42,8 @@ enum {
     DIRECT_NV = 3,
     DIRECT_CHANNELS = 16, /* of which the weights stay in L1 */
     DIRECT_ONE = 8, /* vectors of a single channel */
-    DEPTHWISE_MOST = 4, /* of all strips */
+    DEPTHWISE_MOST = 4, /* vectors of any strip, */
+    DEPTHWISE_TAPS = 7, /* and its most rows and columns of taps */
     DIRECT_ACC = DIRECT_MR * DIRECT_NV > DIRECT_ONE ? DIRECT_MR * DIRECT_NV : DIRECT_ONE,
 };
 
@@ -177,7 +178,7 @@ static bool ISA(is_depthwise)(const struct direct *d)
     const struct conv_geom *g = d->g;
     const bool enough = g->kh == 3 || g->stride_h == 1 || d->n_ox > VL;
     return d->cout == 1 && g->cin == 1 && g->kh == g->kw && g->kh % 2 == 1 && g->kh >= 3 &&
-           g->kh <= 7 && g->dil_h == 1 && g->stride_h <= 2 && enough;
+           g->kh <= DEPTHWISE_TAPS && g->dil_h == 1 && g->stride_h <= 2 && enough;
 }
 
 /* The patch of plane x; of the first one with its zeros. */
@@ -205,7 +206,7 @@ VFN void ISA(depthwise_strip)(const struct direct *d, const struct direct_group 
     const size_t pitch = d->p.pitch, in_w = d->g->in_w, out_w = d->g->out_w;
     const float *bias = f->bias, *weights = f->w;
     const bool keep = taps == 3 && nv <= DEPTHWISE_KEPT;
-    const DEPTHWISE_PIXEL *column[7];
+    const DEPTHWISE_PIXEL *column[DEPTHWISE_TAPS];
     UNROLL for (size_t v = 0; v < taps; v++)
         column[v] = x + ox + d->at[v];
     /* Whole rows run on into the next, whose pixels are made later, until there are too few. */
@@ -215,7 +216,7 @@ VFN void ISA(depthwise_strip)(const struct direct *d, const struct direct_group 
     const size_t ahead = d->g->in_h + (d->p.y0 > 0 ? (size_t)d->p.y0 : 0);
     uintptr_t next = (uintptr_t)f->x + (ahead * in_w + down * ox) * sizeof(f16);
     f16 *y = f->y + ox;
-    vf begun[7][DEPTHWISE_MOST], kept[9];
+    vf begun[DEPTHWISE_TAPS][DEPTHWISE_MOST], kept[9];
     if (keep)
         UNROLL for (size_t k = 0; k < 9; k++)
             kept[k] = v_set(weights[k]);
@@ -227,7 +228,7 @@ VFN void ISA(depthwise_strip)(const struct direct *d, const struct direct_group 
             begun[0][j] = v_zero();
         UNROLL for (size_t t = 0; t < down; t++) {
             UNROLL for (size_t v = 0; v < taps; v++) {
-                vf w[7]; /* of the output rows that have begun */
+                vf w[DEPTHWISE_TAPS]; /* of the output rows that have begun */
                 UNROLL for (size_t i = 0; i <= older; i++)
                     if (t + i * down < taps) {
                         const size_t k = (t + i * down) * taps + v;
@@ -312,12 +313,12 @@ static const struct {
 static void ISA(direct_depthwise)(const struct direct *d, const struct direct_group *f,
                                   const DEPTHWISE_PIXEL *x)
 {
-    const size_t taps = d->g->kh / 2 - 1, down = d->g->stride_h - 1;
-    const size_t most = ISA(depthwise_strips)[taps][down].most;
+    const size_t size = d->g->kh / 2 - 1, stride = d->g->stride_h - 1; /* places in the table */
+    const size_t most = ISA(depthwise_strips)[size][stride].most;
     for (size_t left = d->n_ox; left > 0;) {
         const size_t vectors = (left + VL - 1) / VL, parts = (vectors + most - 1) / most;
         const size_t nv = (vectors + parts - 1) / parts, ox = (vectors - nv) * VL;
-        ISA(depthwise_strips)[taps][down].of[nv - 1](d, f, x, ox, left - ox - (nv - 1) * VL);
+        ISA(depthwise_strips)[size][stride].of[nv - 1](d, f, x, ox, left - ox - (nv - 1) * VL);
         left = ox;
     }
 }

@@ -552,7 +552,8 @@ VFN void ISA(wino_turn_16)(const f16 *pixels, size_t from, f16 *to, size_t by, s
 
 /* Rows of pixels to n_planes <= 8 planes:
  *     to[c*plane + r*pitch + i] = pixels[(r*WINO_ROW + i)*16 + c]   for i < n
- * Eight at a time: where all planes begin in one set of the cache, it has room for them. */
+ * Eight at a time: where all planes begin in one set of the cache, it has room for them.  Pixels
+ * are read in eights, whatever lies behind the last one. */
 VFN void ISA(wino_turn_back)(const f16 *pixels, size_t n_planes, size_t rows, size_t n, f16 *to,
                              size_t plane, size_t pitch)
 {

@@ -67,6 +67,7 @@ enum uop_form {
 struct uop_step {
     uint8_t uop, form;
     bool reads, keeps;
+    bool a_splat, b_splat; /* all of value[a], value[b] are its first element */
     uint8_t a, b, c, y;
 };
 typedef void uop_chain_fn(const struct uop_step *steps, size_t n_steps, f16 *const *value, f16 *y,

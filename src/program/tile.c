@@ -92,7 +92,8 @@ static void gather(const struct tile_run *r, const struct tile_operand *o, const
 /* ---- chains ---------------------------------------------------------------------------------- */
 /* Where the operands of a micro-op are, when the one before it left `held` in registers (or nothing,
  * MAX_VALUES).  A value that is needed from memory is noted in `*from_memory`, as bits. */
-static struct uop_step step_of(const struct tile_op *op, uint32_t held, uint32_t *from_memory)
+static struct uop_step step_of(const struct tile_run *r, const struct tile_op *op, uint32_t held,
+                               uint32_t *from_memory)
 {
     struct uop_step s = {.uop = op->uop, .form = op->n_src > 1 ? UOP_WITH : UOP_ALONE,
                          .reads = op->src[0] != held, .a = op->src[0], .b = op->src[1],
@@ -110,6 +111,8 @@ static struct uop_step step_of(const struct tile_op *op, uint32_t held, uint32_t
         *from_memory |= 1u << s.b;
     if (op->n_src > 2)
         *from_memory |= 1u << s.c;
+    s.a_splat = s.a < r->t->n_operands && r->splat[s.a];
+    s.b_splat = s.b < r->t->n_operands && r->splat[s.b];
     return s;
 }
 
@@ -142,7 +145,7 @@ void tile_prepare(struct tile_run *r)
             first = k;
             held = MAX_VALUES;
         }
-        r->steps[k] = step_of(op, held, &from_memory);
+        r->steps[k] = step_of(r, op, held, &from_memory);
         if (first == k && k > 0) /* the end of a chain is stored anyway */
             from_memory &= ~(1u << r->steps[k - 1].y);
         keep_values(r, k, from_memory);

@@ -473,13 +473,21 @@ static void test_tails(void **state)
 }
 
 /* ---- chains -----------------------------------------------------------------------------------*/
-enum { CHAIN_VALUES = 8, CHAIN_OPERANDS = 4, CHAIN_STEPS = 12, CHAIN_MAX = 600 };
+/* Operands from CHAIN_SPLATS on have the same element everywhere; no step writes an operand. */
+enum { CHAIN_VALUES = 8, CHAIN_OPERANDS = 4, CHAIN_SPLATS = 2, CHAIN_STEPS = 12, CHAIN_MAX = 600 };
+
+static bool is_splat(size_t value)
+{
+    return value >= CHAIN_SPLATS && value < CHAIN_OPERANDS;
+}
 
 static struct uop_step random_step(uint64_t *seed, bool first)
 {
     const uint32_t r = random_bits(seed);
     struct uop_step s = {.reads = first || r & 1, .keeps = r & 2, .a = r >> 2 & 7, .b = r >> 5 & 7,
                          .c = r >> 8 & 7, .y = (uint8_t)(CHAIN_OPERANDS + (r >> 11 & 3))};
+    s.a_splat = is_splat(s.a);
+    s.b_splat = is_splat(s.b);
     do
         s.uop = (uint8_t)(random_bits(seed) % UOP_COUNT);
     while (!uop_chains[s.uop]);
@@ -514,7 +522,9 @@ static void check_chain(const struct kern *k, uint64_t *seed, size_t n, bool in_
     for (size_t j = 0; j < CHAIN_VALUES; j++) {
         value[j] = (f16 *)(void *)(page_end[j] - n * sizeof(f16));
         for (size_t i = 0; i < n; i++) /* every fourth is special, the rest of middling size */
-            want[j][i] = (f16)(random_bits(seed) & (i % 4 ? 0xbfffu : 0xffffu));
+            want[j][i] = i && is_splat(j)
+                             ? want[j][0]
+                             : (f16)(random_bits(seed) & (i % 4 ? 0xbfffu : 0xffffu));
         memcpy(value[j], want[j], n * sizeof(f16));
     }
     for (size_t i = 0; i < CHAIN_MAX + 2 * FRAME; i++)

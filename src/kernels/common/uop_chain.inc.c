@@ -17,6 +17,18 @@ VFN vf ISA(chain_load)(const f16 *x, size_t k, bool whole, size_t left)
     return whole ? v_load_f16(x + k * VL) : v_load_f16_n(x + k * VL, ISA(chain_left)(left, k));
 }
 
+/* An element that is the same everywhere is widened once for all vectors of a block. */
+VFN void ISA(chain_operand)(vf *x, const f16 *value, bool splat, size_t at, const size_t vecs,
+                            const bool whole, size_t left)
+{
+    if (splat) {
+        const vf same = v_splat_f16(value);
+        CHAIN_EACH x[k] = same;
+    } else {
+        CHAIN_EACH x[k] = ISA(chain_load)(value + at, k, whole, left);
+    }
+}
+
 VFN void ISA(chain_store)(f16 *y, size_t k, vf x, bool whole, size_t left)
 {
     if (whole)
@@ -64,11 +76,11 @@ VFN void ISA(chain_block)(const struct uop_step *s, size_t n_steps, f16 *const *
     CHAIN_EACH x[k] = b[k] = z;
     for (const struct uop_step *end = s + n_steps; s < end; s++) {
         if (s->reads)
-            CHAIN_EACH x[k] = ISA(chain_load)(value[s->a] + at, k, whole, left);
+            ISA(chain_operand)(x, value[s->a], s->a_splat, at, vecs, whole, left);
         if (s->form == UOP_SELF) {
             CHAIN_EACH b[k] = x[k];
         } else if (s->form != UOP_ALONE) {
-            CHAIN_EACH b[k] = ISA(chain_load)(value[s->b] + at, k, whole, left);
+            ISA(chain_operand)(b, value[s->b], s->b_splat, at, vecs, whole, left);
         }
         if (s->form == UOP_SWAPPED)
             CHAIN_EACH

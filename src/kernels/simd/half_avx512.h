@@ -58,6 +58,7 @@ VFN half_vf half_load_n(const f16 *p, size_t n)
         return _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p));
     return _mm512_maskz_loadu_epi16(half_first_n(n), p);
 }
+VFN half_vf half_splat(const f16 *p) { return _mm512_set1_epi16((short)*p); }
 VFN void half_store(f16 *p, half_vf a) { _mm512_storeu_si512(p, half_canonical(a)); }
 VFN void half_put(f16 *p, half_vf a) { _mm512_storeu_si512(p, a); }
 VFN void half_store_n(f16 *p, half_vf a, size_t n)
@@ -83,6 +84,7 @@ VFN float half_hmax(half_vf a)
 #undef v_zero
 #undef v_load_f16
 #undef v_load_f16_n
+#undef v_splat_f16
 #undef v_store_f16
 #undef v_store_f16_n
 #undef v_put_f16
@@ -110,6 +112,7 @@ VFN float half_hmax(half_vf a)
 #define v_zero half_zero
 #define v_load_f16 half_load
 #define v_load_f16_n half_load_n
+#define v_splat_f16 half_splat
 #define v_store_f16 half_store
 #define v_store_f16_n half_store_n
 #define v_put_f16 half_put

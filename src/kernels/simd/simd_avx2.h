@@ -100,6 +100,7 @@ VFN vf v_load_f16(const f16 *p)
     return f16_widen(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 VFN vf v_load_f16_n(const f16 *p, size_t n) { return f16_widen(f16_load_n(p, n)); }
+VFN vf v_splat_f16(const f16 *p) { return f16_widen(_mm_set1_epi16((short)*p)); }
 VFN void v_store_f16(f16 *p, vf a) { _mm_storeu_si128((__m128i *)(void *)p, f16_round(a)); }
 VFN void v_put_f16(f16 *p, vf a)
 {

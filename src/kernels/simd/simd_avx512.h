@@ -60,6 +60,7 @@ VFN vf v_load_f16_n(const f16 *p, size_t n)
 {
     return f16_widen(_mm256_maskz_loadu_epi16(vm_first_n(n), p));
 }
+VFN vf v_splat_f16(const f16 *p) { return f16_widen(_mm256_set1_epi16((short)*p)); }
 VFN void v_store_f16(f16 *p, vf a) { _mm256_storeu_si256((__m256i *)(void *)p, f16_round(a)); }
 VFN void v_put_f16(f16 *p, vf a)
 {

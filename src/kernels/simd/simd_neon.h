@@ -59,6 +59,10 @@ VFN float16x4_t f16_round(vf a)
 }
 
 VFN vf v_load_f16(const f16 *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+VFN vf v_splat_f16(const f16 *p)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_dup_u16(p)));
+}
 VFN vf v_load_f16_n(const f16 *p, size_t n)
 {
     uint16x4_t h = vdup_n_u16(0);

@@ -48,6 +48,8 @@ VFN vf v_load_f16(const f16 *p)
     return v_from_bits((vi)bits);
 }
 
+VFN vf v_splat_f16(const f16 *p) { return v_load_f16(p); }
+
 VFN void v_store_f16(f16 *p, vf a)
 {
     uint32_t bits = (uint32_t)v_bits(a), sign = bits >> 16 & 0x8000u, mag = bits & 0x7fffffffu;

@@ -59,6 +59,7 @@ WIDE_0(wide_vf, v_set, float)
 VFN wide_vf w_v_zero(void) { return w_v_set(0.0f); }
 WIDE_LOAD(v_load, float)
 WIDE_LOAD(v_load_f16, f16)
+WIDE_0(wide_vf, v_splat_f16, const f16 *)
 WIDE_STORE(v_store, float)
 WIDE_STORE(v_put_f16, f16)
 #ifdef V_NAN_2
@@ -143,6 +144,7 @@ VFN float w_v_first(wide_vf a) { return v_first(a.v[0]); }
 #define v_load_f16_n w_v_load_f16_n
 #define v_store w_v_store
 #define v_store_n w_v_store_n
+#define v_splat_f16 w_v_splat_f16
 #define v_store_f16 w_v_store_f16
 #define v_store_f16_n w_v_store_f16_n
 #define v_put_f16 w_v_put_f16

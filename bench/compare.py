@@ -4,17 +4,21 @@ Every engine is a process behind a line protocol (bench_worker.c, peers.py); the
 that what disturbs the machine disturbs all of them.  Between the samples a probe measures one
 thread and two threads of multiply-adds, and whether the cores begin as many instructions as they
 can, or share them with somebody else's program.  A sample waits for a good probe, but not long, and
-is clean between two; others are dropped and taken again, and the number dropped is printed.  Figures
+is clean between two; others are dropped and taken again, and the number dropped is printed.  Times
 are medians over the clean samples, and "of peak" is the share of what the probes beside them
 reached: of their multiply-adds, or of what they read from memory where a workload reads much more
 than it computes.  An engine that got no clean sample is printed from those in which there were two
-cores, shared or not, or else from all, with `~`: such figures say little, and their ratios not much
-more.
+cores, shared or not, or else from all, with `~`: such figures say little.
 
-An engine has enough samples when it has `--rounds` clean ones; a peer also when three agree that it
-is not the fastest, or two show that it is far from it.  Each workload gets its part of `--minutes`,
-and takes what it has when that is over.  Where a target compares with another workload of ours, that
-one takes turns too.
+A ratio to a peer is the median of the ratios within rounds, of those in which both samples are
+clean.  Memory and caches that others use too change their speed for minutes; a ratio of two medians
+would compare our samples of one minute with theirs of another.  A ratio with no such round is taken
+from rounds in which there were two cores for both, or else from all, with `~`.
+
+A peer has enough samples when it has `--rounds` clean rounds; also when three agree that it is not
+the fastest, or two show that it is far from it.  Each workload gets its part of `--minutes`, and
+takes what it has when that is over.  Where a target compares with another workload of ours, that one
+takes turns too.
 
 Each peer's output is compared with ours first; below a cosine of 0.999 (0.98 with 4-bit weights) it
 does not take part.
@@ -51,7 +55,7 @@ LEAST_ISSUE = 0.8     # of the most instructions that began: a program beside ou
 LEAST_COSINE = 0.999
 LEAST_COSINE_OF = {"int4": 0.98}  # engines place their 16 values differently
 COMPRESS = {None: 0, "int8": 1, "int4": 2, "sparse": 3}  # anf_compress
-AGREEMENT = 0.03      # of three clean samples: spread that decides nothing
+AGREEMENT = 0.03      # of three clean rounds: spread that decides nothing
 FAR = 1.5             # times the fastest: no best peer
 NEAR = 1.1            # times the fastest: may be the best peer
 STREAM_BYTES = 64e6   # of weights that no cache holds,
@@ -233,29 +237,47 @@ def agreement(ours, theirs):
             float(np.linalg.norm(ours - theirs) / norm))
 
 
-def enough(samples, fastest, o):
-    """More samples of this engine would not change what the table says."""
-    times = [s[o.key] for s in samples if s["clean"]]
-    if len(times) >= o.rounds:
+def paired_ratios(ours, theirs, o, state=GOOD):
+    """Our time / theirs, of the rounds in which both have a sample of that state or a better one."""
+    beside = {s["round"]: s for s in theirs if s["state"] >= state}
+    return [s[o.key] / beside[s["round"]][o.key] for s in ours
+            if s["state"] >= state and s["round"] in beside]
+
+
+def middle_ratio(ours, theirs, o):
+    """The median of the ratios in the best state that has any, and whether that is GOOD."""
+    for state in (GOOD, SHARED, NO_CORES):
+        ratios = paired_ratios(ours, theirs, o, state)
+        if ratios:
+            return statistics.median(ratios), state == GOOD
+    return None, False
+
+
+def enough(ratios, fastest, o):
+    """More rounds with this peer would not change what the table says.  `fastest`: the ratio to the
+    peer that was the fastest so far."""
+    if len(ratios) >= o.rounds:
         return True
-    if (len(times) >= 3 and max(times) - min(times) < AGREEMENT * min(times)
-            and min(times) > NEAR * fastest):
+    if (len(ratios) >= 3 and max(ratios) - min(ratios) < AGREEMENT * min(ratios)
+            and NEAR * max(ratios) < fastest):
         return True
-    return len(times) >= 2 and min(times) > FAR * fastest
+    return len(ratios) >= 2 and FAR * max(ratios) < fastest
 
 
 def sample_rounds(running, machine, o, seconds, streams):
     """Samples of every engine, taking turns until each has enough or the time is up, and those
-    engines that died; where memory is the limit, its bandwidth with each sample."""
+    engines that died; where memory is the limit, its bandwidth with each sample.  Ours take part in
+    every round."""
     running, samples, gone = dict(running), {name: [] for name in running}, {}
     end, before = time.monotonic() + seconds, NO_CORES
     for turn in range(o.rounds * o.tries):
-        seen = [s[o.key] for n in running if n not in OWN for s in samples[n] if s["clean"]]
-        fastest = min(seen, default=float("inf"))
-        names = [n for n in running
-                 if not enough(samples[n], float("inf") if n in OWN else fastest, o)]
-        if not names or (turn and time.monotonic() > end):
+        ratios = {n: paired_ratios(samples.get(OURS, []), samples[n], o) for n in running}
+        fastest = max((statistics.median(r) for n, r in ratios.items() if n not in OWN and r),
+                      default=0)
+        wanted = [n for n in running if not enough(ratios[n], 0 if n in OWN else fastest, o)]
+        if not wanted or (turn and time.monotonic() > end):
             break
+        names = [n for n in running if n in OWN or n in wanted]
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
             time.sleep(PAUSE)
@@ -267,7 +289,7 @@ def sample_rounds(running, machine, o, seconds, streams):
                 gone[name] = str(error)
                 del running[name]
                 continue
-            sample["fma"] = machine.fma
+            sample["fma"], sample["round"] = machine.fma, turn
             after = machine.state()
             sample["fma"] = (sample["fma"] + machine.fma) / 2
             sample["state"] = min(before, after)
@@ -325,15 +347,18 @@ def run_workload(name, engines, machine, o, folder, seconds):
     streams = weights > STREAM_BYTES and graph.flops <= STREAM_FLOPS * weights
     sampled, gone = sample_rounds(running, machine, o, seconds, streams)
     result["absent"].update(gone)
+    own = sampled.get(OURS, [])
     if BESIDE in sampled:
-        result["beside"] = {"name": beside, **condense(infos[BESIDE], sampled.pop(BESIDE),
-                                                       WORKLOADS[beside](), o)}
+        samples = sampled.pop(BESIDE)
+        result["beside"] = {"name": beside, "ratio": middle_ratio(own, samples, o)[0],
+                            **condense(infos[BESIDE], samples, WORKLOADS[beside](), o)}
     for engine_name, samples in sampled.items():
-        result["engines"][engine_name] = condense(infos[engine_name], samples, graph, o)
+        engine = condense(infos[engine_name], samples, graph, o)
+        if engine_name != OURS:
+            engine["ratio"], engine["ratio_clean"] = middle_ratio(own, samples, o)
+        result["engines"][engine_name] = engine
     if o.profile and OURS in sampled:
         result["profile"] = running[OURS].ask("profile", o.seconds)["instructions"]
-    peers = [e["ms"] for n, e in result["engines"].items() if n != OURS]
-    result["best_peer_ms"] = min(peers) if peers else None
     return result
 
 

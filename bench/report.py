@@ -32,22 +32,32 @@ def _rate(engine, flops):
 
 
 def _peers(result):
-    return {n: e for n, e in result["engines"].items() if n != OURS}
+    return {n: e for n, e in result["engines"].items() if e.get("ratio")}
+
+
+def _unsure(peer):
+    return "" if peer["ratio_clean"] else "~"
+
+
+def _best(result):
+    """The peer that we are slowest beside, or None."""
+    peers = _peers(result)
+    return max(peers, key=lambda name: peers[name]["ratio"], default=None)
 
 
 def workload_table(result, results):
-    flops, best = result["flops"], result["best_peer_ms"]
+    flops = result["flops"]
     head = f"\n{result['name']}   {' '.join(str(s) for s in result['inputs'])}"
     lines = [head + (f"   {flops / 1e9:.3g} GFLOP" if flops else "")]
     lines.append(f"  {'engine':18} {'time':>11} {'p10':>10} {'GFLOP/s':>8} {'of peak':>8} "
-                 f"{'to best peer':>12} {'load':>10}  samples")
+                 f"{'ours / it':>9} {'load':>10}  samples")
     for name, e in sorted(result["engines"].items(), key=lambda item: item[1]["ms"]):
         rate, share = _rate(e, flops)
         mark = " " if e["clean"] else "~"
-        ratio = f"{e['ms'] / best:.2f}x" if best else "-"
+        ratio = "-" if not e.get("ratio") else f"{_unsure(e)}{e['ratio']:.2f}"
         form = f" {e['form']}" if e.get("form") else ""
         lines.append(f"  {name + form:18} {mark}{time_text(e['ms']):>10} "
-                     f"{time_text(e['p10_ms']):>10} {rate:>8} {share:>8} {ratio:>12} "
+                     f"{time_text(e['p10_ms']):>10} {rate:>8} {share:>8} {ratio:>9} "
                      f"{time_text(e['compile_ms']):>10}  {e['clean']} clean, "
                      f"{e['dropped']} dropped")
     lines += [f"  absent: {name}: {why}" for name, why in result["absent"].items()]
@@ -93,46 +103,43 @@ def verdict(name, row):
             "; ".join(words[t.met(row)] for t in targets))
 
 
-def _row(r, results):
+def _row(r):
     """Of a workload that we ran."""
-    ours, theirs = r["engines"][OURS], {n: e["ms"] for n, e in _peers(r).items()}
-    run = {w["name"]: w["engines"][OURS]["ms"] for w in results["workloads"]
-           if OURS in w["engines"]}
-    if "beside" in r:
-        run[r["beside"]["name"]] = r["beside"]["ms"]
-    return Row(ours["ms"], theirs, min(theirs, key=theirs.get, default=None), ours.get("share"),
-               run)
+    ours, ratios = r["engines"][OURS], {n: e["ratio"] for n, e in _peers(r).items()}
+    own = {r["beside"]["name"]: r["beside"]["ratio"]} if "beside" in r else {}
+    return Row(ours["ms"], ratios, _best(r), ours.get("share"), own)
 
 
 def _footprint_row(r):
-    theirs = {r["peer"]: r["theirs"]} if r["theirs"] else {}
-    return Row(r["ours"], theirs, r["peer"], None, {})
+    ratios = {r["peer"]: r["ours"] / r["theirs"]} if r["theirs"] else {}
+    return Row(r["ours"], ratios, r["peer"], None, {})
 
 
 def _line(*cells):
     return "| " + " | ".join(cells) + " |"
 
 
-def _workload_line(r, results):
+def _workload_line(r):
     ours, peers = r["engines"].get(OURS), _peers(r)
     if not ours:
         return _line(r["name"], *["-"] * 8)
-    row = _row(r, results)
+    row = _row(r)
     best = row.best
     rate, share = _rate(ours, r["flops"])
-    unsure = "~" if not ours["clean"] or (best and not peers[best]["clean"]) else ""
+    unsure = _unsure(peers[best]) if best else "" if ours["clean"] else "~"
     form = f" ({peers[best]['form']})" if best and peers[best].get("form") else ""
     target, met = verdict(r["name"], row)
     return _line(r["name"], time_text(ours["ms"]), rate, share, f"{best}{form}" if best else "-",
                  time_text(peers[best]["ms"]) if best else "-",
-                 f"{unsure}{ours['ms'] / peers[best]['ms']:.2f}" if best else "-", target,
+                 f"{unsure}{row.ratios[best]:.2f}" if best else "-", target,
                  unsure + met if met not in ("", "-") else met)
 
 
 def _footprint_line(r):
-    ratio = f"{r['ours'] / r['theirs']:.2f}" if r["theirs"] else "-"
+    row = _footprint_row(r)
+    ratio = f"{row.ratios[row.best]:.2f}" if row.ratios else "-"
     return _line(r["name"], _amount(r["ours"], r["unit"]), "-", "-", r["peer"],
-                 _amount(r["theirs"], r["unit"]), ratio, *verdict(r["name"], _footprint_row(r)))
+                 _amount(r["theirs"], r["unit"]), ratio, *verdict(r["name"], row))
 
 
 def versions_text(results):
@@ -150,11 +157,10 @@ def losses_text(results):
         ours, peers = r["engines"].get(OURS), _peers(r)
         if not ours:
             continue
-        row = _row(r, results)
-        unsure = "" if ours["clean"] and (not peers or peers[row.best]["clean"]) else "~"
+        row = _row(r)
+        unsure = _unsure(peers[row.best]) if peers else "" if ours["clean"] else "~"
         if peers:
-            ratio = row.ours / row.theirs[row.best]
-            slower.append((ratio, unsure, f"{r['name']} ({row.best})"))
+            slower.append((row.ratios[row.best], unsure, f"{r['name']} ({row.best})"))
         missed += [f"{unsure}{r['name']} ({t.text(row.best)})" for t in targets_of(r["name"])
                    if t.met(row) is False]
     for r in results["footprint"]:
@@ -171,7 +177,7 @@ def summary_markdown(results):
     lines = [_line("workload", "aneforge", "GFLOP/s", "of peak", "best peer", "its value",
                    "ours / peer", "target", "met"),
              "|---|--:|--:|--:|---|--:|--:|--:|---|"]
-    lines += [_workload_line(r, results) for r in results["workloads"]]
+    lines += [_workload_line(r) for r in results["workloads"]]
     lines += [_footprint_line(r) for r in results["footprint"]]
     engines = [e for r in results["workloads"] for e in r["engines"].values()]
     kept, dropped = (sum(e[key] for e in engines) for key in ("clean", "dropped"))
@@ -195,16 +201,16 @@ def plot(results, folder):
         from matplotlib import pyplot
     except ImportError:
         return "\nmissing: matplotlib (pip install matplotlib), so no plot"
-    rows = [r for r in results["workloads"] if OURS in r["engines"] and r["best_peer_ms"]][::-1]
+    rows = [r for r in results["workloads"] if OURS in r["engines"] and _best(r)][::-1]
     if not rows:
         return ""
     figure, axes = pyplot.subplots(figsize=(8.5, 1.4 + 0.25 * len(rows)))
-    ratios = [r["engines"][OURS]["ms"] / r["best_peer_ms"] for r in rows]
+    ratios = [_peers(r)[_best(r)]["ratio"] for r in rows]
     axes.barh(range(len(rows)), [x - 1 for x in ratios], left=1, height=0.6,
               color=["#9ac29a" if x <= 1 else "#d9a0a0" for x in ratios], label=OURS)
     for peer, colour in COLOURS.items():
-        at = [(r["engines"][peer]["ms"] / r["best_peer_ms"], i) for i, r in enumerate(rows)
-              if peer in r["engines"]]
+        at = [(ratio / _peers(r)[peer]["ratio"], i) for i, (r, ratio) in enumerate(zip(rows, ratios))
+              if peer in _peers(r)]
         if at:
             axes.plot(*zip(*at), "o", markersize=4, color=colour, label=peer)
     aims = [(t.most, i) for i, r in enumerate(rows) for t in targets_of(r["name"])

@@ -16,7 +16,7 @@ class Ratio(NamedTuple):
 
     def met(self, row):
         peer = self.peer or row.best
-        return row.ours / row.theirs[peer] <= self.most if peer in row.theirs else None
+        return row.ratios[peer] <= self.most if peer in row.ratios else None
 
 
 class OfOurs(NamedTuple):
@@ -28,8 +28,8 @@ class OfOurs(NamedTuple):
         return f"{self.most:.2f} of {self.workload}"
 
     def met(self, row):
-        other = row.run.get(self.workload)
-        return row.ours <= self.most * other if other else None
+        ratio = row.own.get(self.workload)
+        return ratio <= self.most if ratio else None
 
 
 class Share(NamedTuple):
@@ -57,10 +57,10 @@ class Bound(NamedTuple):
 class Row(NamedTuple):
     """What a run measured of one workload."""
     ours: float               # milliseconds, or the unit of footprint.py's row
-    theirs: dict              # the same of peers
-    best: Optional[str]       # the least of them
+    ratios: dict              # ours / theirs, of every peer
+    best: Optional[str]       # the peer of the largest of them
     share: Optional[float]
-    run: dict                 # our milliseconds of other workloads, in turns where that matters
+    own: dict                 # ours / our time of another workload
 
 
 TARGETS = {

@@ -1,5 +1,8 @@
 /* Probes of the machine.  Loops live in registers or do nothing but load, if anything, so that no
  * program can be faster at the same work; an empty asm keeps the compiler from folding them. */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* sched_setaffinity */
+#endif
 #include "machine_peak.h"
 
 #include <math.h>
@@ -190,12 +193,62 @@ void peak_memory_free(struct peak_memory *m)
 /* ---- threads that start together ------------------------------------------------------------- */
 enum { WAIT, GO, GIVE_UP };
 
+/* A new thread begins on the processor of its parent, and may stay there for longer than a run takes:
+ * each is told where to go.  Where it cannot be told, the system decides. */
+#ifdef __linux__
+typedef cpu_set_t processors;
+
+static bool processors_of_this_thread(processors *all)
+{
+    return sched_getaffinity(0, sizeof *all, all) == 0;
+}
+
+static void move_to(const processors *these)
+{
+    (void)sched_setaffinity(0, sizeof *these, these); /* where it fails, as before */
+}
+
+/* The i'th of them alone, or all if they are fewer than `n`. */
+static processors one_of(const processors *all, int i, int n)
+{
+    processors one;
+    if (CPU_COUNT(all) < n)
+        return *all;
+    CPU_ZERO(&one);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, all) && i-- == 0)
+            CPU_SET(cpu, &one);
+    return one;
+}
+#else
+typedef int processors;
+
+static bool processors_of_this_thread(processors *all)
+{
+    (void)all;
+    return false;
+}
+
+static void move_to(const processors *these)
+{
+    (void)these;
+}
+
+static processors one_of(const processors *all, int i, int n)
+{
+    (void)i, (void)n;
+    return *all;
+}
+#endif
+
 struct crew {
     atomic_int ready, order;
+    bool moves;
 };
 
 struct job {
     struct crew *crew;
+    processors where;
     rate_loop *loop;
     read_loop *read;
     const line *data;
@@ -226,6 +279,8 @@ static void *help(void *arg)
 {
     struct job *j = arg;
     int order;
+    if (j->crew->moves)
+        move_to(&j->where);
     atomic_fetch_add(&j->crew->ready, 1);
     while ((order = atomic_load(&j->crew->order)) == WAIT)
         sched_yield();
@@ -237,20 +292,27 @@ static void *help(void *arg)
 /* Units of all jobs over the time from the first start to the last end; spoils the jobs. */
 static double rate(struct job *jobs, int n)
 {
-    struct crew crew = {0};
+    processors before = {0};
+    struct crew crew = {.moves = n > 1 && processors_of_this_thread(&before)};
     pthread_t *helper = calloc((size_t)n, sizeof *helper);
     double units = 0, begin = INFINITY, end = 0;
     int started = 1;
     if (!helper)
         return 0;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         jobs[i].crew = &crew;
+        jobs[i].where = one_of(&before, i, n);
+    }
     while (started < n && pthread_create(&helper[started], NULL, help, &jobs[started]) == 0)
         started++;
     while (atomic_load(&crew.ready) < started - 1)
         sched_yield();
+    if (crew.moves)
+        move_to(&jobs[0].where);
     atomic_store(&crew.order, started == n ? GO : GIVE_UP);
     work(&jobs[0]);
+    if (crew.moves)
+        move_to(&before);
     for (int i = 1; i < started; i++)
         pthread_join(helper[i], NULL);
     free(helper);

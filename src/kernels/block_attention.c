@@ -118,21 +118,30 @@ static void score_rows(const struct block *b)
         }
 }
 
+/* Whether a scale is a power of two from 2^-14 to 1, as score_softmax takes it. */
+static bool is_power(f16 scale)
+{
+    return scale % 0x400 == 0 && scale >= 0x400 && scale <= 0x3c00;
+}
+
 static void softmax_rows(const struct block *b)
 {
     const struct attention_job *job = b->job;
     const size_t ld = b->cut->ld, most = job->skv ? ANF_REDUCE_BLOCK / job->skv : b->rows;
     const size_t together = most ? most : 1; /* rows that stay in L1 */
-    float scale = 1.0f, top[MOST_ROWS];
-    if (job->has_scale)
-        b->kern->f32_from_f16(&job->scale, &scale, 1);
+    const f16 one = 0x3c00, by = job->has_scale ? job->scale : one;
+    const bool in_softmax = !job->mask && is_power(by);
+    float scale, top[MOST_ROWS];
+    b->kern->f32_from_f16(&by, &scale, 1);
     for (size_t r = 0, n; r < b->rows; r += n) {
         const f16 *mask =
             job->mask ? job->mask + b->head * job->mask_head + (b->r0 + r) * job->mask_row : NULL;
         n = block_least(together, b->rows - r);
-        b->kern->score_rows(scores(b) + r * ld, ld, n, job->skv, job->has_scale, scale, mask,
-                            job->mask_row, top);
-        b->kern->score_softmax(scores(b) + r * ld, b->at[SHARES] + r * ld, ld, n, job->skv, top);
+        if (!in_softmax)
+            b->kern->score_rows(scores(b) + r * ld, ld, n, job->skv, job->has_scale, scale, mask,
+                                job->mask_row, top);
+        b->kern->score_softmax(scores(b) + r * ld, b->at[SHARES] + r * ld, ld, n, job->skv,
+                               in_softmax, scale, top);
     }
 }
 

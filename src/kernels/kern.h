@@ -330,9 +330,11 @@ typedef void transpose_fn(const f16 *x, size_t ldx, f16 *y, size_t ldy, size_t r
 typedef void score_rows_fn(f16 *s, size_t ld, size_t rows, size_t n, bool scaled, float scale,
                            const f16 *mask, size_t mask_ld, float *top);
 /* e[r*ld + j]: the softmax of rows of scores, s[r*ld + j], with their maxima top[r], each binary16
- * value as the float32 it is (of NaN, only that it is one).  top is used up.  Rows of one call go
- * through each phase together: few, that stay in L1. */
-typedef void score_softmax_fn(const f16 *s, float *e, size_t ld, size_t rows, size_t n, float *top);
+ * value as the float32 it is (of NaN, only that it is one).  If scaled, of round(s * scale) for a
+ * scale that is a power of two from 2^-14 to 1, and maxima are not asked for.  top is used up.  Rows
+ * of one call go through each phase together: few, that stay in L1. */
+typedef void score_softmax_fn(const f16 *s, float *e, size_t ld, size_t rows, size_t n, bool scaled,
+                              float scale, float *top);
 
 /* ---- the table ------------------------------------------------------------------------------- */
 enum uop {

@@ -516,7 +516,7 @@ static void attention_naive(const struct kern *kern, const struct attention_job 
             kern->score_rows(
                 score, job->skv, 1, job->skv, job->has_scale, f16_to_f32(job->scale),
                 job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0, &top);
-            kern->score_softmax(score, s, job->skv, 1, job->skv, &top);
+            kern->score_softmax(score, s, job->skv, 1, job->skv, false, 1.0f, &top);
             for (size_t e = 0; e < job->dv; e++) {
                 float sum = 0.0f;
                 for (size_t j = 0; j < job->skv; j++)

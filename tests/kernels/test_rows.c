@@ -324,7 +324,7 @@ static void check_scores(const struct kern *k, size_t rows, size_t n, enum kind 
             }
             assert_true(nan || top[r] == most);
         }
-        k->score_softmax(s, e, ld, rows, n, top);
+        k->score_softmax(s, e, ld, rows, n, false, 1.0f, top);
         for (size_t r = 0; r < rows; r++) {
             for (size_t j = 0; j < n; j++) {
                 const f16 half = f32_to_f16(e[r * ld + j]);
@@ -336,6 +336,56 @@ static void check_scores(const struct kern *k, size_t rows, size_t n, enum kind 
         }
         assert_true(frame_intact(e) && frame_intact(s) && frame_intact(top));
         free(x), free(scored);
+    }
+}
+
+/* Scores with a power of two for a scale, which are not rounded on their own: as those that are.
+ * Every binary16 number up to 16 in magnitude, many in a row and few. */
+static void check_scaled_scores(const struct kern *k, float scale, size_t n)
+{
+    enum { MOST = 70 };
+    f16 s[MOST], scaled[MOST];
+    float e[MOST], want_e[MOST], top, want_top;
+    const f16 last = f32_to_f16(16.0f);
+    for (f16 first = 0; first + n <= last; first = (f16)(first + n)) {
+        for (size_t i = 0; i < n; i++)
+            s[i] = (f16)((first + i) | ((first ^ i) & 1 ? 0x8000u : 0));
+        memcpy(scaled, s, sizeof scaled);
+        k->score_rows(scaled, n, 1, n, true, scale, NULL, n, &want_top);
+        k->score_softmax(scaled, want_e, n, 1, n, false, 1.0f, &want_top);
+        k->score_softmax(s, e, n, 1, n, true, scale, &top);
+        assert_memory_equal(e, want_e, n * sizeof *e);
+    }
+}
+
+static void test_scaled_scores(void **state)
+{
+    (void)state;
+    for (size_t t = 0; kern_tables[t]; t++)
+        for (int power = 0; kern_tables[t]->available() && power <= 14; power++) {
+            check_scaled_scores(kern_tables[t], ldexpf(1.0f, -power), 70);
+            check_scaled_scores(kern_tables[t], ldexpf(1.0f, -power), 3);
+        }
+}
+
+/* Infinities, NaN and large numbers among them. */
+static void test_special_scaled_scores(void **state)
+{
+    (void)state;
+    static const f16 special[] = {0x7c00, 0xfc00, 0x7e00, 0x7bff, 0xfbff, 0x8000, 0x0001};
+    for (size_t t = 0; kern_tables[t]; t++) {
+        const struct kern *k = kern_tables[t];
+        for (size_t a = 0; k->available() && a < sizeof special / sizeof *special; a++)
+            for (size_t b = 0; b < sizeof special / sizeof *special; b++) {
+                f16 s[4] = {special[a], special[b], 0x3c00, special[a]}, scaled[4];
+                float e[4], want_e[4], top, want_top;
+                memcpy(scaled, s, sizeof s);
+                k->score_rows(scaled, 4, 1, 4, true, 0.125f, NULL, 4, &want_top);
+                k->score_softmax(scaled, want_e, 4, 1, 4, false, 1.0f, &want_top);
+                k->score_softmax(s, e, 4, 1, 4, true, 0.125f, &top);
+                for (size_t i = 0; i < 4; i++)
+                    assert_true(e[i] == want_e[i] || (isnan(e[i]) && isnan(want_e[i])));
+            }
     }
 }
 
@@ -578,7 +628,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reductions),       cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_attention_scores), cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_attention_scores),
+        cmocka_unit_test(test_scaled_scores),
+        cmocka_unit_test(test_special_scaled_scores), cmocka_unit_test(test_norms),
         cmocka_unit_test(test_channel_affine),   cmocka_unit_test(test_softmax_accuracy),
         cmocka_unit_test(test_norm_accuracy),    cmocka_unit_test(test_pooling),
     };

@@ -160,9 +160,23 @@ static void ISA(reduce_min)(const f16 *x, size_t rows, size_t n, f16 *y)
 
 /* ---- softmax --------------------------------------------------------------------------------- */
 
-/* e = exp(x - m); returns the sum of a block of at most ANF_REDUCE_BLOCK elements. */
+/* round(x * scale) + 0.75 of a binary16 number and a power of two from 2^-14 to 1.  The product is a
+ * binary16 number already, or one below the least normal one, which the sum rounds to a multiple of
+ * 2^-24; other sums are exact. */
+VFN vf ISA(scaled_score)(vf x, vf scale)
+{
+    return v_fma(x, scale, v_set(0.75f));
+}
+
+/* An exponent: x - m, or if scaled round(x * scale) - (m - 0.75). */
+VFN vf ISA(row_exponent)(vf x, vf m, const bool scaled, vf scale)
+{
+    return v_sub(scaled ? ISA(scaled_score)(x, scale) : x, m);
+}
+
+/* e = exp of the exponents; returns the sum of a block of at most ANF_REDUCE_BLOCK elements. */
 VFN float ISA(row_exp_block)(const enum row_type type, const void *x, size_t from, float *e,
-                             size_t n, vf m)
+                             size_t n, vf m, const bool scaled, vf scale)
 {
     vf acc[LANE_VECS];
     ROW_UNROLL
@@ -173,7 +187,8 @@ VFN float ISA(row_exp_block)(const enum row_type type, const void *x, size_t fro
         ROW_UNROLL
         for (size_t v = 0; v < LANE_VECS; v++) {
             const size_t at = from + i + v * VL;
-            vf t = m_exp_negative(v_sub(ISA(row_load)(type, x, at, VL), m));
+            const vf t = m_exp_negative(
+                ISA(row_exponent)(ISA(row_load)(type, x, at, VL), m, scaled, scale));
             v_store(e + at, t);
             acc[v] = v_add(acc[v], t);
         }
@@ -184,7 +199,8 @@ VFN float ISA(row_exp_block)(const enum row_type type, const void *x, size_t fro
         if (left == 0)
             break;
         left = left < VL ? left : VL;
-        vf t = m_exp_negative(v_sub(ISA(row_load)(type, x, from + i, left), m));
+        const vf t = m_exp_negative(
+            ISA(row_exponent)(ISA(row_load)(type, x, from + i, left), m, scaled, scale));
         if (left < VL)
             v_store_n(e + from + i, t, left);
         else
@@ -195,14 +211,16 @@ VFN float ISA(row_exp_block)(const enum row_type type, const void *x, size_t fro
     return lanes_sum(acc);
 }
 
-/* e = exp(x - m) of a row; returns 1 / sum. */
-VFN float ISA(row_exp)(const enum row_type type, const void *x, float *e, size_t n, float max)
+/* e = exp(x - max) of a row, or if scaled exp(round(x * scale) - round(max * scale)), scale as in
+ * scaled_score; returns 1 / sum. */
+VFN float ISA(row_exp)(const enum row_type type, const void *x, float *e, size_t n, float max,
+                       const bool scaled, float scale)
 {
-    const vf m = v_set(max);
+    const vf by = v_set(scale), m = scaled ? ISA(scaled_score)(v_set(max), by) : v_set(max);
     float sum = 0;
     for (size_t at = 0, len; at < n; at += len) {
         len = n - at < ANF_REDUCE_BLOCK ? n - at : ANF_REDUCE_BLOCK;
-        float b = ISA(row_exp_block)(type, x, at, e, len, m);
+        float b = ISA(row_exp_block)(type, x, at, e, len, m, scaled, by);
         sum = at ? sum + b : b;
     }
     return 1.0f / sum;
@@ -251,7 +269,7 @@ static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scr
         for (size_t r = 0; r < group; r++)
             part[r] = ISA(row_max)(x + r * n, n);
         for (size_t r = 0; r < group; r++)
-            part[r] = ISA(row_exp)(ROW_F16, x + r * n, scratch + r * n, n, part[r]);
+            part[r] = ISA(row_exp)(ROW_F16, x + r * n, scratch + r * n, n, part[r], false, 1.0f);
         for (size_t r = 0; r < group; r++)
             ISA(row_scale)(scratch + r * n, y + r * n, n, part[r]);
     }
@@ -268,10 +286,14 @@ VFN void ISA(row_share)(float *e, size_t n, float by)
         v_store_n(e + i, v_round_f16(v_mul(v_load_n(e + i, n - i), f)), n - i);
 }
 
-static void ISA(score_softmax)(const f16 *s, float *e, size_t ld, size_t rows, size_t n, float *top)
+static void ISA(score_softmax)(const f16 *s, float *e, size_t ld, size_t rows, size_t n,
+                               bool scaled, float scale, float *top)
 {
+    for (size_t r = 0; scaled && r < rows; r++)
+        top[r] = ISA(row_max)(s + r * ld, n);
     for (size_t r = 0; r < rows; r++)
-        top[r] = ISA(row_exp)(ROW_F16, s + r * ld, e + r * ld, n, top[r]);
+        top[r] = scaled ? ISA(row_exp)(ROW_F16, s + r * ld, e + r * ld, n, top[r], true, scale)
+                        : ISA(row_exp)(ROW_F16, s + r * ld, e + r * ld, n, top[r], false, 1.0f);
     for (size_t r = 0; r < rows; r++)
         ISA(row_share)(e + r * ld, n, top[r]);
 }

@@ -17,15 +17,25 @@ VFN vf ISA(chain_load)(const f16 *x, size_t k, bool whole, size_t left)
     return whole ? v_load_f16(x + k * VL) : v_load_f16_n(x + k * VL, ISA(chain_left)(left, k));
 }
 
-/* An element that is the same everywhere is widened once for all vectors of a block. */
-VFN void ISA(chain_operand)(vf *x, const f16 *value, bool splat, size_t at, const size_t vecs,
-                            const bool whole, size_t left)
+/* The operand that was loaded last, widened. */
+struct ISA(chain_recent) {
+    const f16 *value;
+    vf x[V_BLOCK];
+};
+
+/* An element that is the same everywhere is widened once for all vectors of a block, and an operand
+ * that is used again before another one is loaded is not widened again. */
+VFN void ISA(chain_operand)(vf *x, const f16 *value, bool splat, struct ISA(chain_recent) *recent,
+                            size_t at, const size_t vecs, const bool whole, size_t left)
 {
     if (splat) {
         const vf same = v_splat_f16(value);
         CHAIN_EACH x[k] = same;
+    } else if (value == recent->value) {
+        CHAIN_EACH x[k] = recent->x[k];
     } else {
-        CHAIN_EACH x[k] = ISA(chain_load)(value + at, k, whole, left);
+        CHAIN_EACH recent->x[k] = x[k] = ISA(chain_load)(value + at, k, whole, left);
+        recent->value = value;
     }
 }
 
@@ -73,14 +83,15 @@ VFN void ISA(chain_block)(const struct uop_step *s, size_t n_steps, f16 *const *
 {
     const vf z = v_zero();
     vf x[V_BLOCK], b[V_BLOCK];
+    struct ISA(chain_recent) recent = {.value = NULL};
     CHAIN_EACH x[k] = b[k] = z;
     for (const struct uop_step *end = s + n_steps; s < end; s++) {
         if (s->reads)
-            ISA(chain_operand)(x, value[s->a], s->a_splat, at, vecs, whole, left);
+            ISA(chain_operand)(x, value[s->a], s->a_splat, &recent, at, vecs, whole, left);
         if (s->form == UOP_SELF) {
             CHAIN_EACH b[k] = x[k];
         } else if (s->form != UOP_ALONE) {
-            ISA(chain_operand)(b, value[s->b], s->b_splat, at, vecs, whole, left);
+            ISA(chain_operand)(b, value[s->b], s->b_splat, &recent, at, vecs, whole, left);
         }
         if (s->form == UOP_SWAPPED)
             CHAIN_EACH
@@ -94,8 +105,10 @@ VFN void ISA(chain_block)(const struct uop_step *s, size_t n_steps, f16 *const *
         default:
             break;
         }
-        if (s->keeps)
+        if (s->keeps) {
             CHAIN_EACH ISA(chain_store)(value[s->y] + at, k, x[k], whole, left);
+            recent.value = value[s->y] == recent.value ? NULL : recent.value;
+        }
     }
     CHAIN_EACH ISA(chain_store)(y + at, k, x[k], whole, left);
 }

@@ -21,7 +21,8 @@ rate_loop *peak_loop(const char *isa);
 rate_loop peak_issue;
 
 /* Operations a second of `threads` threads that start together, in a run of some milliseconds or
- * less; 0 if the threads could not be had. */
+ * less, each on a processor of its own where the system lets a program say so and has as many; 0 if
+ * the threads could not be had.  The calling thread may run where it could before. */
 double peak_rate(rate_loop *loop, int threads);
 
 /* A block of at least one byte, split between the threads, which read it in eight streams each. */

@@ -528,8 +528,8 @@ static void attention_naive(const struct kern *kern, const struct attention_job 
     free(s), free(score);
 }
 
-/* mask: 0 none, 1 one row, 2 one matrix, 3 one matrix for each head. */
-static void attention_case(size_t heads, size_t sq, size_t skv, size_t d, size_t dv, bool scaled,
+/* scale: 0 none.  mask: 0 none, 1 one row, 2 one matrix, 3 one matrix for each head. */
+static void attention_case(size_t heads, size_t sq, size_t skv, size_t d, size_t dv, float scale,
                            int mask, bool poisoned)
 {
     const struct kern *kern[8];
@@ -538,8 +538,8 @@ static void attention_case(size_t heads, size_t sq, size_t skv, size_t d, size_t
     job.q_row = d + gap, job.k_row = d + gap, job.v_row = dv + gap, job.out_row = dv + gap;
     job.q_head = sq * job.q_row, job.k_head = skv * job.k_row, job.v_head = skv * job.v_row;
     job.out_head = sq * job.out_row;
-    job.has_scale = scaled;
-    job.scale = f32_to_f16(0.37f);
+    job.has_scale = scale != 0.0f;
+    job.scale = f32_to_f16(scale);
     job.mask_row = mask > 1 ? skv : 0;
     job.mask_head = mask > 2 ? sq * skv : 0;
     f16 *q = values(heads * job.q_head), *k = values(heads * job.k_head);
@@ -573,14 +573,22 @@ static void attention_case(size_t heads, size_t sq, size_t skv, size_t d, size_t
 
 static void test_attention(void **state)
 {
-    attention_case(1, 1, 1, 1, 1, false, 0, false);
-    attention_case(2, 5, 7, 3, 3, true, 0, false);
-    attention_case(3, 17, 33, 16, 16, true, 1, false);
-    attention_case(1, 50, 40, 24, 20, false, 2, false);
-    attention_case(2, 9, 300, 8, 33, true, 3, false);
-    attention_case(1, 1, 210, 64, 64, true, 1, false);
-    attention_case(2, 60, 60, 12, 12, true, 3, true);
-    attention_case(1, 10, 2000, 4, 4, true, 0, false);
+    attention_case(1, 1, 1, 1, 1, 0.0f, 0, false);
+    attention_case(2, 5, 7, 3, 3, 0.37f, 0, false);
+    attention_case(3, 17, 33, 16, 16, 0.37f, 1, false);
+    attention_case(1, 50, 40, 24, 20, 0.0f, 2, false);
+    attention_case(2, 9, 300, 8, 33, 0.37f, 3, false);
+    attention_case(1, 1, 210, 64, 64, 0.37f, 1, false);
+    attention_case(2, 60, 60, 12, 12, 0.37f, 3, true);
+    attention_case(1, 10, 2000, 4, 4, 0.37f, 0, false);
+    /* Powers of two, some of which leave the scaling to the softmax: without a mask, at most 1. */
+    attention_case(2, 19, 70, 16, 16, 0.25f, 0, false);
+    attention_case(1, 7, 130, 8, 8, 0x1p-10f, 0, false);
+    attention_case(2, 60, 60, 12, 12, 0.125f, 0, true);
+    attention_case(1, 9, 40, 64, 16, 32768.0f, 0, false);
+    attention_case(1, 9, 40, 64, 16, -32.0f, 0, false);
+    attention_case(1, 9, 40, 16, 16, 0x1p-20f, 0, false);
+    attention_case(2, 9, 40, 16, 16, 0.25f, 2, false);
     (void)state;
 }
 

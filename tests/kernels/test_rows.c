@@ -628,11 +628,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reductions),       cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_attention_scores),
-        cmocka_unit_test(test_scaled_scores),
-        cmocka_unit_test(test_special_scaled_scores), cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_channel_affine),   cmocka_unit_test(test_softmax_accuracy),
-        cmocka_unit_test(test_norm_accuracy),    cmocka_unit_test(test_pooling),
+        cmocka_unit_test(test_attention_scores), cmocka_unit_test(test_scaled_scores),
+        cmocka_unit_test(test_special_scaled_scores),
+        cmocka_unit_test(test_norms),            cmocka_unit_test(test_channel_affine),
+        cmocka_unit_test(test_softmax_accuracy), cmocka_unit_test(test_norm_accuracy),
+        cmocka_unit_test(test_pooling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

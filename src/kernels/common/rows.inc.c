@@ -258,7 +258,7 @@ VFN float ISA(row_max)(const f16 *x, size_t n)
         least = bits < least ? bits : least;
     }
     const f16 top = (f16)(most < 0 ? least : most);
-    return v_first(v_load_f16_n(&top, 1));
+    return v_first(v_splat_f16(&top));
 }
 
 static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch)

@@ -228,12 +228,6 @@ VFN vm vi_test(vi a, vi b)
     return vm_not(v_from_bits(_mm256_cmpeq_epi32(vi_and(a, b), _mm256_setzero_si256())));
 }
 
-VFN vf v_power(vf n, vf t) /* 2^n: the bits of t are those of its exponent, 23 places too low */
-{
-    (void)n;
-    return v_from_bits(vi_shl(v_bits(t), 23));
-}
-VFN vf v_scale(vf a, vf power) { return v_mul(a, power); }
 VFN float v_first(vf a) { return _mm256_cvtss_f32(a); }
 VFN float v_hadd(vf a)
 {

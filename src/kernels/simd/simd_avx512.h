@@ -183,12 +183,6 @@ VFN vi vi_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 VFN vi vi_shr(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
 VFN vm vi_test(vi a, vi b) { return _mm512_test_epi32_mask(a, b); }
 
-VFN vf v_power(vf n, vf t)
-{
-    (void)t;
-    return n;
-}
-VFN vf v_scale(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 VFN float v_first(vf a) { return _mm512_cvtss_f32(a); }
 VFN float v_hadd(vf a)
 {

@@ -217,12 +217,6 @@ VFN vi vi_shr(vi a, int n)
 }
 VFN vm vi_test(vi a, vi b) { return vtstq_s32(a, b); }
 
-VFN vf v_power(vf n, vf t) /* 2^n: the bits of t are those of its exponent, 23 places too low */
-{
-    (void)n;
-    return v_from_bits(vi_shl(v_bits(t), 23));
-}
-VFN vf v_scale(vf a, vf power) { return v_mul(a, power); }
 VFN float v_first(vf a) { return vgetq_lane_f32(a, 0); }
 VFN float v_hadd(vf a)
 {

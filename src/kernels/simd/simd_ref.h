@@ -152,12 +152,6 @@ VFN vi vi_shl(vi a, int n) { return (vi)((uint32_t)a << n); }
 VFN vi vi_shr(vi a, int n) { return (vi)((uint32_t)a >> n); }
 VFN vm vi_test(vi a, vi b) { return (a & b) != 0; }
 
-VFN vf v_power(vf n, vf t) /* 2^n: the bits of t are those of its exponent, 23 places too low */
-{
-    (void)n;
-    return v_from_bits(vi_shl(v_bits(t), 23));
-}
-VFN vf v_scale(vf a, vf power) { return v_mul(a, power); }
 VFN float v_first(vf a) { return a; }
 VFN float v_hadd(vf a) { return a; }
 VFN float v_hmax(vf a) { return a; }

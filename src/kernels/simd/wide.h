@@ -98,8 +98,6 @@ WIDE_2(wide_vm, vm_and, wide_vm, wide_vm)
 WIDE_1(wide_vm, vm_not, wide_vm)
 WIDE_3(wide_vf, v_sel, wide_vm, wide_vf, wide_vf)
 WIDE_1(wide_vf, v_float, wide_vi)
-WIDE_2(wide_vf, v_power, wide_vf, wide_vf)
-WIDE_2(wide_vf, v_scale, wide_vf, wide_vf)
 WIDE_1(wide_vi, v_bits, wide_vf)
 WIDE_1(wide_vf, v_from_bits, wide_vi)
 WIDE_0(wide_vi, vi_set, int32_t)
@@ -173,8 +171,6 @@ VFN float w_v_first(wide_vf a) { return v_first(a.v[0]); }
 #define v_sel w_v_sel
 #define v_sel_n w_v_sel_n
 #define v_float w_v_float
-#define v_power w_v_power
-#define v_scale w_v_scale
 #define v_bits w_v_bits
 #define v_from_bits w_v_from_bits
 #define vi_set w_vi_set

@@ -5,7 +5,6 @@
  * panels row by row side by side: several runs of memory at once, and enough independent chains to
  * hide the latency of the multiply-add.  What differs is how sixteen weights are had. */
 enum {
-    WEIGHTS_AHEAD = 1024, /* bytes; of all panels of a tile they fit L1 beside the packed rows */
     CACHE_LINE = 64,
     LINE_INT8 = 4, /* rows of a cache line */
 };

@@ -279,8 +279,8 @@ static void test_softmax(void **state)
     walk(check_softmax);
 }
 
-/* Scores far below the maximum have no share, and exponentials that stay normal numbers when they are
- * divided by a sum: CPUs are slow with subnormal ones, and masks make many. */
+/* Scores far below the maximum have no share, and exponentials that stay normal numbers when they
+ * are divided by a sum: CPUs are slow with subnormal ones, and masks make many. */
 static void test_masked_softmax(void **state)
 {
     (void)state;

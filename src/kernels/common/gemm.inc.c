@@ -54,9 +54,9 @@ enum {
     /* B is read once by the binary16 tile; two cache lines of every panel are asked for this far
      * ahead, because the hardware does not follow a panel over a page end. */
     TILE_AHEAD = 1024,
-    /* The same in bytes where a single row, or encoded panels, take many panels side by side.  Those
-     * lie apart by powers of two and share cache sets, with the row as well: of the eight ways of AMD
-     * Zen 4, lines that are asked for long before are gone when they are needed. */
+    /* The same in bytes where a single row, or encoded panels, take many panels side by side.
+     * Those lie apart by powers of two and share cache sets, with the row as well: of the eight
+     * ways of AMD Zen 4, lines that are asked for long before are gone when they are needed. */
     WEIGHTS_AHEAD = 320,
     /* Steps of k in one turn of the loop, which asks ahead once.  Instructions that are no
      * multiply-adds cost time where two programs share a core. */

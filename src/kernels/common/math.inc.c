@@ -57,8 +57,8 @@ VFN vf m_exp_core(vf x)
     return v_from_bits(vi_add(v_bits(q), vi_shl(v_bits(t), 23)));
 }
 
-/* exp(x) for x <= 0 or NaN; 1.6e-28 below -64, which is nothing beside 1 and in binary16.  A share of
- * it in a sum is no subnormal number, which CPUs are slow with, yet: masked scores are many. */
+/* exp(x) for x <= 0 or NaN; 1.6e-28 below -64, which is nothing beside 1 and in binary16.  Its share
+ * of a sum is no subnormal number, which CPUs are slow with, yet: masked scores are many. */
 VFN vf m_exp_negative(vf x)
 {
     return m_exp_core(v_max(v_set(-64.0f), x));

@@ -23,17 +23,11 @@ enum {
 };
 
 enum row_kind { ROW_SUM, ROW_SQUARES, ROW_DEVIATIONS, ROW_MAX, ROW_MIN };
-enum row_type { ROW_F16, ROW_F32 };
 
 /* Elements at .. at + left - 1, at most VL, of a row. */
-VFN vf ISA(row_load)(const enum row_type type, const void *row, size_t at, size_t left)
+VFN vf ISA(row_load)(const f16 *row, size_t at, size_t left)
 {
-    if (type == ROW_F16) {
-        const f16 *x = (const f16 *)row + at;
-        return left >= VL ? v_load_f16(x) : v_load_f16_n(x, left);
-    }
-    const float *e = (const float *)row + at;
-    return left >= VL ? v_load(e) : v_load_n(e, left);
+    return left >= VL ? v_load_f16(row + at) : v_load_f16_n(row + at, left);
 }
 
 VFN vf ISA(row_step)(enum row_kind kind, vf acc, vf x, vf mean)
@@ -59,8 +53,7 @@ VFN float ISA(row_identity)(enum row_kind kind)
 }
 
 /* A block of at most ANF_REDUCE_BLOCK elements.  `nan` is NULL, or becomes true at a NaN. */
-VFN float ISA(row_block)(enum row_kind kind, enum row_type type, const void *row, size_t from,
-                         size_t n, float mean, bool *nan)
+VFN float ISA(row_block)(enum row_kind kind, const f16 *row, size_t n, float mean, bool *nan)
 {
     const vf m = v_set(mean), start = v_set(ISA(row_identity)(kind));
     vf acc[LANE_VECS];
@@ -72,7 +65,7 @@ VFN float ISA(row_block)(enum row_kind kind, enum row_type type, const void *row
     for (; n - i >= ANF_REDUCE_LANES; i += ANF_REDUCE_LANES) {
         ROW_UNROLL
         for (size_t v = 0; v < LANE_VECS; v++) {
-            vf t = ISA(row_load)(type, row, from + i + v * VL, VL);
+            vf t = ISA(row_load)(row, i + v * VL, VL);
             acc[v] = ISA(row_step)(kind, acc[v], t, m);
             if (nan)
                 unordered = vm_or(unordered, v_nan(t));
@@ -84,7 +77,7 @@ VFN float ISA(row_block)(enum row_kind kind, enum row_type type, const void *row
         if (left == 0)
             break;
         left = left < VL ? left : VL;
-        vf t = ISA(row_load)(type, row, from + i, left);
+        vf t = ISA(row_load)(row, i, left);
         acc[v] = v_sel_n(left, ISA(row_step)(kind, acc[v], t, m), acc[v]);
         if (nan)
             unordered = vm_or(unordered, v_nan(t));
@@ -101,7 +94,7 @@ VFN float ISA(row_reduce)(enum row_kind kind, const f16 *x, size_t n, float mean
     size_t at = 0;
     do {
         size_t len = n - at < ANF_REDUCE_BLOCK ? n - at : ANF_REDUCE_BLOCK;
-        float b = ISA(row_block)(kind, ROW_F16, x, at, len, mean, nan);
+        float b = ISA(row_block)(kind, x + at, len, mean, nan);
         if (at == 0)
             total = b;
         else if (kind == ROW_MAX)
@@ -160,9 +153,9 @@ static void ISA(reduce_min)(const f16 *x, size_t rows, size_t n, f16 *y)
 
 /* ---- softmax --------------------------------------------------------------------------------- */
 
-/* round(x * scale) + 0.75 of a binary16 number and a power of two from 2^-14 to 1.  The product is a
- * binary16 number already, or one below the least normal one, which the sum rounds to a multiple of
- * 2^-24; other sums are exact. */
+/* round(x * scale) + 0.75 of a binary16 number and a power of two from 2^-14 to 1.  The product is
+ * a binary16 number already, or one below the least normal one, which the sum rounds to a multiple
+ * of 2^-24; other sums are exact. */
 VFN vf ISA(scaled_score)(vf x, vf scale)
 {
     return v_fma(x, scale, v_set(0.75f));
@@ -175,8 +168,7 @@ VFN vf ISA(row_exponent)(vf x, vf m, const bool scaled, vf scale)
 }
 
 /* e = exp of the exponents; returns the sum of a block of at most ANF_REDUCE_BLOCK elements. */
-VFN float ISA(row_exp_block)(const enum row_type type, const void *x, size_t from, float *e,
-                             size_t n, vf m, const bool scaled, vf scale)
+VFN float ISA(row_exp_block)(const f16 *x, float *e, size_t n, vf m, const bool scaled, vf scale)
 {
     vf acc[LANE_VECS];
     ROW_UNROLL
@@ -186,9 +178,9 @@ VFN float ISA(row_exp_block)(const enum row_type type, const void *x, size_t fro
     for (; n - i >= ANF_REDUCE_LANES; i += ANF_REDUCE_LANES) {
         ROW_UNROLL
         for (size_t v = 0; v < LANE_VECS; v++) {
-            const size_t at = from + i + v * VL;
+            const size_t at = i + v * VL;
             const vf t = m_exp_negative(
-                ISA(row_exponent)(ISA(row_load)(type, x, at, VL), m, scaled, scale));
+                ISA(row_exponent)(ISA(row_load)(x, at, VL), m, scaled, scale));
             v_store(e + at, t);
             acc[v] = v_add(acc[v], t);
         }
@@ -200,11 +192,11 @@ VFN float ISA(row_exp_block)(const enum row_type type, const void *x, size_t fro
             break;
         left = left < VL ? left : VL;
         const vf t = m_exp_negative(
-            ISA(row_exponent)(ISA(row_load)(type, x, from + i, left), m, scaled, scale));
+            ISA(row_exponent)(ISA(row_load)(x, i, left), m, scaled, scale));
         if (left < VL)
-            v_store_n(e + from + i, t, left);
+            v_store_n(e + i, t, left);
         else
-            v_store(e + from + i, t);
+            v_store(e + i, t);
         acc[v] = v_sel_n(left, v_add(acc[v], t), acc[v]);
         i += left;
     }
@@ -213,14 +205,13 @@ VFN float ISA(row_exp_block)(const enum row_type type, const void *x, size_t fro
 
 /* e = exp(x - max) of a row, or if scaled exp(round(x * scale) - round(max * scale)), scale as in
  * scaled_score; returns 1 / sum. */
-VFN float ISA(row_exp)(const enum row_type type, const void *x, float *e, size_t n, float max,
-                       const bool scaled, float scale)
+VFN float ISA(row_exp)(const f16 *x, float *e, size_t n, float max, const bool scaled, float scale)
 {
     const vf by = v_set(scale), m = scaled ? ISA(scaled_score)(v_set(max), by) : v_set(max);
     float sum = 0;
     for (size_t at = 0, len; at < n; at += len) {
         len = n - at < ANF_REDUCE_BLOCK ? n - at : ANF_REDUCE_BLOCK;
-        float b = ISA(row_exp_block)(type, x, at, e, len, m, scaled, by);
+        float b = ISA(row_exp_block)(x + at, e + at, len, m, scaled, by);
         sum = at ? sum + b : b;
     }
     return 1.0f / sum;
@@ -258,7 +249,7 @@ VFN float ISA(row_max)(const f16 *x, size_t n)
         least = bits < least ? bits : least;
     }
     const f16 top = (f16)(most < 0 ? least : most);
-    return v_first(v_splat_f16(&top));
+    return v_first(v_splat_f16(&top)); /* a load of more than was stored would wait for the store */
 }
 
 static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch)
@@ -269,7 +260,7 @@ static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scr
         for (size_t r = 0; r < group; r++)
             part[r] = ISA(row_max)(x + r * n, n);
         for (size_t r = 0; r < group; r++)
-            part[r] = ISA(row_exp)(ROW_F16, x + r * n, scratch + r * n, n, part[r], false, 1.0f);
+            part[r] = ISA(row_exp)(x + r * n, scratch + r * n, n, part[r], false, 1.0f);
         for (size_t r = 0; r < group; r++)
             ISA(row_scale)(scratch + r * n, y + r * n, n, part[r]);
     }
@@ -292,8 +283,8 @@ static void ISA(score_softmax)(const f16 *s, float *e, size_t ld, size_t rows, s
     for (size_t r = 0; scaled && r < rows; r++)
         top[r] = ISA(row_max)(s + r * ld, n);
     for (size_t r = 0; r < rows; r++)
-        top[r] = scaled ? ISA(row_exp)(ROW_F16, s + r * ld, e + r * ld, n, top[r], true, scale)
-                        : ISA(row_exp)(ROW_F16, s + r * ld, e + r * ld, n, top[r], false, 1.0f);
+        top[r] = scaled ? ISA(row_exp)(s + r * ld, e + r * ld, n, top[r], true, scale)
+                        : ISA(row_exp)(s + r * ld, e + r * ld, n, top[r], false, 1.0f);
     for (size_t r = 0; r < rows; r++)
         ISA(row_share)(e + r * ld, n, top[r]);
 }
@@ -310,7 +301,7 @@ VFN vf ISA(affine)(vf t, bool has_gamma, vf gamma, bool has_beta, vf beta)
 VFN vf ISA(norm_vector)(const f16 *x, size_t left, float mean, float inv, bool has_gamma, vf gamma,
                         bool has_beta, vf beta)
 {
-    vf t = v_mul(v_sub(ISA(row_load)(ROW_F16, x, 0, left), v_set(mean)), v_set(inv));
+    vf t = v_mul(v_sub(ISA(row_load)(x, 0, left), v_set(mean)), v_set(inv));
     return ISA(affine)(t, has_gamma, gamma, has_beta, beta);
 }
 

@@ -63,8 +63,8 @@ ENTER_AVX512
 
 LEAVE_AVX512
 
-/* A slice of tall tiles is 3/2 kc deep: 256 of a depth that is a power of two, of which the two panels
- * of a tile take 32 KiB of L1. */
+/* A slice of tall tiles is 3/2 kc deep: 256 of a depth that is a power of two, of which the two
+ * panels of a tile take 32 KiB of L1. */
 #define BLOCKS                                                                                     \
     .mr = TILE_MR, .nv = TILE_NV, .tall_mr = TALL_MR, .tall_nv = TALL_NV, .row_nv = ROW_NV,        \
     .few_rows = TILE_FEW, .sparse_rows = SPARSE_ROWS, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV,      \

@@ -249,7 +249,7 @@ struct winograd_range {
 struct winograd_form; /* what winograd_form makes of the geometry */
 /* Input: V of the tiles of channels first .. first+channels-1 of winograd.h, first a multiple of 16
  * and channels <= 16, of the image x; rows row .. row+n_rows-1 and columns col .. col+n_cols-1:
- *     v[(6i + j)*v_pos + t*v_tile + c] = V[i][j] of channel first + c, tile (row + r, col + s)
+ *     v[(in*i + j)*v_pos + t*v_tile + c] = V[i][j] of channel first + c, tile (row + r, col + s)
  * with t = winograd_place() of row r, column s, where the tile takes part in position (i, j); what
  * else there is of a tile may be written. */
 typedef void winograd_input_fn(const struct conv_geom *g, const struct winograd_form *f,
@@ -257,13 +257,15 @@ typedef void winograd_input_fn(const struct conv_geom *g, const struct winograd_
                                size_t n_rows, size_t col, size_t n_cols,
                                const struct winograd_places *places, float *v, size_t v_pos,
                                size_t v_tile);
-/* U of the kernels of sixteen output channels j in w, [cin][kh][kw][16] as packed, for c < n:
- *     u[(6i + k)*u_pos + 16c + j] = U[i][k] of channel first + c */
+/* All rows of U, n_rows = in, row = 0, or, if winograd_has_rows, two of them, row even; of the
+ * kernels of sixteen output channels j in w, [cin][kh][kw][16] as packed, for c < n:
+ *     u[(in*i + k)*u_pos + 16c + j] = U[row + i][k] of channel first + c */
 typedef void winograd_weights_fn(const struct conv_geom *g, const struct winograd_form *f,
-                                 const f16 *w, size_t first, size_t n, float *u, size_t u_pos);
-/* The products of few tiles with kernels of 3x3 taps and stride 1, for which U is made and used in
- * L1.  With U of the n kernels of sixteen output channels j in w, for all positions p and the tiles
- * t of tiles[p], which are some of n_tiles <= table.few_rows,
+                                 const f16 *w, size_t first, size_t n, size_t row, size_t n_rows,
+                                 float *u, size_t u_pos);
+/* The products of few tiles of F(4x4, 3x3) with kernels of stride 1, for which U is made and used
+ * in L1.  With U of the n kernels of sixteen output channels j in w, for all positions p and the
+ * tiles t of tiles[p], which are some of n_tiles <= table.few_rows,
  *     s = 0;  for ci = 0 .. n-1 ascending:  s = fma(U[p] of (ci, j), V[p] of (ci, t), s)
  *     m[p*m_pos + 16t + j] = s
  * V is [ceil(n / 16)][36][n_tiles][16], so that what is used together lies together. */
@@ -272,10 +274,10 @@ typedef void winograd_few_fn(const f16 *w, size_t n, const float *v, size_t n_ti
 /* Output of n_tiles neighbouring tiles of one row of tiles, for n_channels <= 16 channels c:
  *     y[c*y_channel + i*y_row + out*t + j] = round((A' M A)[i][j] of tile t + bias[c])
  * or, with relu, max(y, 0), as the micro-op does, for i < rows <= out and out*t + j < cols, with
- * M[i][j] = m[(6i + j)*m_pos + t*m_tile + c], or that of `last` for the last tile; all sixteen
+ * M[i][j] = m[(in*i + j)*m_pos + t*m_tile + c], or that of `last` for the last tile; all sixteen
  * channels are read.  What rows and cols leave of a tile of 4x4 tells how it was made. */
 struct winograd_output {
-    size_t out; /* rows and columns of pixels of a tile */
+    size_t in, out; /* rows and columns of positions, of pixels of a tile */
     size_t m_pos, m_tile, y_channel, y_row;
     bool relu;
 };

@@ -322,24 +322,6 @@ static anf_status conv_group(const struct conv_geom *g, const struct filter *f, 
     return ANF_OK;
 }
 
-/* B' x and A' m of a tile, `last` in its row or column.  Of a short one positions 3 and 4 take no
- * part. */
-static void winograd_input_of(bool last, size_t rest, const float x[WINOGRAD_IN],
-                              float y[WINOGRAD_IN])
-{
-    y[3] = y[4] = 0;
-    (last && winograd_short(rest) ? winograd_input_short_1d : winograd_input_1d)(x, y);
-}
-
-static void winograd_output_of(size_t out, bool last, size_t rest, const float m[WINOGRAD_IN],
-                               float y[WINOGRAD_OUT])
-{
-    if (last && winograd_short(rest))
-        winograd_output_short_1d(m, y);
-    else
-        winograd_output_1d(out, m, y);
-}
-
 /* A convolution that Winograd's formula computes. */
 struct winograd {
     const struct conv_geom *g;
@@ -347,7 +329,7 @@ struct winograd {
     float (*u)[WINOGRAD_IN][WINOGRAD_IN]; /* [cout][channels] */
     float (*v)[WINOGRAD_IN][WINOGRAD_IN]; /* [channels], of the tile in row, col of tiles */
     size_t row, col;
-    bool bottom, right; /* is it the last one there? */
+    size_t row_span, col_span; /* see winograd_span */
 };
 
 /* V of the tile: the phases of image x are its channels. */
@@ -355,20 +337,25 @@ static void winograd_tile(const struct winograd *t, const f16 *x)
 {
     const struct conv_geom *g = t->g;
     const size_t s = t->form.stride, top = t->row * t->form.out, left = t->col * t->form.out;
+    const size_t in = t->form.in;
     float d[WINOGRAD_IN], z[WINOGRAD_IN], columns[WINOGRAD_IN][WINOGRAD_IN];
     for (size_t c = 0; c < t->form.channels; c++) {
         const f16 *plane = x + c / t->form.phases * g->in_h * g->in_w;
         const size_t y0 = top * s + c / s % s, x0 = left * s + c % s;
-        for (size_t j = 0; j < WINOGRAD_IN; j++) {
-            for (size_t i = 0; i < WINOGRAD_IN; i++)
+        for (size_t j = 0; j < t->col_span; j++) {
+            for (size_t i = 0; i < t->row_span; i++)
                 d[i] = tap_at(g, plane, (ptrdiff_t)(y0 + i * s) - g->pad_h,
                               (ptrdiff_t)(x0 + j * s) - g->pad_w);
-            winograd_input_of(t->bottom, t->form.rest_rows, d, z);
-            for (size_t i = 0; i < WINOGRAD_IN; i++)
+            winograd_input_1d(t->row_span, d, z);
+            for (size_t i = 0; i < t->row_span; i++)
                 columns[i][j] = z[i];
         }
-        for (size_t i = 0; i < WINOGRAD_IN; i++)
-            winograd_input_of(t->right, t->form.rest_cols, columns[i], t->v[c][i]);
+        for (size_t i = 0; i < t->row_span; i++) {
+            winograd_input_1d(t->col_span, columns[i], z);
+            for (size_t j = 0; j < t->col_span; j++)
+                t->v[c][winograd_position(in, t->row_span, i)]
+                       [winograd_position(in, t->col_span, j)] = z[j];
+        }
     }
 }
 
@@ -376,7 +363,7 @@ static void winograd_tile(const struct winograd *t, const f16 *x)
 static void winograd_kernel(const struct winograd *t, const struct filter *f, size_t co, size_t c,
                             float u[WINOGRAD_IN][WINOGRAD_IN])
 {
-    const size_t s = t->form.stride, taps = t->form.taps;
+    const size_t s = t->form.stride, in = t->form.in, taps = t->form.taps;
     float g[WINOGRAD_TAPS], z[WINOGRAD_IN], columns[WINOGRAD_IN][WINOGRAD_TAPS];
     for (size_t j = 0; j < taps; j++) {
         for (size_t i = 0; i < taps; i++) {
@@ -384,12 +371,12 @@ static void winograd_kernel(const struct winograd *t, const struct filter *f, si
             const bool inside = row < f->kh && col < f->kw;
             g[i] = inside ? filter_at(f, co, c / t->form.phases, row, col) : 0;
         }
-        winograd_weights_1d(taps, g, z);
-        for (size_t i = 0; i < WINOGRAD_IN; i++)
+        winograd_weights_1d(in, taps, g, z);
+        for (size_t i = 0; i < in; i++)
             columns[i][j] = z[i];
     }
-    for (size_t i = 0; i < WINOGRAD_IN; i++)
-        winograd_weights_1d(taps, columns[i], u[i]);
+    for (size_t i = 0; i < in; i++)
+        winograd_weights_1d(in, taps, columns[i], u[i]);
 }
 
 /* y, a plane, in the tile. */
@@ -399,18 +386,20 @@ static void winograd_pixels(const struct winograd *t, size_t co, const f16 *bias
     const size_t out = t->form.out, top = t->row * out, left = t->col * out;
     float(*u)[WINOGRAD_IN][WINOGRAD_IN] = t->u + co * t->form.channels;
     float m[WINOGRAD_IN], s[WINOGRAD_OUT], z[WINOGRAD_OUT][WINOGRAD_IN];
-    for (size_t j = 0; j < WINOGRAD_IN; j++) {
-        for (size_t i = 0; i < WINOGRAD_IN; i++) {
+    for (size_t j = 0; j < t->col_span; j++) {
+        for (size_t i = 0; i < t->row_span; i++) {
+            const size_t row = winograd_position(t->form.in, t->row_span, i);
+            const size_t col = winograd_position(t->form.in, t->col_span, j);
             m[i] = 0;
             for (size_t c = 0; c < t->form.channels; c++)
-                m[i] = fmaf(u[c][i][j], t->v[c][i][j], m[i]);
+                m[i] = fmaf(u[c][row][col], t->v[c][row][col], m[i]);
         }
-        winograd_output_of(out, t->bottom, t->form.rest_rows, m, s);
+        winograd_output_1d(t->row_span, out, m, s);
         for (size_t i = 0; i < out && top + i < g->out_h; i++)
             z[i][j] = s[i];
     }
     for (size_t i = 0; i < out && top + i < g->out_h; i++) {
-        winograd_output_of(out, t->right, t->form.rest_cols, z[i], s);
+        winograd_output_1d(t->col_span, out, z[i], s);
         for (size_t j = 0; j < out && left + j < g->out_w; j++)
             y[(top + i) * g->out_w + left + j] =
                 f32_to_f16(bias ? s[j] + f16_to_f32(*bias) : s[j]);
@@ -424,7 +413,7 @@ static anf_status winograd_all(const struct op_eval *e, const struct conv_geom *
     const size_t pixels = g->out_h * g->out_w;
     const f16 *x = e->x[0], *bias = op_has(&e->call, 2) ? e->x[2] : NULL;
     f16 *y = e->y;
-    struct winograd t = {.g = g, .form = winograd_form(g)};
+    struct winograd t = {.g = g, .form = winograd_form(g, cout)};
     const size_t channels = t.form.channels;
     t.u = arena_alloc(e->scratch, cout * channels * sizeof *t.u);
     t.v = arena_alloc(e->scratch, channels * sizeof *t.v);
@@ -437,8 +426,8 @@ static anf_status winograd_all(const struct op_eval *e, const struct conv_geom *
     for (size_t n = 0; n < images; n++)
         for (t.row = 0; t.row < t.form.tile_rows; t.row++)
             for (t.col = 0; t.col < t.form.tile_cols; t.col++) {
-                t.bottom = t.row + 1 == t.form.tile_rows;
-                t.right = t.col + 1 == t.form.tile_cols;
+                t.row_span = winograd_span(t.form.in, t.form.out, g->out_h - t.row * t.form.out);
+                t.col_span = winograd_span(t.form.in, t.form.out, g->out_w - t.col * t.form.out);
                 winograd_tile(&t, x + n * g->cin * g->in_h * g->in_w);
                 for (size_t co = 0; co < cout; co++) {
                     winograd_pixels(&t, co, bias ? bias + co : NULL,
@@ -532,6 +521,7 @@ static const struct op_case conv_cases[] = {
     {"[1,3,16,16] w[4,3,7,7]", "stride=4, pad=3"},
     {"[1,2,6,6] [3,2,3,3] [3]", ""},
     {"[1,32,13,15] w[35,32,3,3] w[35]", "pad=1"},         /* Winograd: odd sizes */
+    {"[1,32,17,18] w[33,32,3,3] w[33]", "pad=1"},         /* tiles of 6x6 */
     {"[3,33,11,10] w[32,33,3,3]", ""},                    /* strips over several images */
     {"[1,32,9,300] w[40,32,3,3] w[40]", "pad=2"},         /* a row of tiles in parts */
     {"[1,32,12,12] [32,32,3,3]", "pad=1"},

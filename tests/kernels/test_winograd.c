@@ -60,104 +60,108 @@ static float pixel(const struct conv_geom *g, const f16 *plane, size_t y, size_t
     return f16_to_f32(plane[(size_t)row * g->in_w + (size_t)col]);
 }
 
-/* Rows or columns of pixels in a tile; those of phases' kernels. */
-static size_t tile_size(const struct conv_geom *g)
+/* A tile: of the kernel's form, with as many rows and columns of pixels as the image has there; so
+ * it reads, and its matrices have, so many rows and columns. */
+struct tile {
+    struct winograd_form form;
+    size_t y, x; /* first pixel */
+    size_t rows, cols;
+};
+
+static size_t reads(const struct winograd_form *f, size_t left)
 {
-    return 7 - (g->kh + g->stride_h - 1) / g->stride_h;
+    const size_t pixels = left < f->out ? left : f->out;
+    return f->taps > 3 ? 6 : pixels > 4 ? 8 : pixels > 2 ? 6 : 4;
 }
 
-/* Of a tile with `left` rows or columns of pixels. */
-static void input_1d(size_t out, size_t left, const float x[6], float y[6])
+static struct tile tile_at(const struct conv_geom *g, size_t cout, size_t y, size_t x)
 {
-    y[3] = y[4] = NAN;
-    if (out == 4 && left <= 2)
-        winograd_input_short_1d(x, y);
-    else
-        winograd_input_1d(x, y);
+    struct tile t = {.form = winograd_form(g, cout), .y = y, .x = x};
+    t.rows = reads(&t.form, g->out_h - y);
+    t.cols = reads(&t.form, g->out_w - x);
+    return t;
 }
 
-static void output_1d(size_t out, size_t left, const float m[6], float y[4])
+/* Of phase (p, q).  Columns first, then rows; elements that take no part stay as they are. */
+static void input_tile(const struct conv_geom *g, const struct tile *tile, const f16 *plane,
+                       size_t p, size_t q, float v[8][8])
 {
-    y[2] = y[3] = NAN;
-    if (out == 4 && left <= 2)
-        winograd_output_short_1d(m, y);
-    else
-        winograd_output_1d(out, m, y);
-}
-
-/* Of phase (p, q), the tile with pixel (y, x).  Columns first, then rows. */
-static void input_tile(const struct conv_geom *g, const f16 *plane, size_t p, size_t q, size_t y,
-                       size_t x, float v[6][6])
-{
-    const size_t s = g->stride_h, out = tile_size(g);
-    float d[6], t[6], turned[6][6];
-    for (size_t j = 0; j < 6; j++) {
-        for (size_t i = 0; i < 6; i++)
-            d[i] = pixel(g, plane, (y + i) * s + p, (x + j) * s + q);
-        input_1d(out, g->out_h - y, d, t);
-        for (size_t i = 0; i < 6; i++)
+    const size_t s = g->stride_h, last = tile->form.in - 1;
+    float d[8], t[8], turned[8][8];
+    for (size_t j = 0; j < tile->cols; j++) {
+        for (size_t i = 0; i < tile->rows; i++)
+            d[i] = pixel(g, plane, (tile->y + i) * s + p, (tile->x + j) * s + q);
+        winograd_input_1d(tile->rows, d, t);
+        for (size_t i = 0; i < tile->rows; i++)
             turned[i][j] = t[i];
     }
-    for (size_t i = 0; i < 6; i++)
-        input_1d(out, g->out_w - x, turned[i], v[i]);
+    for (size_t i = 0; i < tile->rows; i++) {
+        winograd_input_1d(tile->cols, turned[i], t);
+        for (size_t j = 0; j < tile->cols; j++)
+            v[i + 1 < tile->rows ? i : last][j + 1 < tile->cols ? j : last] = t[j];
+    }
 }
 
-static void weights_tile(const struct conv_geom *geom, const f16 *w, size_t p, size_t q,
-                         float u[6][6])
+static void weights_tile(const struct conv_geom *geom, const struct winograd_form *f, const f16 *w,
+                         size_t p, size_t q, float u[8][8])
 {
-    const size_t s = geom->stride_h, taps = 7 - tile_size(geom);
-    float g[5], t[6], turned[6][5];
+    const size_t s = geom->stride_h, taps = f->taps, in = f->in;
+    float g[5], t[8], turned[8][5];
     for (size_t c = 0; c < taps; c++) {
         for (size_t r = 0; r < taps; r++) {
             const size_t row = r * s + p, col = c * s + q;
             g[r] = row < geom->kh && col < geom->kw ? f16_to_f32(w[row * geom->kw + col]) : 0;
         }
-        winograd_weights_1d(taps, g, t);
-        for (size_t i = 0; i < 6; i++)
+        winograd_weights_1d(in, taps, g, t);
+        for (size_t i = 0; i < in; i++)
             turned[i][c] = t[i];
     }
-    for (size_t i = 0; i < 6; i++)
-        winograd_weights_1d(taps, turned[i], u[i]);
+    for (size_t i = 0; i < in; i++)
+        winograd_weights_1d(in, taps, turned[i], u[i]);
 }
 
-static void output_tile(size_t out, size_t rows, size_t cols, float m[6][6], float y[4][4])
+static void output_tile(const struct tile *tile, float m[8][8], float y[6][6])
 {
-    float d[6], t[4], z[4][6];
-    for (size_t j = 0; j < 6; j++) {
-        for (size_t i = 0; i < 6; i++)
-            d[i] = m[i][j];
-        output_1d(out, rows, d, t);
-        for (size_t i = 0; i < out; i++)
+    const size_t last = tile->form.in - 1, out = tile->form.out;
+    float d[8], t[6], z[6][8];
+    for (size_t j = 0; j < tile->cols; j++) {
+        for (size_t i = 0; i < tile->rows; i++)
+            d[i] = m[i + 1 < tile->rows ? i : last][j + 1 < tile->cols ? j : last];
+        winograd_output_1d(tile->rows, out, d, t);
+        for (size_t i = 0; i < tile->rows - 2; i++)
             z[i][j] = t[i];
     }
-    for (size_t i = 0; i < out; i++)
-        output_1d(out, cols, z[i], y[i]);
+    for (size_t i = 0; i < tile->rows - 2 && i < out; i++)
+        winograd_output_1d(tile->cols, out, z[i], y[i]);
 }
 
-/* w: [cout][cin][kh][kw]. */
+/* w: [cout][cin][kh][kw].  What takes no part is NaN. */
 static void naive(const struct conv_job *job, const f16 *w, f16 *out)
 {
     const struct conv_geom *g = &job->geom;
+    const struct winograd_form f = winograd_form(g, job->cout);
     const size_t plane = g->in_h * g->in_w, pixels = g->out_h * g->out_w, s = g->stride_h;
-    const size_t channels = g->cin * s * s, size = tile_size(g);
-    float(*u)[6][6] = malloc(job->cout * channels * sizeof *u), m[6][6], y[4][4];
-    float(*v)[6][6] = malloc(channels * sizeof *v);
+    const size_t channels = g->cin * s * s, size = f.out;
+    float(*u)[8][8] = malloc(job->cout * channels * sizeof *u), m[8][8], y[6][6];
+    float(*v)[8][8] = malloc(channels * sizeof *v);
     for (size_t i = 0; i < job->cout * channels; i++)
-        weights_tile(g, w + i / (s * s) * g->kh * g->kw, i / s % s, i % s, u[i]);
+        weights_tile(g, &f, w + i / (s * s) * g->kh * g->kw, i / s % s, i % s, u[i]);
     for (size_t n = 0; n < job->images; n++)
         for (size_t oy = 0; oy < g->out_h; oy += size)
             for (size_t ox = 0; ox < g->out_w; ox += size) {
+                const struct tile t = tile_at(g, job->cout, oy, ox);
+                memset(v, 0xff, channels * sizeof *v);
                 for (size_t c = 0; c < channels; c++)
-                    input_tile(g, job->x + (n * g->cin + c / (s * s)) * plane, c / s % s, c % s, oy,
-                               ox, v[c]);
+                    input_tile(g, &t, job->x + (n * g->cin + c / (s * s)) * plane, c / s % s, c % s,
+                               v[c]);
                 for (size_t co = 0; co < job->cout; co++) {
-                    for (size_t p = 0; p < 36; p++) {
-                        m[p / 6][p % 6] = 0;
+                    for (size_t p = 0; p < 64; p++) {
+                        m[p / 8][p % 8] = 0;
                         for (size_t c = 0; c < channels; c++)
-                            m[p / 6][p % 6] = fmaf(u[co * channels + c][p / 6][p % 6],
-                                                   v[c][p / 6][p % 6], m[p / 6][p % 6]);
+                            m[p / 8][p % 8] = fmaf(u[co * channels + c][p / 8][p % 8],
+                                                   v[c][p / 8][p % 8], m[p / 8][p % 8]);
                     }
-                    output_tile(size, g->out_h - oy, g->out_w - ox, m, y);
+                    output_tile(&t, m, y);
                     for (size_t i = 0; i < size && oy + i < g->out_h; i++)
                         for (size_t j = 0; j < size && ox + j < g->out_w; j++) {
                             const float sum = y[i][j];
@@ -300,6 +304,30 @@ static void test_every_table(void **state)
     every_table(1, 17, 5, 842, 16, 1, true, true);
 }
 
+/* Tiles of 6x6: all sizes of last ones, several images and strips, rows in parts, slices of k. */
+static void large_tiles(size_t images, size_t cin, size_t h, size_t w, size_t cout, bool poisoned)
+{
+    const struct conv_geom g = geometry(cin, h, w, 3, 1, 1);
+    assert_int_equal(winograd_form(&g, cout).in, WINOGRAD_IN);
+    every_table(images, cin, h, w, cout, 1, !poisoned, poisoned);
+}
+
+static void test_large_tiles(void **state)
+{
+    (void)state;
+    for (size_t h = 23; h < 29; h++)
+        for (size_t w = 23; w < 29; w++)
+            large_tiles(1, 49, h, w, 52, false);
+    large_tiles(1, 64, 18, 23, 33, true);
+    large_tiles(3, 20, 29, 30, 40, false);
+    large_tiles(2, 70, 17, 17, 100, true);
+    large_tiles(5, 40, 17, 30, 16, false);
+    large_tiles(1, 40, 6, 1100, 20, false);
+    large_tiles(1, 16, 1100, 5, 50, true);
+    large_tiles(1, 300, 18, 18, 48, false);
+    large_tiles(1, 128, 60, 47, 64, false);
+}
+
 /* Other kernels and strides. */
 static void test_every_kernel(void **state)
 {
@@ -368,10 +396,15 @@ static void test_accuracy(void **state)
     accuracy(256, 14, 256, 3, 1);
     accuracy(512, 14, 64, 3, 1);
     accuracy(512, 7, 512, 3, 1);
-    accuracy(64, 33, 64, 3, 1); /* last tiles of one, two and three pixels a side */
-    accuracy(128, 18, 128, 3, 1);
+    accuracy(256, 56, 256, 3, 1);
+    accuracy(512, 28, 512, 3, 1);
+    accuracy(64, 33, 64, 3, 1); /* last tiles of one, two ... five pixels a side */
     accuracy(256, 11, 256, 3, 1);
     accuracy(512, 6, 512, 3, 1);
+    accuracy(128, 31, 128, 3, 1);
+    accuracy(128, 26, 128, 3, 1);
+    accuracy(256, 27, 256, 3, 1);
+    accuracy(256, 29, 256, 3, 1);
     accuracy(3, 224, 64, 7, 2);
     accuracy(3, 227, 96, 11, 4);
     accuracy(3, 320, 32, 6, 2);
@@ -388,27 +421,30 @@ static void test_choice(void **state)
     struct conv_geom g = geometry(64, 56, 56, 3, 1, 1), other;
     static const struct {
         size_t cin, h, w, kernel, stride, cout;
-        bool chosen;
+        size_t in; /* positions of a tile, a side; 0: not chosen */
     } shapes[] = {
-        {64, 56, 56, 3, 1, 64, true},    {64, 56, 56, 3, 1, 3, false},
-        {16, 32, 32, 3, 1, 16, true},    {8, 28, 28, 3, 1, 8, false},
-        {3, 224, 224, 3, 1, 64, false},  {256, 14, 14, 3, 1, 256, true},
-        {512, 7, 7, 3, 1, 512, true},    {512, 6, 6, 3, 1, 512, true},
-        {512, 5, 6, 3, 1, 512, true},    {512, 5, 5, 3, 1, 512, false},
-        {32, 6, 6, 3, 1, 32, true},      {512, 4, 4, 3, 1, 512, false},
-        {512, 1, 400, 3, 1, 512, true}, /* tiles with one row of pixels */
-        {3, 224, 224, 7, 2, 64, true},   {1, 224, 224, 7, 2, 64, false},
-        {3, 227, 227, 11, 4, 96, true},  {96, 27, 27, 5, 1, 256, true},
-        {64, 56, 56, 4, 1, 64, true},    {128, 14, 14, 5, 2, 256, false}, /* all those weights */
-        {0, 56, 56, 3, 1, 64, false},
+        {64, 56, 56, 3, 1, 64, 8},   {64, 56, 56, 3, 1, 3, 0},
+        {16, 32, 32, 3, 1, 16, 6},   {8, 28, 28, 3, 1, 8, 0},
+        {3, 224, 224, 3, 1, 64, 0},  {128, 28, 28, 3, 1, 128, 8},
+        {256, 14, 14, 3, 1, 256, 6}, {256, 18, 18, 3, 1, 256, 8},
+        {512, 7, 7, 3, 1, 512, 6},   {512, 6, 6, 3, 1, 512, 6},
+        {512, 5, 6, 3, 1, 512, 6},   {512, 5, 5, 3, 1, 512, 0},
+        {32, 6, 6, 3, 1, 32, 6},     {512, 4, 4, 3, 1, 512, 0},
+        {512, 1, 400, 3, 1, 512, 6}, /* tiles with one row of pixels */
+        {3, 224, 224, 7, 2, 64, 6},  {1, 224, 224, 7, 2, 64, 0},
+        {3, 227, 227, 11, 4, 96, 6}, {96, 27, 27, 5, 1, 256, 6},
+        {64, 56, 56, 4, 1, 64, 6},   {128, 14, 14, 5, 2, 256, 0}, /* all those weights */
+        {0, 56, 56, 3, 1, 64, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const size_t kernel = shapes[i].kernel;
         other = geometry(shapes[i].cin, shapes[i].h, shapes[i].w, kernel, shapes[i].stride,
                          (ptrdiff_t)(kernel / 2));
-        if (winograd_chosen(&other, 1, shapes[i].cout) != shapes[i].chosen)
-            fail_msg("shape %zu: %s", i, shapes[i].chosen ? "not chosen" : "chosen");
+        const bool chosen = winograd_chosen(&other, 1, shapes[i].cout);
+        const size_t in = chosen ? winograd_form(&other, shapes[i].cout).in : 0;
+        if (in != shapes[i].in)
+            fail_msg("shape %zu: %zu positions a side, not %zu", i, in, shapes[i].in);
     }
     assert_false(winograd_chosen(&g, 2, 64));
     other = geometry(64, 56, 56, 3, 2, 1); /* two taps */
@@ -434,6 +470,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_table),
+        cmocka_unit_test(test_large_tiles),
         cmocka_unit_test(test_every_kernel),
         cmocka_unit_test(test_accuracy),
         cmocka_unit_test(test_choice),

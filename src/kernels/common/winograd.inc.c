@@ -9,58 +9,86 @@
  *
  * Output: tiles are rounded, and the pixels of eight of them turned at once, row by row.
  *
- * `few_rows` and `few_cols` say that a tile is short there.  They are constants where something is
- * unrolled, so that a short tile costs what it has. */
+ * `span`, of rows or of columns, is that of winograd.h: a constant where something is unrolled, so
+ * that a smaller tile costs what it has. */
 enum {
-    WINO_COLS = 8, /* tiles of a row transformed together */
-    WINO_WIDTH = WINOGRAD_OUT * (WINO_COLS - 1) + WINOGRAD_IN, /* the most of their columns */
+    WINO_COLS = 8,     /* tiles of a row transformed together, if they have no more columns than */
+    WINO_WIDTH = 34,
     WINO_PIXELS = 640, /* turned together: 20 KiB */
     WINO_RUN = 8,      /* tiles stored together, */
     WINO_ROW = WINOGRAD_OUT * WINO_RUN, /* the most pixels of a row of them */
-    WINO_FEW_U = 36 * 8, /* positions and input channels whose U is in L1: 18 KiB */
+    WINO_FEW_POSITIONS = WINOGRAD_SMALL_IN * WINOGRAD_SMALL_IN,
+    WINO_FEW_U = WINO_FEW_POSITIONS * 8, /* and input channels whose U is in L1: 18 KiB */
 };
 
-/* Is position i one of a tile that is short there?  As winograd_positions(2), but a constant. */
-#define WINO_IN_SHORT(i) ((i) != 3 && (i) != 4)
-
-VFN void ISA(wino_input_1d)(bool is_short, const vf x[6], vf y[6])
+VFN void ISA(wino_input_1d)(size_t span, const vf *x, vf *y)
 {
-    if (is_short) {
+    const vf two = v_set(2.0f), four = v_set(4.0f), five = v_set(5.0f);
+    if (span == 4) {
         y[0] = v_sub(x[0], x[2]);
         y[1] = v_add(x[1], x[2]);
         y[2] = v_sub(x[2], x[1]);
-        y[3] = y[4] = v_zero();
-        y[5] = v_sub(x[3], x[1]);
-        return;
+        y[3] = v_sub(x[3], x[1]);
+    } else if (span == 6) {
+        const vf p = v_fnma(four, x[2], x[4]), q = v_fnma(four, x[1], x[3]);
+        const vf s = v_sub(x[4], x[2]), t = v_sub(x[3], x[1]);
+        y[0] = v_fma(four, x[0], v_fnma(five, x[2], x[4]));
+        y[1] = v_add(p, q);
+        y[2] = v_sub(p, q);
+        y[3] = v_fma(two, t, s);
+        y[4] = v_fnma(two, t, s);
+        y[5] = v_fma(four, x[1], v_fnma(five, x[3], x[5]));
+    } else {
+        const vf quarter = v_set(0.25f), half = v_set(0.5f);
+        const vf by_ends = v_set(5.25f), by_one = v_set(4.25f), by_two = v_set(1.25f);
+        const vf p = v_fnma(by_one, x[4], v_add(x[2], x[6]));
+        const vf q = v_fnma(by_one, x[3], v_add(x[1], x[5]));
+        const vf s = v_fma(quarter, x[2], v_fnma(by_two, x[4], x[6]));
+        const vf t = v_fma(quarter, x[1], v_fnma(by_two, x[3], x[5]));
+        const vf u = v_fma(four, x[2], v_fnma(five, x[4], x[6]));
+        const vf v = v_fma(four, x[1], v_fnma(five, x[3], x[5]));
+        y[0] = v_fma(by_ends, v_sub(x[4], x[2]), v_sub(x[0], x[6]));
+        y[1] = v_add(p, q);
+        y[2] = v_sub(p, q);
+        y[3] = v_fma(two, t, s);
+        y[4] = v_fnma(two, t, s);
+        y[5] = v_fma(half, v, u);
+        y[6] = v_fnma(half, v, u);
+        y[7] = v_fma(by_ends, v_sub(x[3], x[5]), v_sub(x[7], x[1]));
     }
-    const vf two = v_set(2.0f), four = v_set(4.0f), five = v_set(5.0f);
-    const vf p = v_fnma(four, x[2], x[4]), q = v_fnma(four, x[1], x[3]);
-    const vf s = v_sub(x[4], x[2]), t = v_sub(x[3], x[1]);
-    y[0] = v_fma(four, x[0], v_fnma(five, x[2], x[4]));
-    y[1] = v_add(p, q);
-    y[2] = v_sub(p, q);
-    y[3] = v_fma(two, t, s);
-    y[4] = v_fnma(two, t, s);
-    y[5] = v_fma(four, x[1], v_fnma(five, x[3], x[5]));
 }
 
-VFN void ISA(wino_output_1d)(size_t out, bool is_short, const vf m[6], vf y[4])
+VFN void ISA(wino_output_1d)(size_t span, size_t out, const vf *m, vf *y)
 {
-    if (is_short) {
+    if (span == 4) {
         const vf half = v_set(0.5f);
         y[0] = v_fma(half, v_add(m[1], m[2]), m[0]);
-        y[1] = v_fma(half, v_sub(m[1], m[2]), m[5]);
-        y[2] = y[3] = v_zero();
-        return;
+        y[1] = v_fma(half, v_sub(m[1], m[2]), m[3]);
+    } else if (span == 6) {
+        const vf sixth = v_set(-1.0f / 6.0f);
+        const vf s1 = v_mul(v_add(m[1], m[2]), sixth), d1 = v_mul(v_sub(m[1], m[2]), sixth);
+        const vf s2 = v_add(m[3], m[4]), d2 = v_sub(m[3], m[4]);
+        y[0] = v_fma(v_set(1.0f / 24.0f), s2, v_fma(v_set(0.25f), m[0], s1));
+        y[1] = v_fma(v_set(1.0f / 12.0f), d2, d1);
+        y[2] = v_fnma(sixth, s2, s1);
+        y[3] = v_fma(v_set(1.0f / 3.0f), d2, d1);
+        const size_t last = out < 4 ? out - 1 : 3;
+        y[last] = v_add(y[last], m[5]);
+    } else {
+        const vf by_one = v_set(-2.0f / 9.0f);
+        const vf by_90 = v_set(1.0f / 90.0f), by_45 = v_set(1.0f / 45.0f);
+        const vf by_2_45 = v_set(2.0f / 45.0f), by_4_45 = v_set(4.0f / 45.0f);
+        const vf by_8_45 = v_set(8.0f / 45.0f);
+        const vf s1 = v_mul(v_add(m[1], m[2]), by_one), d1 = v_mul(v_sub(m[1], m[2]), by_one);
+        const vf s2 = v_add(m[3], m[4]), d2 = v_sub(m[3], m[4]);
+        const vf s3 = v_add(m[5], m[6]), d3 = v_sub(m[5], m[6]);
+        y[0] = v_fma(by_8_45, s3, v_fma(by_90, s2, v_add(m[0], s1)));
+        y[1] = v_fma(by_4_45, d3, v_fma(by_45, d2, d1));
+        y[2] = v_fma(by_2_45, s3, v_fma(by_2_45, s2, s1));
+        y[3] = v_fma(by_45, d3, v_fma(by_4_45, d2, d1));
+        y[4] = v_fma(by_90, s3, v_fma(by_8_45, s2, s1));
+        y[5] = v_add(v_fma(v_set(1.0f / 180.0f), d3, v_fma(v_set(16.0f / 45.0f), d2, d1)), m[7]);
     }
-    const vf sixth = v_set(-1.0f / 6.0f);
-    const vf s1 = v_mul(v_add(m[1], m[2]), sixth), d1 = v_mul(v_sub(m[1], m[2]), sixth);
-    const vf s2 = v_add(m[3], m[4]), d2 = v_sub(m[3], m[4]);
-    y[0] = v_fma(v_set(1.0f / 24.0f), s2, v_fma(v_set(0.25f), m[0], s1));
-    y[1] = v_fma(v_set(1.0f / 12.0f), d2, d1);
-    y[2] = v_fnma(sixth, s2, s1);
-    y[3] = v_fma(v_set(1.0f / 3.0f), d2, d1);
-    y[out - 1] = v_add(y[out - 1], m[5]);
 }
 
 /* to[16i + c] = x[c*plane + i] for c < channels <= 8, i < n; zero for the others of eight. */
@@ -135,17 +163,18 @@ static void ISA(wino_load_phases)(const struct conv_geom *g, const f16 *x, size_
     }
 }
 
-/* Columns of the input tiles whose first pixel is (y, x): t[j][i] is row i of column j. */
-VFN void ISA(wino_columns_of)(bool few_rows, const struct ISA(wino_pixels) *p, ptrdiff_t y,
-                              ptrdiff_t x, size_t width, float (*t)[WINOGRAD_IN][ANF_PANEL])
+/* Columns of the input tiles whose first pixel is (y, x): t[(in*j + i)*16] is element i of column
+ * j. */
+VFN void ISA(wino_columns_of)(size_t span, const struct ISA(wino_pixels) *p, ptrdiff_t y,
+                              ptrdiff_t x, size_t width, float *t, size_t in)
 {
     static const f16 zeros[ANF_PANEL];
-    const size_t pitch = (size_t)(p->x1 - p->x0) * ANF_PANEL, height = few_rows ? 4 : 6;
-    for (size_t j = 0; j < width; j++) {
+    const size_t pitch = (size_t)(p->x1 - p->x0) * ANF_PANEL;
+    for (size_t j = 0; j < width; j++, t += in * ANF_PANEL) {
         const ptrdiff_t col = x + (ptrdiff_t)j;
         const bool inside = col >= p->x0 && col < p->x1;
         const f16 *from[WINOGRAD_IN];
-        UNROLL for (size_t i = 0; i < height; i++) {
+        UNROLL for (size_t i = 0; i < span; i++) {
             const ptrdiff_t row = y + (ptrdiff_t)i;
             from[i] = inside && row >= p->y0 && row < p->y1
                           ? p->pixel + (size_t)(row - p->y0) * pitch +
@@ -153,45 +182,43 @@ VFN void ISA(wino_columns_of)(bool few_rows, const struct ISA(wino_pixels) *p, p
                           : zeros;
         }
         for (size_t l = 0; l < ANF_PANEL; l += VL) {
-            vf d[6], z[6];
-            UNROLL for (size_t i = 0; i < height; i++)
+            vf d[WINOGRAD_IN], z[WINOGRAD_IN];
+            UNROLL for (size_t i = 0; i < span; i++)
                 d[i] = v_load_f16(from[i] + l);
-            ISA(wino_input_1d)(few_rows, d, z);
-            UNROLL for (size_t i = 0; i < 6; i++)
-                if (!few_rows || WINO_IN_SHORT(i))
-                    v_store(t[j][i] + l, z[i]);
+            ISA(wino_input_1d)(span, d, z);
+            UNROLL for (size_t i = 0; i < span; i++)
+                v_store(t + i * ANF_PANEL + l, z[i]);
         }
     }
 }
 
-static void ISA(wino_columns)(bool few_rows, const struct ISA(wino_pixels) *p, ptrdiff_t y,
-                              ptrdiff_t x, size_t width, float (*t)[WINOGRAD_IN][ANF_PANEL])
+static void ISA(wino_columns)(size_t span, const struct ISA(wino_pixels) *p, ptrdiff_t y,
+                              ptrdiff_t x, size_t width, float *t, size_t in)
 {
-    if (few_rows)
-        ISA(wino_columns_of)(true, p, y, x, width, t);
+    if (span == 4)
+        ISA(wino_columns_of)(4, p, y, x, width, t, in);
+    else if (span == 6)
+        ISA(wino_columns_of)(6, p, y, x, width, t, in);
     else
-        ISA(wino_columns_of)(false, p, y, x, width, t);
+        ISA(wino_columns_of)(8, p, y, x, width, t, in);
 }
 
 /* Rows of the tiles, to their places in V. */
-VFN void ISA(wino_rows_of)(bool few_rows, bool few_cols, float (*t)[WINOGRAD_IN][ANF_PANEL],
-                           size_t out, size_t n_tiles, size_t channels, float *v, size_t v_pos,
-                           size_t v_tile)
+VFN void ISA(wino_rows_of)(size_t row_span, size_t span, const float *t,
+                           const struct winograd_form *f, size_t n_tiles, size_t channels,
+                           float *v, size_t v_pos, size_t v_tile)
 {
-    const size_t width = few_cols ? 4 : 6;
-    for (; n_tiles; n_tiles--, t += out, v += v_tile)
+    const size_t in = f->in, column = in * ANF_PANEL;
+    for (; n_tiles; n_tiles--, t += f->out * column, v += v_tile)
         for (size_t l = 0; l < channels; l += VL)
-            for (size_t i = 0; i < 6; i++) {
-                vf d[6], y[6];
-                if (few_rows && !WINO_IN_SHORT(i))
-                    continue;
-                UNROLL for (size_t j = 0; j < width; j++)
-                    d[j] = v_load(t[j][i] + l);
-                ISA(wino_input_1d)(few_cols, d, y);
-                UNROLL for (size_t j = 0; j < 6; j++) {
-                    float *to = v + (i * 6 + j) * v_pos + l;
-                    if (few_cols && !WINO_IN_SHORT(j))
-                        continue;
+            for (size_t i = 0; i < row_span; i++) {
+                float *const row = v + winograd_position(in, row_span, i) * in * v_pos + l;
+                vf d[WINOGRAD_IN], y[WINOGRAD_IN];
+                UNROLL for (size_t j = 0; j < span; j++)
+                    d[j] = v_load(t + j * column + i * ANF_PANEL + l);
+                ISA(wino_input_1d)(span, d, y);
+                UNROLL for (size_t j = 0; j < span; j++) {
+                    float *const to = row + winograd_position(in, span, j) * v_pos;
                     if (channels - l >= VL)
                         v_store(to, y[j]);
                     else
@@ -200,14 +227,16 @@ VFN void ISA(wino_rows_of)(bool few_rows, bool few_cols, float (*t)[WINOGRAD_IN]
             }
 }
 
-static void ISA(wino_rows)(bool few_rows, bool few_cols, float (*t)[WINOGRAD_IN][ANF_PANEL],
-                           size_t out, size_t n_tiles, size_t channels, float *v, size_t v_pos,
-                           size_t v_tile)
+static void ISA(wino_rows)(size_t row_span, size_t span, const float *t,
+                           const struct winograd_form *f, size_t n_tiles, size_t channels,
+                           float *v, size_t v_pos, size_t v_tile)
 {
-    if (few_cols)
-        ISA(wino_rows_of)(few_rows, true, t, out, n_tiles, channels, v, v_pos, v_tile);
+    if (span == 4)
+        ISA(wino_rows_of)(row_span, 4, t, f, n_tiles, channels, v, v_pos, v_tile);
+    else if (span == 6)
+        ISA(wino_rows_of)(row_span, 6, t, f, n_tiles, channels, v, v_pos, v_tile);
     else
-        ISA(wino_rows_of)(few_rows, false, t, out, n_tiles, channels, v, v_pos, v_tile);
+        ISA(wino_rows_of)(row_span, 8, t, f, n_tiles, channels, v, v_pos, v_tile);
 }
 
 static void ISA(winograd_input)(const struct conv_geom *g, const struct winograd_form *f,
@@ -216,26 +245,27 @@ static void ISA(winograd_input)(const struct conv_geom *g, const struct winograd
                                 const struct winograd_places *places, float *v, size_t v_pos,
                                 size_t v_tile)
 {
-    _Alignas(64) float t[WINO_WIDTH][WINOGRAD_IN][ANF_PANEL];
+    _Alignas(64) float t[WINO_WIDTH * WINOGRAD_IN * ANF_PANEL];
     struct ISA(wino_pixels) p;
-    const size_t out = f->out;
+    const size_t in = f->in, out = f->out, fit = (WINO_WIDTH - in) / out + 1;
+    const size_t most_cols = fit < WINO_COLS ? fit : WINO_COLS;
     const bool phased = f->stride > 1; /* their padding is loaded */
     const ptrdiff_t pad_h = phased ? 0 : g->pad_h, pad_w = phased ? 0 : g->pad_w;
     const ptrdiff_t in_h = (ptrdiff_t)g->in_h, in_w = (ptrdiff_t)g->in_w;
     for (size_t c = 0, cols; c < n_cols; c += cols) {
-        const size_t parts = (n_cols - c + WINO_COLS - 1) / WINO_COLS;
+        const size_t parts = (n_cols - c + most_cols - 1) / most_cols;
         cols = (n_cols - c + parts - 1) / parts;
         const bool right = f->rest_cols && col + c + cols == f->tile_cols;
-        const bool few_cols = right && winograd_short(f->rest_cols);
-        const size_t width = out * (cols - 1) + (few_cols ? 4 : 6);
+        const size_t last_span = right ? winograd_span(in, out, f->rest_cols) : in;
+        const size_t width = out * (cols - 1) + last_span;
         const ptrdiff_t x0 = (ptrdiff_t)((col + c) * out) - pad_w, x1 = x0 + (ptrdiff_t)width;
         p.x0 = phased || x0 > 0 ? x0 : 0;
         p.x1 = phased || x1 < in_w ? x1 : in_w;
         for (size_t r = 0, rows; r < n_rows; r += rows) {
-            const size_t most = (WINO_PIXELS / width - WINOGRAD_IN) / out + 1;
+            const size_t most = (WINO_PIXELS / width - in) / out + 1;
             rows = n_rows - r < most ? n_rows - r : most;
             const ptrdiff_t y0 = (ptrdiff_t)((row + r) * out) - pad_h;
-            const ptrdiff_t y1 = y0 + (ptrdiff_t)(out * (rows - 1) + WINOGRAD_IN);
+            const ptrdiff_t y1 = y0 + (ptrdiff_t)(out * (rows - 1) + in);
             p.y0 = phased || y0 > 0 ? y0 : 0;
             p.y1 = phased || y1 < in_h ? y1 : in_h;
             if (phased)
@@ -244,20 +274,20 @@ static void ISA(winograd_input)(const struct conv_geom *g, const struct winograd
                 ISA(wino_load)(g, x + first * g->in_h * g->in_w, channels, &p);
             for (size_t i = r; i < r + rows; i++) {
                 const bool bottom = f->rest_rows && row + i + 1 == f->tile_rows;
-                const bool few_rows = bottom && winograd_short(f->rest_rows);
+                const size_t span = bottom ? winograd_span(in, out, f->rest_rows) : in;
                 const size_t whole = winograd_place(places, bottom, false, i, c);
                 const size_t last = winograd_place(places, bottom, true, i, 0);
-                ISA(wino_columns)(few_rows, &p, y0 + (ptrdiff_t)(out * (i - r)), x0, width, t);
-                ISA(wino_rows)(few_rows, false, t, out, cols - right, channels,
-                               v + whole * v_tile, v_pos, v_tile);
-                ISA(wino_rows)(few_rows, few_cols, t + out * (cols - 1), out, right, channels,
-                               v + last * v_tile, v_pos, v_tile);
+                ISA(wino_columns)(span, &p, y0 + (ptrdiff_t)(out * (i - r)), x0, width, t, in);
+                ISA(wino_rows)(span, in, t, f, cols - right, channels, v + whole * v_tile, v_pos,
+                               v_tile);
+                ISA(wino_rows)(span, last_span, t + out * (cols - 1) * in * ANF_PANEL, f, right,
+                               channels, v + last * v_tile, v_pos, v_tile);
             }
         }
     }
 }
 
-VFN void ISA(wino_weights_1d)(size_t taps, const vf *x, vf y[6])
+VFN void ISA(wino_weights_1d)(size_t in, size_t taps, const vf *x, vf *y)
 {
     const vf two = v_set(2.0f), four = v_set(4.0f);
     vf ends = v_add(x[0], x[2]), odd = x[1], even = v_fma(four, x[2], x[0]), odd_2 = x[1];
@@ -274,36 +304,41 @@ VFN void ISA(wino_weights_1d)(size_t taps, const vf *x, vf y[6])
     y[2] = v_sub(ends, odd);
     y[3] = v_fma(two, odd_2, even);
     y[4] = v_fnma(two, odd_2, even);
-    y[5] = x[taps - 1];
+    if (in == 8) {
+        const vf even_half = v_fma(four, x[0], x[2]);
+        y[5] = v_fma(two, x[1], even_half);
+        y[6] = v_fnma(two, x[1], even_half);
+    }
+    y[in - 1] = x[taps - 1];
 }
 
 /* Rows row .. row+n_rows-1 of U, of which columns are z. */
-VFN void ISA(wino_weights_of)(size_t taps, vf (*z)[6], size_t row, size_t n_rows, float *u,
-                              size_t u_pos)
+VFN void ISA(wino_weights_of)(size_t in, size_t taps, vf (*z)[WINOGRAD_IN], size_t row,
+                              size_t n_rows, float *u, size_t u_pos)
 {
-    vf x[WINOGRAD_TAPS], y[6];
+    vf x[WINOGRAD_TAPS], y[WINOGRAD_IN];
     UNROLL for (size_t i = 0; i < n_rows; i++) {
         UNROLL for (size_t c = 0; c < taps; c++)
             x[c] = z[c][row + i];
-        ISA(wino_weights_1d)(taps, x, y);
-        UNROLL for (size_t k = 0; k < 6; k++)
-            v_store(u + (i * 6 + k) * u_pos, y[k]);
+        ISA(wino_weights_1d)(in, taps, x, y);
+        UNROLL for (size_t k = 0; k < in; k++)
+            v_store(u + (i * in + k) * u_pos, y[k]);
     }
 }
 
 /* The same of n 3x3 kernels that follow each other. */
-VFN void ISA(wino_weights_rows)(const f16 *w, size_t n, size_t row, size_t n_rows, float *u,
-                                size_t u_pos)
+VFN void ISA(wino_weights_rows)(size_t in, const f16 *w, size_t n, size_t row, size_t n_rows,
+                                float *u, size_t u_pos)
 {
     for (; n; n--, w += 9 * ANF_PANEL, u += ANF_PANEL)
         for (size_t l = 0; l < ANF_PANEL; l += VL) {
-            vf z[3][6], x[3];
+            vf z[3][WINOGRAD_IN], x[3];
             UNROLL for (size_t c = 0; c < 3; c++) {
                 UNROLL for (size_t r = 0; r < 3; r++)
                     x[r] = v_load_f16(w + (3 * r + c) * ANF_PANEL + l);
-                ISA(wino_weights_1d)(3, x, z[c]);
+                ISA(wino_weights_1d)(in, 3, x, z[c]);
             }
-            ISA(wino_weights_of)(3, z, row, n_rows, u + l, u_pos);
+            ISA(wino_weights_of)(in, 3, z, row, n_rows, u + l, u_pos);
         }
 }
 
@@ -318,33 +353,38 @@ VFN void ISA(wino_weights_phases)(size_t taps, const struct conv_geom *g, size_t
         const f16 *at[WINOGRAD_TAPS][WINOGRAD_TAPS];
         for (size_t r = 0; r < taps; r++)
             for (size_t k = 0; k < taps; k++) {
-                const size_t row = top + r * stride, col = left + k * stride;
-                at[r][k] = row < g->kh && col < g->kw ? kernel + (row * g->kw + col) * ANF_PANEL
-                                                      : zeros;
+                const size_t y = top + r * stride, x = left + k * stride;
+                at[r][k] = y < g->kh && x < g->kw ? kernel + (y * g->kw + x) * ANF_PANEL : zeros;
             }
         for (size_t l = 0; l < ANF_PANEL; l += VL) {
-            vf z[WINOGRAD_TAPS][6], x[WINOGRAD_TAPS];
+            vf z[WINOGRAD_TAPS][WINOGRAD_IN], x[WINOGRAD_TAPS];
             UNROLL for (size_t k = 0; k < taps; k++) {
                 UNROLL for (size_t r = 0; r < taps; r++)
                     x[r] = v_load_f16(at[r][k] + l);
-                ISA(wino_weights_1d)(taps, x, z[k]);
+                ISA(wino_weights_1d)(6, taps, x, z[k]);
             }
-            ISA(wino_weights_of)(taps, z, 0, 6, u + l, u_pos);
+            ISA(wino_weights_of)(6, taps, z, 0, 6, u + l, u_pos);
         }
     }
 }
 
 static void ISA(winograd_weights)(const struct conv_geom *g, const struct winograd_form *f,
-                                  const f16 *w, size_t first, size_t n, float *u, size_t u_pos)
+                                  const f16 *w, size_t first, size_t n, size_t row, size_t n_rows,
+                                  float *u, size_t u_pos)
 {
+    const f16 *const plain = w + first * 9 * ANF_PANEL;
     if (f->taps == 5)
         ISA(wino_weights_phases)(5, g, f->stride, w, first, n, u, u_pos);
     else if (f->taps == 4)
         ISA(wino_weights_phases)(4, g, f->stride, w, first, n, u, u_pos);
     else if (f->stride > 1)
         ISA(wino_weights_phases)(3, g, f->stride, w, first, n, u, u_pos);
-    else
-        ISA(wino_weights_rows)(w + first * 9 * ANF_PANEL, n, 0, 6, u, u_pos);
+#define ROWS(in_, from, rows)                                                                      \
+    else if (f->in == (in_) && row == (from) && n_rows == (rows))                                  \
+        ISA(wino_weights_rows)(in_, plain, n, from, rows, u, u_pos);
+    ROWS(6, 0, 6) ROWS(6, 0, 2) ROWS(6, 2, 2) ROWS(6, 4, 2)
+    ROWS(8, 0, 8) ROWS(8, 0, 2) ROWS(8, 2, 2) ROWS(8, 4, 2) ROWS(8, 6, 2)
+#undef ROWS
 }
 
 /* ---- few tiles ------------------------------------------------------------------------------- */
@@ -430,7 +470,7 @@ VFN void ISA(wino_few_rows)(const f16 *w, size_t n, const float *v, size_t n_til
     const size_t positions = 6 * n_rows, lines = slice * 9 * ANF_PANEL / 32;
     const size_t ask = (lines + positions - 1) / positions;
     const f16 *const end = w + n * 9 * ANF_PANEL;
-    struct ISA(wino_position) of[WINOGRAD_POSITIONS]; /* those with most tiles first */
+    struct ISA(wino_position) of[WINO_FEW_POSITIONS]; /* those with most tiles first */
     size_t n_of = 0;
     _Alignas(64) float u[WINO_FEW_U * ANF_PANEL];
     for (size_t count = n_tiles, start; count; count--) {
@@ -451,8 +491,8 @@ VFN void ISA(wino_few_rows)(const f16 *w, size_t n, const float *v, size_t n_til
         const f16 *at = w + c * 9 * ANF_PANEL;
         const f16 *next = n - c > slice ? at + slice * 9 * ANF_PANEL : row + n_rows < 6 ? w : end;
         const float *at_v = v + c % ANF_PANEL +
-                            c / ANF_PANEL * WINOGRAD_POSITIONS * n_tiles * ANF_PANEL;
-        ISA(wino_weights_rows)(at, kc, row, n_rows, u, slice * ANF_PANEL);
+                            c / ANF_PANEL * WINO_FEW_POSITIONS * n_tiles * ANF_PANEL;
+        ISA(wino_weights_rows)(6, at, kc, row, n_rows, u, slice * ANF_PANEL);
         if (n_rows == 6 && kc == slice)
             ISA(wino_few_slice)(of, n_of, TILE_MR, u, at_v, m, slice, c == 0, next, ask);
         else
@@ -476,24 +516,25 @@ static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_t
 }
 
 /* The pixels of a tile, sixteen channels of each, in rows of WINO_ROW. */
-VFN void ISA(wino_tile_of)(size_t out, bool few_rows, bool few_cols, const float *m, size_t m_pos,
-                           const float *bias, bool relu, f16 *pixels)
+VFN void ISA(wino_tile_of)(size_t row_span, size_t span, size_t out, const float *m, size_t in,
+                           size_t m_pos, const float *bias, bool relu, f16 *pixels)
 {
-    const size_t rows = few_rows ? 2 : out, cols = few_cols ? 2 : out;
+    const size_t rows = out < row_span - 2 ? out : row_span - 2;
+    const size_t cols = out < span - 2 ? out : span - 2;
+    const size_t row = in * m_pos, last_row = (in - 1) * row;
     for (size_t l = 0; l < ANF_PANEL; l += VL) {
-        vf z[4][6], column[6], y[4];
-        UNROLL for (size_t j = 0; j < 6; j++) {
-            if (few_cols && !WINO_IN_SHORT(j))
-                continue;
-            UNROLL for (size_t i = 0; i < 6; i++)
-                if (!few_rows || WINO_IN_SHORT(i))
-                    column[i] = v_load(m + (i * 6 + j) * m_pos + l);
-            ISA(wino_output_1d)(out, few_rows, column, y);
+        vf z[WINOGRAD_OUT][WINOGRAD_IN], column[WINOGRAD_IN], y[WINOGRAD_OUT];
+        UNROLL for (size_t j = 0; j < span; j++) {
+            const float *at = m + winograd_position(in, span, j) * m_pos + l;
+            __asm__("" : "+r"(at)); /* or each address of a tile is kept in memory */
+            UNROLL for (size_t i = 0; i < row_span; i++)
+                column[i] = v_load(at + (i + 1 < row_span ? i * row : last_row));
+            ISA(wino_output_1d)(row_span, out, column, y);
             UNROLL for (size_t r = 0; r < rows; r++)
                 z[r][j] = y[r];
         }
         UNROLL for (size_t r = 0; r < rows; r++) {
-            ISA(wino_output_1d)(out, few_cols, z[r], y);
+            ISA(wino_output_1d)(span, out, z[r], y);
             UNROLL for (size_t c = 0; c < cols; c++) {
                 if (bias)
                     y[c] = v_add(y[c], v_load(bias + l));
@@ -505,21 +546,21 @@ VFN void ISA(wino_tile_of)(size_t out, bool few_rows, bool few_cols, const float
     }
 }
 
-VFN void ISA(wino_tile)(size_t out, bool few_rows, bool few_cols, const float *m, size_t m_pos,
-                        const float *bias, bool relu, f16 *pixels)
+VFN void ISA(wino_tile)(size_t row_span, size_t span, size_t out, const float *m, size_t in,
+                        size_t m_pos, const float *bias, bool relu, f16 *pixels)
 {
+#define TILE(rows, cols, n) ISA(wino_tile_of)(rows, cols, n, m, in, m_pos, bias, relu, pixels)
     if (out == 2)
-        ISA(wino_tile_of)(2, false, false, m, m_pos, bias, relu, pixels);
+        TILE(6, 6, 2);
     else if (out == 3)
-        ISA(wino_tile_of)(3, false, false, m, m_pos, bias, relu, pixels);
-    else if (few_rows && few_cols)
-        ISA(wino_tile_of)(4, true, true, m, m_pos, bias, relu, pixels);
-    else if (few_rows)
-        ISA(wino_tile_of)(4, true, false, m, m_pos, bias, relu, pixels);
-    else if (few_cols)
-        ISA(wino_tile_of)(4, false, true, m, m_pos, bias, relu, pixels);
+        TILE(6, 6, 3);
+    else if (row_span == 8)
+        span == 8 ? TILE(8, 8, 6) : span == 6 ? TILE(8, 6, 6) : TILE(8, 4, 6);
+    else if (row_span == 6)
+        span == 8 ? TILE(6, 8, 6) : span == 6 ? TILE(6, 6, 6) : TILE(6, 4, 6);
     else
-        ISA(wino_tile_of)(4, false, false, m, m_pos, bias, relu, pixels);
+        span == 8 ? TILE(4, 8, 6) : span == 6 ? TILE(4, 6, 6) : TILE(4, 4, 6);
+#undef TILE
 }
 
 typedef uint16_t ISA(u16x16) __attribute__((vector_size(32)));
@@ -590,10 +631,9 @@ VFN void ISA(winograd_output_of)(bool relu, const struct winograd_output *o, con
                                  const float *last, size_t n_tiles, const f16 *bias,
                                  size_t n_channels, f16 *y, size_t rows, size_t cols)
 {
-    const size_t out = o->out;
-    const bool parted = out == WINOGRAD_OUT;
-    const bool few_rows = parted && winograd_short(rows);
-    const bool few_cols = parted && winograd_short(cols - out * (n_tiles - 1));
+    const size_t in = o->in, out = o->out, last_cols = cols - out * (n_tiles - 1);
+    const size_t row_span = winograd_span(in, out, rows);
+    const size_t last_span = winograd_span(in, out, last_cols);
     float wide[ANF_PANEL] = {0};
     f16 pixels[WINOGRAD_OUT * WINO_ROW * ANF_PANEL];
     for (size_t c = 0; bias && c < n_channels; c++)
@@ -604,8 +644,8 @@ VFN void ISA(winograd_output_of)(bool relu, const struct winograd_output *o, con
         for (size_t t = 0; t < n; t++) {
             const bool at_end = t0 + t == n_tiles - 1;
             const float *at = at_end ? last : m + (t0 + t) * o->m_tile;
-            ISA(wino_tile)(out, few_rows, at_end && few_cols, at, o->m_pos, bias ? wide : NULL,
-                           relu, pixels + out * t * ANF_PANEL);
+            ISA(wino_tile)(row_span, at_end ? last_span : in, out, at, in, o->m_pos,
+                           bias ? wide : NULL, relu, pixels + out * t * ANF_PANEL);
         }
         for (size_t c = 0; c < n_channels; c += 8)
             ISA(wino_turn_back)(pixels + c, n_channels - c < 8 ? n_channels - c : 8, rows, width,

@@ -26,6 +26,7 @@ enum {
     SMALL_CONV = 1 << 17,  /* multiply-adds not worth a second thread */
     MOST_CHANNELS = 32,    /* panels of one block, */
     LEAST_CHANNELS = 4,    /* or the pixels are packed too often */
+    LEAST_SLICE = 256,     /* of k, or sums are stored and read again too often */
     KEPT_FLOATS = 1 << 18, /* of weights that are widened once for a task: 1 MiB */
     WIDEN_COST = 6,        /* of a panel of weights, see gather_cost */
 };
@@ -65,7 +66,7 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     const bool small =
         job->images * cut.pixels * job->groups * job->cout * cut.k <= SMALL_CONV;
 
-    cut.kc = block_even(cut.k, kern->kc);
+    cut.kc = block_even(cut.k, kern->kc < LEAST_SLICE ? LEAST_SLICE : kern->kc);
     cut.image_panels = (cut.pixels + ANF_PANEL - 1) / ANF_PANEL;
     cut.pixel_panels = cut.image_panels * job->images;
     if (n_threads > 1 && !small)

@@ -16,7 +16,8 @@
 #include "kernels/block_gemm.h"
 
 enum {
-    SMALL_JOB = 5 << 15,    /* multiply-adds not worth a second thread */
+    SMALL_JOB = 3 << 15,    /* multiply-adds not worth a second thread, */
+    LEAST_PART = 5 << 17,   /* nor another part for each */
     ROW_AWAY = 8,           /* of block_grid: what a row from another core costs */
     FEW_ROWS = 8,
     /* What packing costs, of block_grid; a single row is not transposed. */
@@ -115,7 +116,7 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
         cut.grid = block_grid(few ? 1 : strips, cut.panels, n_threads,
                               job->m == 1 ? PACK_ROW : PACK_STRIP, PACK_PANEL);
         most_parts = block_least((few ? FINE_FEW : BLOCK_FINE) * n_threads,
-                                 job->m * job->n * job->k / SMALL_JOB / 4);
+                                 job->m * job->n * job->k / LEAST_PART);
     }
     if (!few) {
         size_t most = kern->mc; /* rows that are packed together */

@@ -515,7 +515,8 @@ static void ISA(winograd_few)(const f16 *w, size_t n, const float *v, size_t n_t
 #endif
 }
 
-/* The pixels of a tile, sixteen channels of each, in rows of WINO_ROW. */
+/* The pixels of a tile, sixteen channels of each, in rows of WINO_ROW: `out` a side, or as many as
+ * the spans allow. */
 VFN void ISA(wino_tile_of)(size_t row_span, size_t span, size_t out, const float *m, size_t in,
                            size_t m_pos, const float *bias, bool relu, f16 *pixels)
 {
@@ -549,17 +550,16 @@ VFN void ISA(wino_tile_of)(size_t row_span, size_t span, size_t out, const float
 VFN void ISA(wino_tile)(size_t row_span, size_t span, size_t out, const float *m, size_t in,
                         size_t m_pos, const float *bias, bool relu, f16 *pixels)
 {
-#define TILE(rows, cols, n) ISA(wino_tile_of)(rows, cols, n, m, in, m_pos, bias, relu, pixels)
     if (out == 2)
-        TILE(6, 6, 2);
+        ISA(wino_tile_of)(6, 6, 2, m, in, m_pos, bias, relu, pixels);
     else if (out == 3)
-        TILE(6, 6, 3);
-    else if (row_span == 8)
-        span == 8 ? TILE(8, 8, 6) : span == 6 ? TILE(8, 6, 6) : TILE(8, 4, 6);
-    else if (row_span == 6)
-        span == 8 ? TILE(6, 8, 6) : span == 6 ? TILE(6, 6, 6) : TILE(6, 4, 6);
-    else
-        span == 8 ? TILE(4, 8, 6) : span == 6 ? TILE(4, 6, 6) : TILE(4, 4, 6);
+        ISA(wino_tile_of)(6, 6, 3, m, in, m_pos, bias, relu, pixels);
+#define TILE(rows, cols)                                                                           \
+    else if (row_span == (rows) && span == (cols))                                                 \
+        ISA(wino_tile_of)(rows, cols, WINOGRAD_OUT, m, in, m_pos, bias, relu, pixels);
+    TILE(8, 8) TILE(8, 6) TILE(8, 4)
+    TILE(6, 8) TILE(6, 6) TILE(6, 4)
+    TILE(4, 8) TILE(4, 6) TILE(4, 4)
 #undef TILE
 }
 

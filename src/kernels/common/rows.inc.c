@@ -241,15 +241,18 @@ VFN void ISA(row_scale)(const float *e, f16 *y, size_t n, float by)
  * binary16 numbers are in order where they are positive, and in the opposite order below zero. */
 VFN float ISA(row_max)(const f16 *x, size_t n)
 {
-    int16_t most = INT16_MIN, least = INT16_MAX;
+    int16_t top = INT16_MIN;
     ROW_VECTORISED
-    for (size_t i = 0; i < n; i++) {
-        const int16_t bits = (int16_t)x[i];
-        most = bits > most ? bits : most;
-        least = bits < least ? bits : least;
+    for (size_t i = 0; i < n; i++)
+        top = (int16_t)x[i] > top ? (int16_t)x[i] : top;
+    if (top < 0) {
+        top = INT16_MAX;
+        ROW_VECTORISED
+        for (size_t i = 0; i < n; i++)
+            top = (int16_t)x[i] < top ? (int16_t)x[i] : top;
     }
-    const f16 top = (f16)(most < 0 ? least : most);
-    return v_first(v_splat_f16(&top)); /* a load of more than was stored would wait for the store */
+    const f16 bits = (f16)top;
+    return v_first(v_splat_f16(&bits)); /* a load of more than was stored would wait for the store */
 }
 
 static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch)

@@ -19,7 +19,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define GUARD 64
@@ -27,7 +26,7 @@
 /* Small, so that sums do not round. */
 static f16 *integers(size_t n)
 {
-    f16 *x = malloc((n ? n : 1) * sizeof *x);
+    f16 *x = fenced(n * sizeof *x);
     for (size_t i = 0; i < n; i++)
         x[i] = f32_to_f16((float)(int)(next() % 7) - 3.0f);
     return x;
@@ -79,7 +78,7 @@ static void attention_one(const struct kern *kern, const void *job, size_t task,
 
 static void run(const struct kern *kern, task_fn *fn, const void *job, size_t n_tasks, size_t bytes)
 {
-    unsigned char *own = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
+    unsigned char *own = fenced((bytes + GUARD + 63) / 64 * 64);
     for (size_t task = n_tasks; task-- > 0;) {
         memset(own, 0xff, bytes);
         memset(own + bytes, 0xa5, GUARD);
@@ -87,19 +86,19 @@ static void run(const struct kern *kern, task_fn *fn, const void *job, size_t n_
         for (size_t i = 0; i < GUARD; i++)
             assert_int_equal(own[bytes + i], 0xa5);
     }
-    free(own);
+    unfence(own);
 }
 
 /* All tasks on one thread, which may find packed rows in its scratch. */
 static void run_gemm_as_one(const struct kern *kern, const struct gemm_job *job)
 {
     const size_t n_bytes = gemm_thread_bytes(kern, job), n_tasks = gemm_tasks(kern, job, 0);
-    unsigned char *own = aligned_alloc(64, (n_bytes + 127) / 64 * 64);
+    unsigned char *own = fenced((n_bytes + 127) / 64 * 64);
     size_t kept = 0;
     memset(own, 0xff, n_bytes);
     for (size_t task = 0; task < n_tasks; task++)
         gemm_task(kern, job, 0, task, NULL, own, &kept);
-    free(own);
+    unfence(own);
 }
 
 static void all_seen_once(struct seen *s)
@@ -144,10 +143,10 @@ static void gemm_case(size_t batch, size_t m, size_t n, size_t k, enum gemm_b ki
     job.c_batch = m * job.c_row + gap;
     f16 *a = values((batch - 1) * job.a_batch + (m - 1) * job.a_row + k);
     f16 *b = values(kind == GEMM_B_PACKED ? k * n : batch * job.b_batch);
-    f16 *bias = values(n), *packed = malloc(gemm_packed_size(k, n) * sizeof *packed + 1);
+    f16 *bias = values(n), *packed = fenced(gemm_packed_size(k, n) * sizeof *packed);
     const size_t n_c = batch * job.c_batch;
     f16 *want = untouched(n_c), *c = untouched(n_c);
-    struct seen seen = {calloc(batch * m * n, 1), batch * m * n};
+    struct seen seen = {fenced(batch * m * n), batch * m * n};
 
     if (flags & 4) {
         poison(a, k);
@@ -177,7 +176,8 @@ static void gemm_case(size_t batch, size_t m, size_t n, size_t k, enum gemm_b ki
             same(kern[t], "gemm on one thread", c, want, n_c);
             all_seen_once(&seen);
         }
-    free(a), free(b), free(bias), free(packed), free(want), free(c), free(seen.count);
+    unfence(a), unfence(b), unfence(bias), unfence(packed), unfence(want), unfence(c);
+    unfence(seen.count);
 }
 
 static void test_gemm(void **state)
@@ -209,7 +209,7 @@ static void test_pack_weights(void **state)
     assert_memory_equal(a, b, 2 * 37 * 16 * sizeof *a);
     assert_int_equal(a[37 * 16 + 16 * 5 + 4], w[5 * 21 + 20]);
     assert_int_equal(a[37 * 16 + 16 * 5 + 5], 0);
-    free(w), free(turned), free(a), free(b);
+    unfence(w), unfence(turned), unfence(a), unfence(b);
     (void)state;
 }
 
@@ -306,7 +306,7 @@ static struct conv_geom geometry(const struct conv_shape *s)
 static void conv_phases(const struct kern *kern, const struct conv_job *job)
 {
     const size_t bytes = conv_shared_bytes(kern, job);
-    unsigned char *shared = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
+    unsigned char *shared = fenced((bytes + GUARD + 63) / 64 * 64);
     memset(shared, 0xff, bytes);
     memset(shared + bytes, 0xa5, GUARD);
     for (size_t phase = 0; phase < CONV_PHASES; phase++) {
@@ -315,14 +315,14 @@ static void conv_phases(const struct kern *kern, const struct conv_job *job)
     }
     for (size_t i = 0; i < GUARD; i++)
         assert_int_equal(shared[bytes + i], 0xa5);
-    free(shared);
+    unfence(shared);
 }
 
 static void conv_run(const struct kern *kern, struct conv_job *job, size_t n_threads,
                      const f16 *want)
 {
     const size_t n = job->images * job->groups * job->cout * job->geom.out_h * job->geom.out_w;
-    struct seen seen = {calloc(n, 1), n};
+    struct seen seen = {fenced(n), n};
     f16 *y = untouched(n);
     job->y = y;
     job->n_threads = n_threads;
@@ -331,7 +331,7 @@ static void conv_run(const struct kern *kern, struct conv_job *job, size_t n_thr
     conv_phases(kern, job);
     same(kern, "conv", y, want, n);
     all_seen_once(&seen);
-    free(y), free(seen.count);
+    unfence(y), unfence(seen.count);
 }
 
 static void take_relu(void *arg, size_t offset, size_t n)
@@ -349,9 +349,9 @@ static void conv_relu_as_one(const struct kern *kern, struct conv_job *job, cons
 {
     const size_t n = job->images * job->groups * job->cout * job->geom.out_h * job->geom.out_w;
     const size_t n_bytes = conv_thread_bytes(kern, job);
-    unsigned char *own = aligned_alloc(64, (n_bytes + 127) / 64 * 64);
-    unsigned char *shared = aligned_alloc(64, (conv_shared_bytes(kern, job) + 127) / 64 * 64);
-    f16 *y = untouched(n), *want = malloc((n + 1) * sizeof *want);
+    unsigned char *own = fenced((n_bytes + 127) / 64 * 64);
+    unsigned char *shared = fenced((conv_shared_bytes(kern, job) + 127) / 64 * 64);
+    f16 *y = untouched(n), *want = fenced(n * sizeof *want);
     struct conv_job expected = {.y = want};
     size_t kept = 0;
     memcpy(want, sums, n * sizeof *want);
@@ -366,7 +366,7 @@ static void conv_relu_as_one(const struct kern *kern, struct conv_job *job, cons
             conv_task(kern, job, phase, task, shared, own, &kept);
     job->relu = false;
     same(kern, "conv with relu", y, want, n);
-    free(y), free(want), free(own), free(shared);
+    unfence(y), unfence(want), unfence(own), unfence(shared);
 }
 
 /* How many tables took strips. */
@@ -399,7 +399,7 @@ static size_t conv_case(const struct conv_shape *s, bool biased, bool poisoned)
         conv_relu_as_one(kern[t], &job, want);
         strips += job.up == 1 && strips_chosen(kern[t], &job);
     }
-    free(x), free(w), free(bias), free(want), free(packed);
+    unfence(x), unfence(w), unfence(bias), unfence(want), unfence(packed);
     return strips;
 }
 
@@ -426,7 +426,7 @@ static void test_gather(void **state)
                 const size_t k0 = next() % n_k, kc = 1 + next() % (n_k - k0 < 40 ? n_k - k0 : 40);
                 const size_t p0 = next() % pixels, most = pixels - p0 < 400 ? pixels - p0 : 400;
                 const size_t np = 1 + next() % most, panels = (np + 15) / 16, b_panel = 16 * kc + 8;
-                float *got = malloc(panels * b_panel * sizeof *got);
+                float *got = fenced(panels * b_panel * sizeof *got);
                 for (size_t e = 0; e < panels * b_panel; e++)
                     got[e] = -77.0f;
                 kern[t]->conv_gather(&g, x, k0, kc, p0, np, got, b_panel);
@@ -440,9 +440,9 @@ static void test_gather(void **state)
                         fail_msg("%s, gather %zu: %g at %zu, not %g\n", kern[t]->name, i,
                                  (double)got[e], e, (double)want);
                 }
-                free(got);
+                unfence(got);
             }
-            free(x);
+            unfence(x);
         }
     (void)state;
 }
@@ -463,7 +463,7 @@ static void transposed_case(size_t groups, size_t cin, size_t cout, size_t h, si
     f16 *x = integers(job.images * groups * cin * h * w);
     f16 *weights = integers(groups * cin * cout * n * n);
     f16 *packed = untouched(conv_packed_size(g, groups, cout)), *want = untouched(n_y);
-    float *sum = calloc(n_y, sizeof *sum);
+    float *sum = fenced(n_y * sizeof *sum);
     for (size_t i = 0; i < job.images * groups * cin * h * w; i++)
         for (size_t e = 0; e < cout * n * n; e++) {
             const size_t channel = i / (h * w), group = channel / cin;
@@ -482,7 +482,7 @@ static void transposed_case(size_t groups, size_t cin, size_t cout, size_t h, si
     job.weights = packed;
     for (size_t t = tables(kern); t-- > 0;)
         conv_run(kern[t], &job, 2, want);
-    free(x), free(weights), free(packed), free(want), free(sum);
+    unfence(x), unfence(weights), unfence(packed), unfence(want), unfence(sum);
 }
 
 static void test_transposed_conv(void **state)
@@ -501,8 +501,8 @@ static void test_transposed_conv(void **state)
 /* ---- attention ------------------------------------------------------------------------------- */
 static void attention_naive(const struct kern *kern, const struct attention_job *job, f16 *out)
 {
-    float *s = malloc(job->skv * sizeof *s), top;
-    f16 *score = malloc(job->skv * sizeof *score);
+    float *s = fenced(job->skv * sizeof *s), top;
+    f16 *score = fenced(job->skv * sizeof *score);
     for (size_t h = 0; h < job->heads; h++)
         for (size_t i = 0; i < job->sq; i++) {
             for (size_t j = 0; j < job->skv; j++) {
@@ -525,7 +525,7 @@ static void attention_naive(const struct kern *kern, const struct attention_job 
                 out[h * job->out_head + i * job->out_row + e] = f32_to_f16(sum);
             }
         }
-    free(s), free(score);
+    unfence(s), unfence(score);
 }
 
 /* scale: 0 none.  mask: 0 none, 1 one row, 2 one matrix, 3 one matrix for each head. */
@@ -546,7 +546,7 @@ static void attention_case(size_t heads, size_t sq, size_t skv, size_t d, size_t
     f16 *v = values(heads * job.v_head), *m = values(heads * sq * skv);
     const size_t n_out = heads * job.out_head;
     f16 *want = untouched(n_out), *out = untouched(n_out);
-    struct seen seen = {calloc(heads * sq * dv, 1), heads * sq * dv};
+    struct seen seen = {fenced(heads * sq * dv), heads * sq * dv};
     for (size_t i = 0; i < heads * sq * skv; i += 3)
         m[i] = 0xfc00; /* -inf: masked out */
     if (poisoned) {
@@ -568,7 +568,8 @@ static void attention_case(size_t heads, size_t sq, size_t skv, size_t d, size_t
             same(kern[t], "attention", out, want, n_out);
             all_seen_once(&seen);
         }
-    free(q), free(k), free(v), free(m), free(want), free(out), free(seen.count);
+    unfence(q), unfence(k), unfence(v), unfence(m), unfence(want), unfence(out);
+    unfence(seen.count);
 }
 
 static void test_attention(void **state)
@@ -599,8 +600,8 @@ static void test_attention(void **state)
 static void check_product(const struct kern *kern, const char *what, size_t m, size_t n, size_t k,
                           const double *a, const double *b, const f16 *c)
 {
-    double *ra = calloc(k, sizeof *ra), *abs_ra = calloc(k, sizeof *abs_ra);
-    double *r = calloc(m, sizeof *r);
+    double *ra = fenced(k * sizeof *ra), *abs_ra = fenced(k * sizeof *abs_ra);
+    double *r = fenced(m * sizeof *r);
     for (size_t i = 0; i < m; i++) {
         r[i] = (double)next() * 0x1p-23 - 1.0;
         for (size_t e = 0; e < k; e++) {
@@ -622,12 +623,12 @@ static void check_product(const struct kern *kern, const char *what, size_t m, s
             fail_msg("%s, %s: column %zu is off by %g, allowed %g\n", kern->name, what, j,
                      fabs(got - want), bound);
     }
-    free(ra), free(abs_ra), free(r);
+    unfence(ra), unfence(abs_ra), unfence(r);
 }
 
 static double *widened(const f16 *x, size_t n)
 {
-    double *y = malloc(n * sizeof *y);
+    double *y = fenced(n * sizeof *y);
     for (size_t i = 0; i < n; i++)
         y[i] = (double)f16_to_f32(x[i]);
     return y;
@@ -651,7 +652,8 @@ static void large_gemm(size_t m, size_t n, size_t k)
         }
         same(kern[t], "large gemm", c, first, m * n);
     }
-    free(a), free(b), free(c), free(first), free(packed), free(wide_a), free(wide_b);
+    unfence(a), unfence(b), unfence(c), unfence(first), unfence(packed), unfence(wide_a);
+    unfence(wide_b);
 }
 
 static void large_conv(const struct conv_shape *s)
@@ -664,7 +666,7 @@ static void large_conv(const struct conv_shape *s)
     f16 *x = values(g->cin * g->in_h * g->in_w), *w = values(s->cout * n_k);
     f16 *packed = untouched(conv_packed_size(g, 1, s->cout)), *y = untouched(n_y);
     f16 *first = untouched(n_y);
-    double *wide_w = widened(w, s->cout * n_k), *patches = malloc(n_k * pixels * sizeof *patches);
+    double *wide_w = widened(w, s->cout * n_k), *patches = fenced(n_k * pixels * sizeof *patches);
     for (size_t k = 0; k < n_k; k++)
         for (size_t p = 0; p < pixels; p++) {
             f16 t;
@@ -681,7 +683,8 @@ static void large_conv(const struct conv_shape *s)
         }
         same(kern[t], "large conv", y, first, n_y);
     }
-    free(x), free(w), free(packed), free(y), free(first), free(wide_w), free(patches);
+    unfence(x), unfence(w), unfence(packed), unfence(y), unfence(first), unfence(wide_w);
+    unfence(patches);
 }
 
 static void test_large(void **state)

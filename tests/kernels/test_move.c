@@ -3,14 +3,12 @@
  * Geometries are made the way the operators make them: permutations, slices, repeats and writes
  * into a larger tensor, at random ranks up to 8.  Elements of the destination that no index names
  * must keep their value, and the result must not depend on the number of tasks. */
+#include "fenced.h"
 #include "plain.h"
 
 #include "kernels/move.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { REGION = 1024 * 1024, ROUNDS = 4000, COUNT_MAX = 40000 };
 
@@ -30,22 +28,14 @@ static unsigned char *region[2];
 
 static void open_regions(void)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; i < 2; i++) {
-        void *p = NULL;
-        assert_int_equal(posix_memalign(&p, page, REGION + page), 0);
-        region[i] = p;
-        assert_int_equal(mprotect(region[i] + REGION, page, PROT_NONE), 0);
-    }
+    for (size_t i = 0; i < 2; i++)
+        region[i] = fenced(REGION);
 }
 
 static void close_regions(void)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(mprotect(region[i] + REGION, page, PROT_READ | PROT_WRITE), 0);
-        free(region[i]);
-    }
+    for (size_t i = 0; i < 2; i++)
+        unfence(region[i]);
 }
 
 /* n elements that end at the inaccessible page. */
@@ -141,8 +131,8 @@ static void check_move(const struct kern *k, const struct move_geom *given)
 {
     struct extent from = extent_of(given, given->src_stride);
     struct extent to = extent_of(given, given->dst_stride);
-    f16 *src = malloc(from.n * sizeof *src);
-    f16 *want = malloc(to.n * sizeof *want), *got = malloc(to.n * sizeof *got);
+    f16 *src = fenced(from.n * sizeof *src);
+    f16 *want = fenced(to.n * sizeof *want), *got = fenced(to.n * sizeof *got);
     assert_true(src && want && got);
     for (size_t i = 0; i < from.n; i++)
         src[i] = (f16)below(65536);
@@ -168,7 +158,7 @@ static void check_move(const struct kern *k, const struct move_geom *given)
             move_task(k, &g, src + from.origin, got + to.origin, task, task_counts[c]);
         assert_memory_equal(got, want, to.n * sizeof *got);
     }
-    free(src), free(want), free(got);
+    unfence(src), unfence(want), unfence(got);
 }
 
 static const struct kern *any_table(void)

@@ -6,16 +6,14 @@
  * asked against double with bounds derived where they are used.
  *
  * Inputs end at an inaccessible page; outputs do too, with a frame of known bytes before them. */
+#include "fenced.h"
 #include "plain.h"
 
 #include "base/fp16.h"
 #include "kernels/kern.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define ISA(x) x##_yardstick
 #include "kernels/simd/simd_ref.h"
@@ -28,25 +26,17 @@ enum { REGION = 256 * 1024, FRAME = 64, ROWS_MAX = 5 };
 /* ---- guarded memory
  * ----------------------------------------------------------------------------- */
 static unsigned char *region[6];
-static size_t page;
 
 static void open_regions(void)
 {
-    page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; i < 6; i++) {
-        void *p = NULL;
-        assert_int_equal(posix_memalign(&p, page, REGION + page), 0);
-        region[i] = p;
-        assert_int_equal(mprotect(region[i] + REGION, page, PROT_NONE), 0);
-    }
+    for (size_t i = 0; i < 6; i++)
+        region[i] = fenced(REGION);
 }
 
 static void close_regions(void)
 {
-    for (size_t i = 0; i < 6; i++) {
-        assert_int_equal(mprotect(region[i] + REGION, page, PROT_READ | PROT_WRITE), 0);
-        free(region[i]);
-    }
+    for (size_t i = 0; i < 6; i++)
+        unfence(region[i]);
 }
 
 /* n_bytes that end at the inaccessible page, behind a frame. */
@@ -174,7 +164,7 @@ enum { L2, RMS, LAYER, NORMS };
 static void slow_norm(int which, const float *x, f16 *y, size_t n, size_t r,
                       const struct norm_args *a)
 {
-    float *t = malloc((n + 1) * sizeof *t), m = 0;
+    float *t = fenced(n * sizeof *t), m = 0;
     assert_non_null(t);
     if (which == LAYER)
         m = slow_reduce(ADD, x, n) / (float)n;
@@ -193,7 +183,7 @@ static void slow_norm(int which, const float *x, f16 *y, size_t n, size_t r,
             v = v + f16_to_f32(a->beta[k]);
         y[j] = f32_to_f16(v);
     }
-    free(t);
+    unfence(t);
 }
 
 static void widen(const f16 *x, float *y, size_t n)
@@ -286,7 +276,7 @@ static void test_masked_softmax(void **state)
     (void)state;
     enum { N = 70 };
     f16 x[N], y[N];
-    float *scratch = malloc(softmax_floats(N) * sizeof *scratch);
+    float *scratch = fenced(softmax_floats(N) * sizeof *scratch);
     assert_non_null(scratch);
     for (size_t i = 0; i < N; i++)
         x[i] = i % 3 == 0 ? 0x3c00 : i % 3 == 1 ? 0xfbff : 0xfc00; /* 1, -65504, -inf */
@@ -299,7 +289,7 @@ static void test_masked_softmax(void **state)
             assert_true(isnormal(scratch[i] * 0x1p-32f));
         }
     }
-    free(scratch);
+    unfence(scratch);
 }
 
 static bool is_nan(f16 h)
@@ -317,7 +307,7 @@ static void check_scores(const struct kern *k, size_t rows, size_t n, enum kind 
         float *e = guarded(0, size * sizeof *e), *top = guarded(3, rows * sizeof *top);
         float scale = f16_to_f32(f32_to_f16(0.125f + 0.3f));
         f16 *mask = guarded(1, rows * n * sizeof *mask), *s = guarded(2, size * sizeof *s);
-        f16 *x = malloc((rows * n + 1) * sizeof *x), *scored = malloc((size + 1) * sizeof *scored);
+        f16 *x = fenced(rows * n * sizeof *x), *scored = fenced(size * sizeof *scored);
         make_rows(x, rows, n, kind);
         make_rows(mask, rows, n, kind == EQUAL ? MINUS_INFS : ORDINARY);
         for (size_t i = 0; i < size; i++) {
@@ -358,7 +348,7 @@ static void check_scores(const struct kern *k, size_t rows, size_t n, enum kind 
                 assert_true(e[r * ld + j] == -77.0f);
         }
         assert_true(frame_intact(e) && frame_intact(s) && frame_intact(top));
-        free(x), free(scored);
+        unfence(x), unfence(scored);
     }
 }
 
@@ -510,8 +500,8 @@ static void test_softmax_accuracy(void **state)
 {
     (void)state;
     for (size_t n = 1; n <= 3000; n += 1 + n / 3) {
-        f16 *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
-        float *scratch = malloc(softmax_floats(n) * sizeof *scratch);
+        f16 *x = fenced(n * sizeof *x), *y = fenced(n * sizeof *y);
+        float *scratch = fenced(softmax_floats(n) * sizeof *scratch);
         assert_true(x && y && scratch);
         make_rows(x, 1, n, ORDINARY);
         kern_select(NULL)->softmax(x, y, 1, n, scratch);
@@ -526,7 +516,7 @@ static void test_softmax_accuracy(void **state)
             double v = exp((double)f16_to_f32(x[j]) - m) / s;
             assert_near(y[j], v, v * (2 * (widest + 8) + chain(n) + 2) * u);
         }
-        free(x), free(y), free(scratch);
+        unfence(x), unfence(y), unfence(scratch);
     }
 }
 
@@ -542,8 +532,8 @@ static void test_norm_accuracy(void **state)
         for (int which = 0; which < NORMS; which++) {
             norm_fn *const fn[NORMS] = {kern_select(NULL)->l2_norm, kern_select(NULL)->rms_norm,
                                         kern_select(NULL)->layer_norm};
-            f16 *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
-            f16 *gamma = malloc(n * sizeof *gamma), *beta = malloc(n * sizeof *beta);
+            f16 *x = fenced(n * sizeof *x), *y = fenced(n * sizeof *y);
+            f16 *gamma = fenced(n * sizeof *gamma), *beta = fenced(n * sizeof *beta);
             assert_true(x && y && gamma && beta);
             make_rows(x, 1, n, ORDINARY);
             make_rows(gamma, 1, n, ORDINARY);
@@ -570,7 +560,7 @@ static void test_norm_accuracy(void **state)
                            + fabs(t) * (delta / sigma + ((chain(n) + 3) / 2 + 4) * u);
                 assert_near(y[j], v, fabs(g) * off + fabs(v) * u);
             }
-            free(x), free(y), free(gamma), free(beta);
+            unfence(x), unfence(y), unfence(gamma), unfence(beta);
         }
 }
 

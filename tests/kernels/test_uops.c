@@ -8,6 +8,7 @@
  *
  * The rounding to binary16 used as the yardstick is a binary search over the values of all halves;
  * it shares no idea with the conversions under test. */
+#include "fenced.h"
 #include "plain.h"
 
 #include "kernels/kern.h"
@@ -15,8 +16,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { ALL = 65536, LATTICE_MAX = 400, RANDOM_PAIRS = 1 << 20, MAX_TAIL = 70, FRAME = 32 };
 #define ONE_ANSWER 0x7dbdb5f3981224dcu
@@ -208,28 +207,7 @@ static bool params_end(size_t op, size_t set)
 }
 
 /* ---- memory -----------------------------------------------------------------------------------*/
-static void *must_alloc(size_t n_bytes)
-{
-    void *p = malloc(n_bytes);
-    assert_non_null(p);
-    return p;
-}
-
-/* A page whose successor cannot be touched. */
-static unsigned char *guarded_page(size_t *page)
-{
-    void *p;
-    *page = (size_t)sysconf(_SC_PAGESIZE);
-    assert_int_equal(posix_memalign(&p, *page, 2 * *page), 0);
-    assert_int_equal(mprotect((unsigned char *)p + *page, *page, PROT_NONE), 0);
-    return p;
-}
-
-static void free_guarded(unsigned char *p, size_t page)
-{
-    assert_int_equal(mprotect(p + page, page, PROT_READ | PROT_WRITE), 0);
-    free(p);
-}
+enum { REGION = 4096 }; /* bytes, of which operands are the last */
 
 static uint32_t random_bits(uint64_t *s)
 {
@@ -297,8 +275,8 @@ static void check_unary(const struct kern *k, size_t op, const f16 *x, f16 *y, c
 static void test_unary_exhaustive(void **state)
 {
     (void)state;
-    f16 *x = must_alloc(ALL * sizeof(f16)), *y = must_alloc(ALL * sizeof(f16));
-    f16 *want = must_alloc(ALL * sizeof(f16)), *first = must_alloc(ALL * sizeof(f16));
+    f16 *x = fenced(ALL * sizeof(f16)), *y = fenced(ALL * sizeof(f16));
+    f16 *want = fenced(ALL * sizeof(f16)), *first = fenced(ALL * sizeof(f16));
     for (size_t i = 0; i < ALL; i++)
         x[i] = (f16)i;
     for (size_t op = 0; op < UOP_COUNT; op++) {
@@ -321,7 +299,7 @@ static void test_unary_exhaustive(void **state)
             }
         }
     }
-    free(x), free(y), free(want), free(first);
+    unfence(x), unfence(y), unfence(want), unfence(first);
 }
 
 /* The same bits on every machine and compiler: a hash of what every micro-op gives for all first
@@ -329,8 +307,8 @@ static void test_unary_exhaustive(void **state)
 static void test_one_answer(void **state)
 {
     (void)state;
-    f16 *x = must_alloc(ALL * sizeof(f16)), *b = must_alloc(ALL * sizeof(f16));
-    f16 *y = must_alloc(ALL * sizeof(f16)), v[LATTICE_MAX];
+    f16 *x = fenced(ALL * sizeof(f16)), *b = fenced(ALL * sizeof(f16));
+    f16 *y = fenced(ALL * sizeof(f16)), v[LATTICE_MAX];
     size_t n_v = lattice(v);
     for (size_t i = 0; i < ALL; i++)
         x[i] = (f16)i, b[i] = v[(i >> 8) % n_v];
@@ -348,7 +326,7 @@ static void test_one_answer(void **state)
             fail_msg("results on %s hash to 0x%016llx, need 0x%016llx\n", kern_tables[t]->name,
                      (unsigned long long)h, (unsigned long long)ONE_ANSWER);
     }
-    free(x), free(b), free(y);
+    unfence(x), unfence(b), unfence(y);
 }
 
 /* n pairs through one binary micro-op on every table. */
@@ -379,8 +357,8 @@ static void test_binary(void **state)
     (void)state;
     f16 v[LATTICE_MAX];
     size_t n_v = lattice(v), n = n_v * n_v, cap = n > RANDOM_PAIRS ? n : RANDOM_PAIRS;
-    f16 *a = must_alloc(cap * sizeof(f16)), *b = must_alloc(cap * sizeof(f16));
-    f16 *y = must_alloc(cap * sizeof(f16)), *first = must_alloc(cap * sizeof(f16));
+    f16 *a = fenced(cap * sizeof(f16)), *b = fenced(cap * sizeof(f16));
+    f16 *y = fenced(cap * sizeof(f16)), *first = fenced(cap * sizeof(f16));
     uint64_t seed = 1;
     for (size_t i = 0; i < n; i++)
         a[i] = v[i / n_v], b[i] = v[i % n_v];
@@ -399,7 +377,7 @@ static void test_binary(void **state)
         }
         check_binary(op, a, b, RANDOM_PAIRS, y, first);
     }
-    free(a), free(b), free(y), free(first);
+    unfence(a), unfence(b), unfence(y), unfence(first);
 }
 
 static void test_select(void **state)
@@ -460,16 +438,15 @@ static void test_tails(void **state)
 {
     (void)state;
     unsigned char *base[3], *page_end[3];
-    size_t page = 0;
     for (int j = 0; j < 3; j++) {
-        base[j] = guarded_page(&page);
-        page_end[j] = base[j] + page;
+        base[j] = fenced(REGION);
+        page_end[j] = base[j] + REGION;
     }
     for (size_t t = 0; kern_tables[t]; t++)
         for (size_t op = 0; kern_tables[t]->available() && op < UOP_COUNT; op++)
             check_tails(kern_tables[t], op, page_end);
     for (int j = 0; j < 3; j++)
-        free_guarded(base[j], page);
+        unfence(base[j]);
 }
 
 /* ---- chains -----------------------------------------------------------------------------------*/
@@ -553,13 +530,13 @@ static void test_chains(void **state)
 {
     (void)state;
     unsigned char *base[CHAIN_VALUES], *page_end[CHAIN_VALUES];
-    size_t page = 0, n_chains = 0;
+    size_t n_chains = 0;
     for (size_t op = 0; op < UOP_COUNT; op++)
         n_chains += uop_chains[op];
     assert_int_equal(n_chains, 19);
     for (int j = 0; j < CHAIN_VALUES; j++) {
-        base[j] = guarded_page(&page);
-        page_end[j] = base[j] + page;
+        base[j] = fenced(REGION);
+        page_end[j] = base[j] + REGION;
     }
     for (size_t t = 0; kern_tables[t]; t++) {
         uint64_t seed = 17;
@@ -568,7 +545,7 @@ static void test_chains(void **state)
                 check_chain(kern_tables[t], &seed, n, turn & 1, page_end);
     }
     for (int j = 0; j < CHAIN_VALUES; j++)
-        free_guarded(base[j], page);
+        unfence(base[j]);
 }
 
 static float from_bits(uint32_t bits)
@@ -602,9 +579,9 @@ static void test_f16_from_f32(void **state)
 {
     (void)state;
     enum { N = 1 << 19 };
-    float *x = must_alloc(N * sizeof(float));
-    f16 *bias = must_alloc(N * sizeof(f16)), *y = must_alloc(N * sizeof(f16));
-    f16 *want = must_alloc(N * sizeof(f16));
+    float *x = fenced(N * sizeof(float));
+    f16 *bias = fenced(N * sizeof(f16)), *y = fenced(N * sizeof(f16));
+    f16 *want = fenced(N * sizeof(f16));
     size_t n = 0;
     for (size_t i = 0; i < N; i++)
         bias[i] = (f16)(i * 40503);
@@ -630,14 +607,14 @@ static void test_f16_from_f32(void **state)
         x[n] = from_bits(n % 2 ? random_bits(&seed)
                                : (random_bits(&seed) & 0x8fffffffu) + 0x33000000u);
     check_rounding(x, N, bias, y, want);
-    free(x), free(bias), free(y), free(want);
+    unfence(x), unfence(bias), unfence(y), unfence(want);
 }
 
 static void test_f32_from_f16(void **state)
 {
     (void)state;
-    f16 *x = must_alloc(ALL * sizeof(f16)), *back = must_alloc(ALL * sizeof(f16));
-    float *y = must_alloc(ALL * sizeof(float)), *first = must_alloc(ALL * sizeof(float));
+    f16 *x = fenced(ALL * sizeof(f16)), *back = fenced(ALL * sizeof(f16));
+    float *y = fenced(ALL * sizeof(float)), *first = fenced(ALL * sizeof(float));
     for (size_t i = 0; i < ALL; i++)
         x[i] = (f16)i;
     ref_table()->f32_from_f16(x, first, ALL);
@@ -655,25 +632,25 @@ static void test_f32_from_f16(void **state)
             assert_int_equal(back[i], isnan(v) ? 0x7e00 : x[i]);
         }
     }
-    free(x), free(back), free(y), free(first);
+    unfence(x), unfence(back), unfence(y), unfence(first);
 }
 
 /* Every count of the conversions, both sides at the edge of an inaccessible page. */
 static void test_convert_tails(void **state)
 {
     (void)state;
-    size_t page;
-    unsigned char *in = guarded_page(&page), *in2 = guarded_page(&page), *out = guarded_page(&page);
+    unsigned char *in = fenced(REGION), *in2 = fenced(REGION);
+    unsigned char *out = fenced(REGION);
     for (size_t t = 0; kern_tables[t]; t++) {
         const struct kern *k = kern_tables[t];
         for (size_t n = 0; k->available() && n <= MAX_TAIL; n++) {
-            float *x = (float *)(void *)(in + page - n * sizeof(float));
-            f16 *h = (f16 *)(void *)(in2 + page - n * sizeof(f16));
-            f16 *y = (f16 *)(void *)(out + page - n * sizeof(f16));
-            uint8_t *u = in + page - n;
+            float *x = (float *)(void *)(in + REGION - n * sizeof(float));
+            f16 *h = (f16 *)(void *)(in2 + REGION - n * sizeof(f16));
+            f16 *y = (f16 *)(void *)(out + REGION - n * sizeof(f16));
+            uint8_t *u = in + REGION - n;
             for (size_t i = 0; i < n; i++)
                 x[i] = (float)i * 0.37f - 5.0f, h[i] = slow_round((double)i * 0.11);
-            memset(out, 0xab, page);
+            memset(out, 0xab, REGION);
             k->f16_from_f32(x, y, n);
             for (size_t i = 0; i < n; i++)
                 assert_int_equal(y[i], slow_round((double)x[i]));
@@ -686,15 +663,15 @@ static void test_convert_tails(void **state)
             for (size_t i = 0; i < n; i++)
                 assert_true(half_value(y[i]) == (double)u[i]);
             assert_int_equal(((unsigned char *)y)[-1], 0xab);
-            float *w = (float *)(void *)(out + page - n * sizeof(float));
-            memset(out, 0xab, page);
+            float *w = (float *)(void *)(out + REGION - n * sizeof(float));
+            memset(out, 0xab, REGION);
             k->f32_from_f16(h, w, n);
             for (size_t i = 0; i < n; i++)
                 assert_true((double)w[i] == half_value(h[i]));
             assert_int_equal(((unsigned char *)w)[-1], 0xab);
         }
     }
-    free_guarded(in, page), free_guarded(in2, page), free_guarded(out, page);
+    unfence(in), unfence(in2), unfence(out);
 }
 
 static void test_all_bytes(void **state)

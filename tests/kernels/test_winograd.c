@@ -3,6 +3,7 @@
  *
  * As in test_gemm.c every driver runs for several thread counts with its scratch full of NaN and
  * guarded; the epilogue must meet every output element once. */
+#include "fenced.h"
 #include "plain.h"
 
 #include "epilogue_seen.h"
@@ -13,7 +14,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { GUARD = 64, MOST_TABLES = 8 };
@@ -29,7 +29,7 @@ static double uniform(void)
 /* Mean 0, variance 1. */
 static f16 *unit_values(size_t n, double scale)
 {
-    f16 *x = malloc(n * sizeof *x);
+    f16 *x = fenced(n * sizeof *x);
     for (size_t i = 0; i < n; i++) {
         double s = -6;
         for (int k = 0; k < 12; k++)
@@ -142,8 +142,8 @@ static void naive(const struct conv_job *job, const f16 *w, f16 *out)
     const struct winograd_form f = winograd_form(g, job->cout);
     const size_t plane = g->in_h * g->in_w, pixels = g->out_h * g->out_w, s = g->stride_h;
     const size_t channels = g->cin * s * s, size = f.out;
-    float(*u)[8][8] = malloc(job->cout * channels * sizeof *u), m[8][8], y[6][6];
-    float(*v)[8][8] = malloc(channels * sizeof *v);
+    float(*u)[8][8] = fenced(job->cout * channels * sizeof *u), m[8][8], y[6][6];
+    float(*v)[8][8] = fenced(channels * sizeof *v);
     for (size_t i = 0; i < job->cout * channels; i++)
         weights_tile(g, &f, w + i / (s * s) * g->kh * g->kw, i / s % s, i % s, u[i]);
     for (size_t n = 0; n < job->images; n++)
@@ -170,13 +170,13 @@ static void naive(const struct conv_job *job, const f16 *w, f16 *out)
                         }
                 }
             }
-    free(u), free(v);
+    unfence(u), unfence(v);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
 static unsigned char *guarded(size_t bytes)
 {
-    unsigned char *p = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
+    unsigned char *p = fenced((bytes + GUARD + 63) / 64 * 64);
     memset(p, 0xff, bytes);
     memset(p + bytes, 0xa5, GUARD);
     return p;
@@ -199,10 +199,10 @@ static void run(const struct kern *kern, const struct conv_job *job)
             size_t kept = 0;
             conv_task(kern, job, phase, task, shared, own, &kept);
             check_guard(own, own_bytes);
-            free(own);
+            unfence(own);
         }
     check_guard(shared, shared_bytes);
-    free(shared);
+    unfence(shared);
 }
 
 static void take_relu(void *arg, size_t offset, size_t n)
@@ -231,10 +231,10 @@ static void every_geometry(size_t images, struct conv_geom geom, size_t cout, bo
     const size_t n_w = cout * geom.cin * geom.kh * geom.kw;
     const size_t n_y = images * cout * job.geom.out_h * job.geom.out_w;
     f16 *x = unit_values(n_x, 1.0), *weights = unit_values(n_w, 0.1);
-    f16 *bias = unit_values(cout, 1.0), *want = malloc(n_y * sizeof *want);
-    f16 *y = malloc(n_y * sizeof *y);
-    f16 *packed = malloc(conv_packed_size(&job.geom, 1, cout) * sizeof *packed);
-    struct seen seen = {calloc(n_y, 1), n_y};
+    f16 *bias = unit_values(cout, 1.0), *want = fenced(n_y * sizeof *want);
+    f16 *y = fenced(n_y * sizeof *y);
+    f16 *packed = fenced(conv_packed_size(&job.geom, 1, cout) * sizeof *packed);
+    struct seen seen = {fenced(n_y), n_y};
     if (poisoned) {
         x[n_x / 3] = 0x7c00;
         x[n_x / 2] = 0x7e00;
@@ -262,7 +262,8 @@ static void every_geometry(size_t images, struct conv_geom geom, size_t cout, bo
             run(kern_tables[t], &job);
             same(kern_tables[t], &job, want, n_y);
         }
-    free(x), free(weights), free(bias), free(want), free(y), free(packed), free(seen.count);
+    unfence(x), unfence(weights), unfence(bias), unfence(want), unfence(y), unfence(packed);
+    unfence(seen.count);
 }
 
 static void every_table(size_t images, size_t cin, size_t h, size_t w, size_t cout, ptrdiff_t pad,
@@ -361,9 +362,9 @@ static void accuracy(size_t cin, size_t size, size_t cout, size_t kernel, size_t
                            .winograd = true, .up = 1};
     const struct conv_geom *g = &job.geom;
     const size_t pixels = g->out_h * g->out_w, taps = kernel * kernel, plane = size * size;
-    f16 *x = unit_values(cin * plane, 1.0), *y = malloc(cout * pixels * sizeof *y);
+    f16 *x = unit_values(cin * plane, 1.0), *y = fenced(cout * pixels * sizeof *y);
     f16 *w = unit_values(cout * cin * taps, 1.0 / sqrt((double)(taps * cin)));
-    f16 *packed = malloc(conv_packed_size(&job.geom, 1, cout) * sizeof *packed);
+    f16 *packed = fenced(conv_packed_size(&job.geom, 1, cout) * sizeof *packed);
     double worst = 0;
     conv_pack_weights(&job.geom, 1, cout, CONV_WEIGHTS, 1, w, packed);
     job.x = x, job.weights = packed, job.y = y, job.n_threads = 1;
@@ -385,7 +386,7 @@ static void accuracy(size_t cin, size_t size, size_t cout, size_t kernel, size_t
     if (!(worst < 0x1p-11))
         fail_msg("%zu channels at %zu, kernel %zu, stride %zu: error %g", cin, size, kernel, stride,
                  worst);
-    free(x), free(w), free(y), free(packed);
+    unfence(x), unfence(w), unfence(y), unfence(packed);
 }
 
 static void test_accuracy(void **state)

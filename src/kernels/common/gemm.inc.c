@@ -420,6 +420,7 @@ VFN void ISA(one_column)(const struct row_vector *rows, size_t n_vecs, size_t h,
                          const struct gemm_rows *a, const f16 *b, size_t column,
                          const struct gemm_out *out)
 {
+    const size_t lane = column % VL;
     float wide[PACK_K * VL];
     f16 y[VL];
     vf acc[COLUMN_VECS];
@@ -433,9 +434,9 @@ VFN void ISA(one_column)(const struct row_vector *rows, size_t n_vecs, size_t h,
         for (size_t left = kc, nk; left; left -= nk, b += nk * ANF_PANEL) {
             nk = left < PACK_K ? left : PACK_K;
             for (size_t j = 0; j < nk; j++) /* one is wanted: cheaper than one by itself */
-                v_store(wide + j * VL, v_load_f16(b + j * ANF_PANEL + column));
+                v_store(wide + j * VL, v_load_f16(b + j * ANF_PANEL + column - lane));
             for (size_t j = 0; j < nk; j++) {
-                const vf w = v_set(wide[j * VL]);
+                const vf w = v_set(wide[j * VL + lane]);
                 UNROLL for (size_t i = 0; i < n_vecs; i++) {
                     acc[i] = v_fma(v_load(at[i]), w, acc[i]);
                     at[i] += h;

@@ -9,44 +9,22 @@
 
 enum { LANE_VECS = ANF_REDUCE_LANES / VL };
 
-VFN float lanes_sum(const vf *acc)
-{
-    vf t[LANE_VECS];
-    LANE_UNROLL
-    for (size_t i = 0; i < LANE_VECS; i++)
-        t[i] = acc[i];
-    LANE_UNROLL
-    for (size_t half = LANE_VECS / 2; half; half /= 2)
-        LANE_UNROLL
-        for (size_t i = 0; i < half; i++)
-            t[i] = v_add(t[i], t[i + half]);
-    return v_hadd(t[0]);
-}
+#define LANES(name, step, last)                                                                    \
+    VFN float name(const vf *acc)                                                                  \
+    {                                                                                              \
+        vf t[LANE_VECS];                                                                           \
+        LANE_UNROLL                                                                                \
+        for (size_t i = 0; i < LANE_VECS; i++)                                                     \
+            t[i] = acc[i];                                                                         \
+        LANE_UNROLL                                                                                \
+        for (size_t half = LANE_VECS / 2; half; half /= 2)                                         \
+            LANE_UNROLL                                                                            \
+            for (size_t i = 0; i < half; i++)                                                      \
+                t[i] = step(t[i], t[i + half]);                                                    \
+        return last(t[0]);                                                                         \
+    }
 
-VFN float lanes_max(const vf *acc)
-{
-    vf t[LANE_VECS];
-    LANE_UNROLL
-    for (size_t i = 0; i < LANE_VECS; i++)
-        t[i] = acc[i];
-    LANE_UNROLL
-    for (size_t half = LANE_VECS / 2; half; half /= 2)
-        LANE_UNROLL
-        for (size_t i = 0; i < half; i++)
-            t[i] = v_max(t[i], t[i + half]);
-    return v_hmax(t[0]);
-}
-
-VFN float lanes_min(const vf *acc)
-{
-    vf t[LANE_VECS];
-    LANE_UNROLL
-    for (size_t i = 0; i < LANE_VECS; i++)
-        t[i] = acc[i];
-    LANE_UNROLL
-    for (size_t half = LANE_VECS / 2; half; half /= 2)
-        LANE_UNROLL
-        for (size_t i = 0; i < half; i++)
-            t[i] = v_min(t[i], t[i + half]);
-    return v_hmin(t[0]);
-}
+LANES(lanes_sum, v_add, v_hadd)
+LANES(lanes_max, v_max, v_hmax)
+LANES(lanes_min, v_min, v_hmin)
+#undef LANES

@@ -433,7 +433,9 @@ VFN void ISA(one_column)(const struct row_vector *rows, size_t n_vecs, size_t h,
             at[i] = a->at + k0 * a->n + (rows[i].row - rows[i].skip) * kc + rows[i].skip;
         for (size_t left = kc, nk; left; left -= nk, b += nk * ANF_PANEL) {
             nk = left < PACK_K ? left : PACK_K;
-            for (size_t j = 0; j < nk; j++) /* one is wanted: cheaper than one by itself */
+            /* One lane of a vector is wanted: cheaper than one by itself.  A vector that began there
+             * could end past the last panel. */
+            for (size_t j = 0; j < nk; j++)
                 v_store(wide + j * VL, v_load_f16(b + j * ANF_PANEL + column - lane));
             for (size_t j = 0; j < nk; j++) {
                 const vf w = v_set(wide[j * VL + lane]);

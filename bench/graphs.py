@@ -283,6 +283,25 @@ def resnet18(batch, size=224):
     return g
 
 
+def mobilenet_v2(size=224):
+    """MobileNetV2 with batch norm folded into the convolutions, and relu where it has relu6."""
+    g = Graph()
+    h = g.unary("relu", g.conv(g.input(1, 3, size, size), 32, 3, stride=2, pad=1))
+    for wider, width, blocks, stride in ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
+                                         (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)):
+        for block in range(blocks):
+            y, middle = h, wider * h.shape[1]
+            if wider > 1:
+                y = g.unary("relu", g.conv(y, middle, 1))
+            y = g.unary("relu", g.conv(y, middle, 3, stride=1 if block else stride, pad=1,
+                                       groups=middle))
+            y = g.conv(y, width, 1, gain=1.0)
+            h = g.binary("add", y, h) if y.shape == h.shape else y
+    h = g.unary("relu", g.conv(h, 1280, 1))
+    g.linear(g.global_mean(h), 1000)
+    return g
+
+
 def encoder(seq, layers=6, width=384, heads=12, ffn=1536):
     """A sentence encoder of MiniLM-L6's shape: post-norm, from embeddings to the last state."""
     g = Graph()
@@ -395,6 +414,7 @@ def elementwise(n):
 WORKLOADS = {
     "resnet18": partial(resnet18, 1),
     "resnet18_b8": partial(resnet18, 8),
+    "mobilenet_v2": mobilenet_v2,
     "encoder_s16": partial(encoder, 16),
     "encoder_s32": partial(encoder, 32),
     "encoder_s128": partial(encoder, 128),

@@ -16,6 +16,7 @@
  * way, chosen from the shape: all of them give the same bits, as fma(a, b, s) is fma(b, a, s). */
 #include "kernels/block_conv.h"
 
+#include "kernels/block_depthwise.h"
 #include "kernels/block_direct.h"
 #include "kernels/block_strips.h"
 #include "kernels/block_transposed.h"
@@ -99,6 +100,8 @@ size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t ph
     if (!phase || !job->images || !job->groups || !job->cout || !job->geom.out_h ||
         !job->geom.out_w)
         return 0;
+    if (lanes_chosen(job))
+        return lanes_tasks(job);
     if (direct_chosen(job))
         return direct_tasks(job);
     if (strips_chosen(kern, job))
@@ -128,6 +131,8 @@ size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
         return winograd_thread_bytes(kern, job);
     if (job->up > 1)
         return transposed_thread_bytes(kern, job);
+    if (lanes_chosen(job))
+        return lanes_thread_bytes(job);
     if (direct_chosen(job))
         return direct_thread_bytes(job);
     if (strips_chosen(kern, job))
@@ -272,18 +277,12 @@ static void hand_on(const struct conv_job *job, const struct conv_sums *s)
 void conv_store_turned(const struct kern *kern, const struct conv_job *job,
                        const struct conv_sums *s)
 {
-    const f16 *bias = job->bias ? job->bias + s->group * job->cout + s->channel : NULL;
-    f16 rounded[ANF_PANEL * CONV_TURNED_CHANNELS];
-    for (size_t p = 0; p < s->n; p += ANF_PANEL) {
-        const size_t rows = block_least(ANF_PANEL, s->n - p);
-        for (size_t r = 0; r < rows; r++)
-            block_store_run(kern, s->sums + (p + r) * s->ld, bias, rounded + r * s->channels,
-                            s->channels);
-        kern->transpose(rounded, s->channels,
-                        output(job, s->image, s->group, s->channel, s->p0 + p),
-                        job->geom.out_h * job->geom.out_w, rows, s->channels);
-    }
-    hand_on(job, s);
+    kern->store_planes(s->sums, s->ld, s->n,
+                       job->bias ? job->bias + s->group * job->cout + s->channel : NULL,
+                       s->channels, job->relu, output(job, s->image, s->group, s->channel, s->p0),
+                       job->geom.out_h * job->geom.out_w);
+    if (!job->relu)
+        hand_on(job, s);
 }
 
 static void run_block(const struct block *b, bool kept)
@@ -311,6 +310,10 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
     }
     if (job->up > 1) {
         transposed_task(kern, job, phase, task, shared, own);
+        return;
+    }
+    if (lanes_chosen(job)) {
+        lanes_task(kern, job, task, own);
         return;
     }
     if (direct_chosen(job)) {

@@ -47,9 +47,8 @@ struct conv_sums {
     const float *sums;
     size_t ld;
 };
-enum { CONV_TURNED_CHANNELS = 512 };
 /* Rounds sums[pixel*ld + channel] to their places in the output, with the bias, and hands them on to
- * the epilogue.  channels <= CONV_TURNED_CHANNELS. */
+ * the epilogue. */
 void conv_store_turned(const struct kern *kern, const struct conv_job *job,
                        const struct conv_sums *s);
 

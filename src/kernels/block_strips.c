@@ -20,8 +20,9 @@ enum {
     MOST_TAPS = 256,           /* of one input channel */
     MOST_OFFSETS = 512,        /* taps of a slice */
     PLANE_FLOATS = 1 << 16,    /* of a block: 256 KiB */
-    MOST_CHANNELS = CONV_TURNED_CHANNELS / ANF_PANEL,
-PACK_COST = 3, WIDEN_COST = 5, /* of block_grid, where a row of sixteen meets a panel in 8 */
+    MOST_CHANNELS = 32,        /* panels of a block */
+    PACK_COST = 3, WIDEN_COST = 5, /* of block_grid, where a row of sixteen meets a panel in 8 */
+    TURN_COST = 10, STORE_COST = 4, /* of sixteen sums, in multiply-adds of them */
 };
 
 struct strips_cut {
@@ -48,13 +49,22 @@ static size_t plane_cost(const struct strips_cut *cut, const struct conv_geom *g
     return cut->plain ? PACK_COST : 1 + 8 * g->stride_h * g->stride_w / cut->taps;
 }
 
+/* Pixels of a row where any will do: at most a panel, and as many rows for every thread. */
+static size_t plain_row(const struct conv_job *job, size_t pixels, size_t n_threads)
+{
+    size_t rows = (pixels + ANF_PANEL - 1) / ANF_PANEL;
+    if (job->images % n_threads && rows > n_threads)
+        rows = (rows + n_threads - 1) / n_threads * n_threads;
+    return rows ? (pixels + rows - 1) / rows : 0;
+}
+
 static struct strips_cut strips_cut(const struct kern *kern, const struct conv_job *job)
 {
     const struct conv_geom *g = &job->geom;
     const size_t n_threads = job->n_threads ? job->n_threads : 1;
     struct strips_cut cut = {.grid = {1, 1}, .taps = g->kh * g->kw, .pixels = g->out_h * g->out_w};
     cut.plain = conv_plain(g);
-    cut.row = cut.plain ? ANF_PANEL : g->out_w;
+    cut.row = cut.plain ? plain_row(job, cut.pixels, n_threads) : g->out_w;
     cut.image_rows = (cut.pixels + cut.row - 1) / cut.row;
     cut.strip = block_even(block_least(cut.row, cut.pixels), kern->mr);
     cut.channel_panels = (job->cout + ANF_PANEL - 1) / ANF_PANEL;
@@ -94,10 +104,11 @@ bool strips_chosen(const struct kern *kern, const struct conv_job *job)
     const size_t row = cut.strip < 3 ? 3 * strips : cut.row;
     const size_t last = cut.pixels % cut.row;
     const size_t pixels = cut.pixels / cut.row * row + (last && last < 3 ? 3 : last);
-    const size_t ours = pixels * cut.channel_panels;
+    const size_t ours = pixels * cut.channel_panels, k = g->cin * cut.taps;
     const size_t gathered = (cut.pixels + ANF_PANEL - 1) / ANF_PANEL * job->cout;
-    /* Turning the sums costs a sixteenth, gathering several taps twice that or more. */
-    return cut.room && (cut.taps > 1 ? ours * 16 <= gathered * 17 : ours * 16 < gathered * 15);
+    /* Gathering several taps costs twice a sixteenth or more. */
+    return cut.room && (cut.taps > 1 ? ours * 16 <= gathered * 17
+                                     : ours * (k + TURN_COST) < gathered * (k + STORE_COST));
 }
 
 size_t strips_tasks(const struct kern *kern, const struct conv_job *job)
@@ -227,9 +238,11 @@ static void load_slice(const struct block *b, struct slice *s)
     struct conv_patch p;
     s->kc = s->n * b->cut->taps;
     if (b->cut->plain) {
-        b->kern->pack_panels(x + b->row * ANF_PANEL, plane, s->n, b->n_pixels, b->planes,
-                             s->n * ANF_PANEL);
         s->down = s->n * ANF_PANEL;
+        for (size_t i = 0, row = b->cut->row; i < b->n_rows; i++)
+            b->kern->pack_panels(x + (b->row + i) * row, plane, s->n,
+                                 block_least(row, b->n_pixels - i * row),
+                                 b->planes + i * s->down, s->down);
         for (size_t k = 0; k < s->kc; k++)
             s->offsets[k] = (uint32_t)(k * ANF_PANEL);
         return;

@@ -110,4 +110,19 @@ static inline size_t conv_direct_columns(const struct conv_geom *g)
     return conv_direct_plan(g, 0, 1, 0, n, &p) ? n : 0;
 }
 
+/* The patch of depthwise_lanes: columns of the padded input that are read, and the most output rows
+ * whose taps fit.  0: not even one row does, or there are more taps or columns than it takes. */
+static inline size_t conv_lanes_columns(const struct conv_geom *g)
+{
+    return (g->out_w - 1) * g->stride_w + (g->kw - 1) * g->dil_w + 1;
+}
+static inline size_t conv_lanes_rows(const struct conv_geom *g)
+{
+    if (g->kh > ANF_DIRECT_TAPS || g->kw > ANF_DIRECT_TAPS || g->kh * g->kw > ANF_DIRECT_TAPS ||
+        !g->in_w || g->in_w > ANF_LANES_COLUMNS || conv_lanes_columns(g) > ANF_LANES_PIXELS)
+        return 0;
+    const size_t rows = ANF_LANES_PIXELS / conv_lanes_columns(g), deep = (g->kh - 1) * g->dil_h + 1;
+    return rows < deep ? 0 : (rows - deep) / g->stride_h + 1;
+}
+
 #endif

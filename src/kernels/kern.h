@@ -38,6 +38,8 @@ enum {
     ANF_TILE = 512,          /* elements of an elementwise tile: 1 KiB an operand, L1-resident */
     ANF_DIRECT_TAPS = 256,   /* of a convolution whose taps are read where they lie */
     ANF_DIRECT_FLOATS = 24 * 1024, /* of its patches: 96 KiB, L2-resident */
+    ANF_LANES_PIXELS = 512,  /* of the patch of depthwise_lanes: 32 KiB */
+    ANF_LANES_COLUMNS = 256, /* of its input, of which whole rows are turned */
 };
 
 /* ---- conversions and stores ------------------------------------------------------------------ */
@@ -214,6 +216,10 @@ typedef void conv_gather_fn(const struct conv_geom *g, const f16 *x, size_t k0, 
  * rows oy0 .. oy0+n_oy-1; there is a plan for them, and room is its conv_patch_room. */
 typedef void conv_planes_fn(const struct conv_geom *g, const f16 *x, size_t n_planes, size_t oy0,
                             size_t n_oy, float *planes);
+/* y[c*y_channel + p] = round(s[p*ld + c] + bias[c]), bias NULL: without the addition, for p < n and
+ * c < n_channels; with relu, max(y, 0), as the micro-op does.  s is read in channels of sixteen. */
+typedef void store_planes_fn(const float *s, size_t ld, size_t n, const f16 *bias,
+                             size_t n_channels, bool relu, f16 *y, size_t y_channel);
 /* Few taps.  For each of n_groups groups, which follow each other in x, f->w, f->bias and y, its
  * output channels c < cout and the pixels p of the output rows oy0 <= oy < oy1
  *     y[c*out_h*out_w + p] = round(chain of fma over k ascending from 0, + bias[c])
@@ -226,6 +232,13 @@ struct conv_filters {
 };
 typedef void conv_direct_fn(const struct conv_geom *g, const f16 *x, const struct conv_filters *f,
                             f16 *y, size_t oy0, size_t oy1, float *scratch);
+
+/* Depthwise, of n_planes <= 16 neighbouring planes and their filters w[k*16 + plane]: all rows as
+ * conv_direct makes them, bias as in store_planes.  conv_lanes_rows (conv_patch.h) is not 0; `scratch`
+ * is ANF_LANES_PIXELS * 16. */
+typedef void depthwise_lanes_fn(const struct conv_geom *g, const f16 *x, const float *w,
+                                const f16 *bias, bool relu, size_t n_planes, f16 *y,
+                                float *scratch);
 
 /* Winograd, see winograd.h for the formulas.
  *

@@ -1,6 +1,6 @@
-/* The kernels of convolutions that read their input in patches, of every table, with ==: shapes for
- * which drivers gather too, more taps than they keep places for, and some rows of the output, around
- * which nothing is written. */
+/* The kernels of convolutions that read their input in patches, or have planes as lanes, of every
+ * table, with ==: shapes for which drivers gather too, more taps than they keep places for, and some
+ * rows of the output, around which nothing is written; and the sums that others store as planes. */
 #include "plain.h"
 
 #include "kernel_values.h"
@@ -135,6 +135,82 @@ static void test_direct(void **state)
     (void)state;
 }
 
+/* Depthwise with planes as lanes: n of them, whatever the number of groups. */
+static size_t lanes_case(const struct kern *kern, const struct shape *s, size_t n, bool biased,
+                         bool with_relu)
+{
+    const struct conv_geom g = geometry(s);
+    const size_t pixels = g.out_h * g.out_w, taps = g.kh * g.kw, n_y = n * pixels;
+    if (!conv_depthwise(&g, s->cout) || !conv_lanes_rows(&g))
+        return 0;
+    f16 *x = values(n * s->h * s->w), *w = values(n * taps), *bias = values(n);
+    f16 *y = untouched(n_y);
+    float *lanes = fenced(taps * ANF_PANEL * sizeof *lanes);
+    float *scratch = fenced(ANF_LANES_PIXELS * ANF_PANEL * sizeof *scratch);
+    for (size_t i = 0; i < ANF_LANES_PIXELS * ANF_PANEL; i++)
+        scratch[i] = NAN;
+    kern->pack_panels_t(w, taps, taps, n, lanes, taps * ANF_PANEL);
+    kern->depthwise_lanes(&g, x, lanes, biased ? bias : NULL, with_relu, n, y, scratch);
+    for (size_t i = 0; i < n_y; i++) {
+        f16 want = expected(&g, 1, x, w, biased ? bias : NULL, i);
+        want = with_relu ? relu(want) : want;
+        if (y[i] != want)
+            fail_msg("%s: element %zu of %zu is %04x, not %04x\n", kern->name, i, n_y, y[i], want);
+    }
+    unfence(x), unfence(w), unfence(bias), unfence(y), unfence(lanes), unfence(scratch);
+    return 1;
+}
+
+static void test_lanes(void **state)
+{
+    const struct kern *kern[MOST_TABLES];
+    for (size_t t = tables(kern); t-- > 0;) {
+        size_t cases = 0;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+            for (size_t n = 1 + i % 3; n <= ANF_PANEL; n += 5)
+                cases += lanes_case(kern[t], &shapes[i], n, n % 2, i % 2) +
+                         lanes_case(kern[t], &shapes[i], n, n % 2 == 0, i % 2);
+        assert_true(cases > 100);
+    }
+    (void)state;
+}
+
+/* Gaps between the planes must survive. */
+static void store_case(const struct kern *kern, size_t n, size_t channels, bool biased,
+                       bool with_relu)
+{
+    const size_t lanes = (channels + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
+    const size_t ld = lanes + next() % 2 * ANF_PANEL, plane = n + next() % 20;
+    const size_t n_s = (n - 1) * ld + lanes, n_y = (channels - 1) * plane + n;
+    float *s = fenced(n_s * sizeof *s);
+    f16 *bias = values(channels), *y = untouched(n_y);
+    for (size_t i = 0; i < n_s; i++)
+        s[i] = i % 97 == 5 ? NAN : i % 89 == 3 ? -0.0f : (float)(int)(next() % 40001 - 20000) * 0.3f;
+    kern->store_planes(s, ld, n, biased ? bias : NULL, channels, with_relu, y, plane);
+    for (size_t i = 0; i < n_y; i++) {
+        const size_t c = i / plane, p = i % plane;
+        f16 want = UNTOUCHED;
+        if (p < n) {
+            want = f32_to_f16(biased ? s[p * ld + c] + f16_to_f32(bias[c]) : s[p * ld + c]);
+            want = with_relu ? relu(want) : want;
+        }
+        if (y[i] != want)
+            fail_msg("%s: %zu pixels of %zu channels: element %zu is %04x, not %04x\n", kern->name,
+                     n, channels, i, y[i], want);
+    }
+    unfence(s), unfence(bias), unfence(y);
+}
+
+static void test_store_planes(void **state)
+{
+    const struct kern *kern[MOST_TABLES];
+    for (size_t t = tables(kern); t-- > 0;)
+        for (size_t n = 1; n <= 150; n += n < 40 ? 1 : 7)
+            for (size_t channels = 1 + n % 2; channels <= 40; channels += 2 + n % 5)
+                store_case(kern[t], n, channels, channels % 3, n % 3 == 1);
+    (void)state;
+}
+
 /* Every tap of every pixel of some rows is where the plan says, plane by plane. */
 static bool planes_case(const struct kern *kern, const struct shape *s)
 {
@@ -179,6 +255,8 @@ static void test_planes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_direct),
+                                       cmocka_unit_test(test_lanes),
+                                       cmocka_unit_test(test_store_planes),
                                        cmocka_unit_test(test_planes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,27 +8,6 @@ enum {
     GATHER_PIXELS = 256, /* pixels of one patch */
 };
 
-/* n elements by the largest moves that fit, the last of which overlaps the one before. */
-VFN void ISA(copy_run)(f16 *y, const f16 *x, size_t n)
-{
-    if (n >= 8) {
-        size_t i = 0;
-        for (; i + 16 <= n; i += 16) {
-            __builtin_memcpy(y + i, x + i, 32);
-            __asm__("" : "+r"(i)); /* or the compiler calls memmove for these few bytes */
-        }
-        if (i + 8 <= n)
-            __builtin_memcpy(y + i, x + i, 16);
-        __builtin_memcpy(y + n - 8, x + n - 8, 16);
-    } else if (n >= 4) {
-        __builtin_memcpy(y, x, 8);
-        __builtin_memcpy(y + n - 4, x + n - 4, 8);
-    } else {
-        for (size_t i = 0; i < n; i++)
-            y[i] = x[i];
-    }
-}
-
 /* y0[i] = x[2i], y1[i] = x[2i + 1] for n elements of x; y1 only if `both`.  The last pairs are moved
  * together with some before them. */
 VFN void ISA(split_run)(f16 *y0, f16 *y1, const f16 *x, size_t n, bool both)

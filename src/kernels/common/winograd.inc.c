@@ -91,26 +91,6 @@ VFN void ISA(wino_output_1d)(size_t span, size_t out, const vf *m, vf *y)
     }
 }
 
-/* to[16i + c] = x[c*plane + i] for c < channels <= 8, i < n; zero for the others of eight. */
-VFN void ISA(wino_turn_8)(const f16 *x, size_t plane, size_t channels, size_t n, f16 *to)
-{
-    const size_t whole = n / 8 * 8;
-    ISA(turn_rows)(x, plane, channels, whole ? whole : n, to, ANF_PANEL);
-    if (whole && whole < n) /* the last eight, some of them once more */
-        ISA(turn_rows)(x + n - 8, plane, channels, 8, to + (n - 8) * ANF_PANEL, ANF_PANEL);
-}
-
-static void ISA(wino_turn)(const f16 *x, size_t plane, size_t channels, size_t n, f16 *to)
-{
-    for (size_t c = 0; c < ANF_PANEL; c += 8, to += 8)
-        if (c + 8 <= channels)
-            ISA(wino_turn_8)(x + c * plane, plane, 8, n, to);
-        else if (c < channels)
-            ISA(wino_turn_8)(x + c * plane, plane, channels - c, n, to);
-        else
-            ISA(wino_turn_8)(x, plane, 0, n, to);
-}
-
 /* The part of a plane that some tiles read, turned: rows y0 .. y1-1, columns x0 .. x1-1. */
 struct ISA(wino_pixels) {
     ptrdiff_t y0, y1, x0, x1;
@@ -124,11 +104,11 @@ static void ISA(wino_load)(const struct conv_geom *g, const f16 *x, size_t chann
     const size_t rows = (size_t)(p->y1 - p->y0);
     x += (size_t)p->y0 * g->in_w + (size_t)p->x0;
     if (width == g->in_w) {
-        ISA(wino_turn)(x, plane, channels, rows * width, p->pixel);
+        ISA(turn_planes)(x, plane, channels, rows * width, p->pixel);
         return;
     }
     for (size_t y = 0; y < rows; y++)
-        ISA(wino_turn)(x + y * g->in_w, plane, channels, width,
+        ISA(turn_planes)(x + y * g->in_w, plane, channels, width,
                        p->pixel + y * width * ANF_PANEL);
 }
 
@@ -158,7 +138,7 @@ static void ISA(wino_load_phases)(const struct conv_geom *g, const f16 *x, size_
             else if (patch.n)
                 ISA(patch_row)(g, &patch, x + ci * plane + (size_t)row * g->in_w, lines + i * line);
         }
-        ISA(wino_turn)(lines + (first - line0 * stride) * width, width, channels, width,
+        ISA(turn_planes)(lines + (first - line0 * stride) * width, width, channels, width,
                        p->pixel + (size_t)(y - p->y0) * width * ANF_PANEL);
     }
 }
@@ -563,70 +543,6 @@ VFN void ISA(wino_tile)(size_t row_span, size_t span, size_t out, const float *m
 #undef TILE
 }
 
-typedef uint16_t ISA(u16x16) __attribute__((vector_size(32)));
-#define ZIPS_16(at) ZIP(0, 16, at), ZIP(1, 16, at)
-TURN(turn_16, ISA(u16x16), ZIPS_16)
-
-/* to[c*plane + i] = pixels[16i + c] for c < 8 and i < 8, and the same from pixels + from to
- * to + by. */
-VFN void ISA(wino_turn_16)(const f16 *pixels, size_t from, f16 *to, size_t by, size_t plane)
-{
-    ISA(u16x16) r[8];
-    UNROLL for (size_t k = 0; k < 8; k++) {
-        u16x8 a, b;
-        __builtin_memcpy(&a, pixels + k * ANF_PANEL, sizeof a);
-        __builtin_memcpy(&b, pixels + from + k * ANF_PANEL, sizeof b);
-        r[k] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    }
-    ISA(turn_16)(r);
-    UNROLL for (size_t k = 0; k < 8; k++) {
-        if (by == 8) {
-            __builtin_memcpy(to + k * plane, &r[k], sizeof r[k]);
-            continue;
-        }
-        const u16x8 a = __builtin_shufflevector(r[k], r[k], 0, 1, 2, 3, 4, 5, 6, 7);
-        const u16x8 b = __builtin_shufflevector(r[k], r[k], 8, 9, 10, 11, 12, 13, 14, 15);
-        __builtin_memcpy(to + k * plane, &a, sizeof a);
-        __builtin_memcpy(to + by + k * plane, &b, sizeof b);
-    }
-}
-
-/* Rows of pixels to n_planes <= 8 planes:
- *     to[c*plane + r*pitch + i] = pixels[(r*WINO_ROW + i)*16 + c]   for i < n
- * Eight at a time: where all planes begin in one set of the cache, it has room for them.  Pixels
- * are read in eights, whatever lies behind the last one. */
-VFN void ISA(wino_turn_back)(const f16 *pixels, size_t n_planes, size_t rows, size_t n, f16 *to,
-                             size_t plane, size_t pitch)
-{
-    const size_t below = WINO_ROW * ANF_PANEL;
-    f16 part[8 * WINO_ROW];
-    if (n < 8) { /* two rows at a time */
-        for (size_t r = 0; r < rows; r += 2, pixels += 2 * below, to += 2 * pitch) {
-            ISA(wino_turn_16)(pixels, below, part, 8, 16);
-            for (size_t k = 0; k < n_planes; k++) {
-                ISA(copy_run)(to + k * plane, part + k * 16, n);
-                if (r + 1 < rows)
-                    ISA(copy_run)(to + k * plane + pitch, part + k * 16 + 8, n);
-            }
-        }
-        return;
-    }
-    const bool whole = n_planes == 8;
-    for (size_t r = 0; r < rows; r++, pixels += below, to += pitch) {
-        f16 *const y = whole ? to : part;
-        const size_t step = whole ? plane : WINO_ROW;
-        size_t i = 0;
-        for (; i + 16 <= n; i += 16)
-            ISA(wino_turn_16)(pixels + i * ANF_PANEL, 8 * ANF_PANEL, y + i, 8, step);
-        if (i < n) { /* the last ones, some of them once more */
-            const size_t first = i + 8 < n ? i : n - 8, by = n - 8 - first;
-            ISA(wino_turn_16)(pixels + first * ANF_PANEL, by * ANF_PANEL, y + first, by, step);
-        }
-        for (size_t k = 0; !whole && k < n_planes; k++)
-            ISA(copy_run)(to + k * plane, part + k * WINO_ROW, n);
-    }
-}
-
 VFN void ISA(winograd_output_of)(bool relu, const struct winograd_output *o, const float *m,
                                  const float *last, size_t n_tiles, const f16 *bias,
                                  size_t n_channels, f16 *y, size_t rows, size_t cols)
@@ -648,8 +564,8 @@ VFN void ISA(winograd_output_of)(bool relu, const struct winograd_output *o, con
                            bias ? wide : NULL, relu, pixels + out * t * ANF_PANEL);
         }
         for (size_t c = 0; c < n_channels; c += 8)
-            ISA(wino_turn_back)(pixels + c, n_channels - c < 8 ? n_channels - c : 8, rows, width,
-                                y + c * o->y_channel + out * t0, o->y_channel, o->y_row);
+            ISA(turn_back)(pixels + c, WINO_ROW, n_channels - c < 8 ? n_channels - c : 8, rows,
+                           width, y + c * o->y_channel + out * t0, o->y_channel, o->y_row);
     }
 }
 

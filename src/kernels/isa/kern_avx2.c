@@ -26,6 +26,8 @@
 
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
+#include "kernels/common/turn.inc.c"
+#include "kernels/common/pack.inc.c"
 #include "kernels/common/weights.inc.c"
 #include "kernels/x86/int4_avx2.inc.c"
 #include "kernels/common/sparse.inc.c"
@@ -33,6 +35,7 @@
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/direct.inc.c"
+#include "kernels/common/depthwise.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"

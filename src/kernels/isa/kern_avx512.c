@@ -34,6 +34,8 @@ ENTER_AVX512
 
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/gemm.inc.c"
+#include "kernels/common/turn.inc.c"
+#include "kernels/common/pack.inc.c"
 #include "kernels/common/weights.inc.c"
 #include "kernels/common/int4.inc.c"
 #include "kernels/common/sparse.inc.c"
@@ -45,6 +47,7 @@ ENTER_AVX512
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/direct.inc.c"
+#include "kernels/common/depthwise.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/transpose.inc.c"

@@ -163,13 +163,16 @@ VFN void ISA(direct_place)(ISA(direct_tile_fn) *tile, size_t mr, const struct di
 
 /* Depthwise, with 3x3, 5x5 or 7x7 taps.  The patch is of binary16 where widening every vector for
  * each column of taps takes less than writing and reading it in float32; and the zeros around the
- * image stay from plane to plane. */
+ * image stay from plane to plane.  With a stride it is of whole rows of binary16, which are parted
+ * in registers, unless those are few for the many columns of larger kernels. */
 #if VL == 8
 #define DEPTHWISE_PIXEL f16
 #define DEPTHWISE_LOAD v_load_f16
+#define DEPTHWISE_WHOLE(taps, down) ((down) == 2 && (taps) == 3)
 #else
 #define DEPTHWISE_PIXEL float
 #define DEPTHWISE_LOAD v_load
+#define DEPTHWISE_WHOLE(taps, down) ((down) == 2)
 #endif
 
 /* One vector of a strided one has too few sums: each multiply-add would wait for the one before. */
@@ -178,21 +181,95 @@ static bool ISA(is_depthwise)(const struct direct *d)
     const struct conv_geom *g = d->g;
     const bool enough = g->kh == 3 || g->stride_h == 1 || d->n_ox > VL;
     return d->cout == 1 && g->cin == 1 && g->kh == g->kw && g->kh % 2 == 1 && g->kh >= 3 &&
-           g->kh <= DEPTHWISE_TAPS && g->dil_h == 1 && g->stride_h <= 2 && enough;
+           g->kh <= DEPTHWISE_TAPS && g->dil_h == 1 && g->stride_h <= 2 &&
+           g->stride_w == g->stride_h && enough;
 }
 
-/* The patch of plane x; of the first one with its zeros. */
-static void ISA(depthwise_patch)(const struct direct *d, const f16 *x, bool first,
-                                 DEPTHWISE_PIXEL *to)
+/* What the image has of the rows of the patch.  A function of its own, for the registers. */
+static __attribute__((noinline)) void ISA(copy_rows)(const struct conv_geom *g,
+                                                     const struct conv_patch *p, const f16 *x,
+                                                     f16 *y)
 {
-#if VL == 8
+    const size_t above = p->y0 < 0 ? (size_t)-p->y0 : 0, first = p->y0 < 0 ? 0 : (size_t)p->y0;
+    const size_t in_w = g->in_w, pitch = p->pitch, n = p->n;
+    const size_t left = g->in_h > first ? g->in_h - first : 0;
+    const size_t rows = p->n_rows > above ? p->n_rows - above : 0;
+    x += first * in_w + p->in_x;
+    y += above * pitch + p->e0;
+    for (size_t r = rows < left ? rows : left; r; r--, x += in_w, y += pitch)
+        ISA(copy_run)(y, x, n);
+}
+
+/* The patch of plane x, in binary16 of the first one with its zeros. */
+static void ISA(depthwise_patch)(const struct direct *d, const f16 *x, bool first, void *to)
+{
+    const struct conv_geom *g = d->g;
+    const struct conv_patch *p = &d->p;
+    const bool whole = DEPTHWISE_WHOLE(g->kw, g->stride_w);
+    f16 *y = (f16 *)to + p->lead;
+    if (!whole && sizeof(DEPTHWISE_PIXEL) > sizeof(f16)) {
+        ISA(patch_planes)(g, p, x, 1, to);
+        return;
+    }
     if (first)
-        memset(to, 0, conv_patch_room(&d->p) * sizeof *to);
-    ISA(patch_load)(d->g, &d->p, x, to + d->p.lead);
+        memset(to, 0, conv_patch_room(p) * sizeof *y);
+    if (!whole) {
+        ISA(patch_load)(g, p, x, y);
+        return;
+    }
+    if (p->n)
+        ISA(copy_rows)(g, p, x, y);
+}
+
+/* Row t of `down` rows of the patch meets the output rows that it is a tap of: begun[i] in row t +
+ * i*down of the taps.  Weights are `kept` in registers, or NULL.  The first vector of column v is at
+ * column[v]. */
+VFN void ISA(depthwise_row)(const DEPTHWISE_PIXEL *const *column, size_t at, const size_t t,
+                            const size_t taps, const size_t down, const size_t nv,
+                            const float *weights, const vf *kept,
+                            vf begun[DEPTHWISE_TAPS][DEPTHWISE_MOST])
+{
+    UNROLL for (size_t v = 0; v < taps; v++) {
+        vf w[DEPTHWISE_TAPS];
+        UNROLL for (size_t i = 0; t + i * down < taps; i++) {
+            const size_t k = (t + i * down) * taps + v;
+            w[i] = kept ? kept[k] : v_set(weights[k]);
+            if (!kept)
+                V_ONCE(w[i]); /* or it is read again for every vector */
+        }
+        UNROLL for (size_t j = 0; j < nv; j++) {
+            vf b = DEPTHWISE_LOAD(column[v] + at + j * VL);
+            V_ONCE(b);
+            UNROLL for (size_t i = 0; t + i * down < taps; i++)
+                begun[i][j] = v_fma(b, w[i], begun[i][j]);
+        }
+    }
+}
+
+/* The same of a whole row, for a stride of 2: columns 0 and 1 are the even and odd elements of a
+ * vector, and others those of it and the next one. */
+VFN void ISA(depthwise_whole_row)(const f16 *x, const size_t t, const size_t taps, const size_t nv,
+                                  const float *weights, const vf *kept,
+                                  vf begun[DEPTHWISE_TAPS][DEPTHWISE_MOST])
+{
+    vf now[2], next[2];
+    v_load_f16_pair(x, &next[0], &next[1]);
+    UNROLL for (size_t j = 0; j < nv; j++) {
+        now[0] = next[0];
+        now[1] = next[1];
+        v_load_f16_pair(x + (j + 1) * 2 * VL, &next[0], &next[1]);
+        UNROLL for (size_t v = 0; v < taps; v++) {
+#if VL == 1
+            const vf b = v < 2 ? now[v] : v_load_f16(x + 2 * j + v);
 #else
-    (void)first;
-    ISA(patch_planes)(d->g, &d->p, x, 1, to);
+            const vf b = v_next(now[v % 2], next[v % 2], v / 2);
 #endif
+            UNROLL for (size_t i = 0; t + 2 * i < taps; i++) {
+                const size_t k = (t + 2 * i) * taps + v;
+                begun[i][j] = v_fma(b, kept ? kept[k] : v_set(weights[k]), begun[i][j]);
+            }
+        }
+    }
 }
 
 /* The output rows of a strip of nv vectors from column ox on, the last of which has n pixels.  Rows
@@ -200,15 +277,16 @@ static void ISA(depthwise_patch)(const struct direct *d, const f16 *x, bool firs
  * that they are a tap of; begun[i] is the one that began i steps before. */
 VFN void ISA(depthwise_strip)(const struct direct *d, const struct direct_group *f,
                               const size_t taps, const size_t nv, const size_t down,
-                              const DEPTHWISE_PIXEL *x, size_t ox, size_t n)
+                              const void *x, size_t ox, size_t n)
 {
     const size_t older = (taps - 1) / down, steps = d->n_oy + older;
     const size_t pitch = d->p.pitch, in_w = d->g->in_w, out_w = d->g->out_w;
     const float *bias = f->bias, *weights = f->w;
     const bool keep = taps == 3 && nv <= DEPTHWISE_KEPT;
+    const f16 *row = (const f16 *)x + d->p.lead + down * ox; /* of a patch of whole rows */
     const DEPTHWISE_PIXEL *column[DEPTHWISE_TAPS];
     UNROLL for (size_t v = 0; v < taps; v++)
-        column[v] = x + ox + d->at[v];
+        column[v] = (const DEPTHWISE_PIXEL *)x + ox + d->at[v];
     /* Whole rows run on into the next, whose pixels are made later, until there are too few. */
     const size_t over = (VL - n + out_w - 1) / out_w;
     const size_t exact = n < VL && (d->n_ox < out_w || over > steps) ? 0 : steps - over;
@@ -227,23 +305,11 @@ VFN void ISA(depthwise_strip)(const struct direct *d, const struct direct_group 
         UNROLL for (size_t j = 0; j < nv; j++)
             begun[0][j] = v_zero();
         UNROLL for (size_t t = 0; t < down; t++) {
-            UNROLL for (size_t v = 0; v < taps; v++) {
-                vf w[DEPTHWISE_TAPS]; /* of the output rows that have begun */
-                UNROLL for (size_t i = 0; i <= older; i++)
-                    if (t + i * down < taps) {
-                        const size_t k = (t + i * down) * taps + v;
-                        w[i] = keep ? kept[k] : v_set(weights[k]);
-                        if (!keep)
-                            V_ONCE(w[i]); /* or it is read again for every vector */
-                    }
-                UNROLL for (size_t j = 0; j < nv; j++) {
-                    vf b = DEPTHWISE_LOAD(column[v] + at + j * VL);
-                    V_ONCE(b);
-                    UNROLL for (size_t i = 0; i <= older; i++)
-                        if (t + i * down < taps)
-                            begun[i][j] = v_fma(b, w[i], begun[i][j]);
-                }
-            }
+            if (DEPTHWISE_WHOLE(taps, down))
+                ISA(depthwise_whole_row)(row + at, t, taps, nv, weights, keep ? kept : NULL, begun);
+            else
+                ISA(depthwise_row)(column, at, t, taps, down, nv, weights, keep ? kept : NULL,
+                                   begun);
             if (down == 1 || r + 1 < steps) /* the patch ends with the first row of the last step */
                 at += pitch;
             UNROLL for (size_t i = 0; i < down * nv * VL; i += 32)
@@ -272,11 +338,10 @@ VFN void ISA(depthwise_strip)(const struct direct *d, const struct direct_group 
 }
 
 typedef void ISA(depthwise_fn)(const struct direct *d, const struct direct_group *f,
-                               const DEPTHWISE_PIXEL *x, size_t ox, size_t n);
+                               const void *x, size_t ox, size_t n);
 #define DEPTHWISE(taps, nv, down)                                                                  \
     static void ISA(depthwise_##taps##_##nv##_##down)(                                             \
-        const struct direct *d, const struct direct_group *f, const DEPTHWISE_PIXEL *x, size_t ox, \
-        size_t n)                                                                                  \
+        const struct direct *d, const struct direct_group *f, const void *x, size_t ox, size_t n)  \
     {                                                                                              \
         ISA(depthwise_strip)(d, f, taps, nv, down, x, ox, n);                                      \
     }
@@ -311,7 +376,7 @@ static const struct {
 
 /* All pixels of the patch.  The last strip is the first: it may run over the end of its rows. */
 static void ISA(direct_depthwise)(const struct direct *d, const struct direct_group *f,
-                                  const DEPTHWISE_PIXEL *x)
+                                  const void *x)
 {
     const size_t size = d->g->kh / 2 - 1, stride = d->g->stride_h - 1; /* places in the table */
     const size_t most = ISA(depthwise_strips)[size][stride].most;
@@ -413,9 +478,8 @@ static void ISA(conv_direct)(const struct conv_geom *g, const f16 *x, const stru
                     continue;
                 }
                 if (ISA(is_depthwise)(&d)) {
-                    DEPTHWISE_PIXEL *const patch = (void *)scratch;
-                    ISA(depthwise_patch)(&d, group.x, i == 0, patch);
-                    ISA(direct_depthwise)(&d, &group, patch);
+                    ISA(depthwise_patch)(&d, group.x, i == 0, scratch);
+                    ISA(direct_depthwise)(&d, &group, scratch);
                     continue;
                 }
                 ISA(patch_planes)(g, &d.p, group.x, g->cin, scratch);

@@ -118,6 +118,16 @@ VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
 }
 
+VFN vf v_next(vf a, vf b, const size_t n)
+{
+    const __m256i x = _mm256_castps_si256(a);
+    const __m256i y = _mm256_castps_si256(_mm256_permute2f128_ps(a, b, 0x21));
+    return _mm256_castsi256_ps(n == 0   ? x
+                               : n == 1 ? _mm256_alignr_epi8(y, x, 4)
+                               : n == 2 ? _mm256_alignr_epi8(y, x, 8)
+                                        : _mm256_alignr_epi8(y, x, 12));
+}
+
 VFN vf v_load_u8(const uint8_t *p)
 {
     __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);

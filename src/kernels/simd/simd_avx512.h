@@ -74,11 +74,20 @@ VFN vf v_round_f16(vf a) { return f16_widen(_mm512_cvtps_ph(a, _MM_FROUND_TO_NEA
 
 VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
 {
-    const __m512i index =
-        _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    const vf a = v_load_f16(p), b = v_load_f16(p + VL);
-    *even = _mm512_permutex2var_ps(a, index, b);
-    *odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(index, _mm512_set1_epi32(1)), b);
+    const __m512i index = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1,
+                                           30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i h = _mm512_permutexvar_epi16(index, _mm512_loadu_si512(p));
+    *even = f16_widen(_mm512_castsi512_si256(h));
+    *odd = f16_widen(_mm512_extracti64x4_epi64(h, 1));
+}
+
+VFN vf v_next(vf a, vf b, const size_t n)
+{
+    const __m512i x = _mm512_castps_si512(a), y = _mm512_castps_si512(b);
+    return _mm512_castsi512_ps(n == 0   ? x
+                               : n == 1 ? _mm512_alignr_epi32(y, x, 1)
+                               : n == 2 ? _mm512_alignr_epi32(y, x, 2)
+                                        : _mm512_alignr_epi32(y, x, 3));
 }
 
 VFN vf v_load_u8(const uint8_t *p)

@@ -99,6 +99,12 @@ VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
     *odd = vcvt_f32_f16(vreinterpret_f16_u16(x.val[1]));
 }
 
+VFN vf v_next(vf a, vf b, const size_t n)
+{
+    return n == 0 ? a : n == 1 ? vextq_f32(a, b, 1) : n == 2 ? vextq_f32(a, b, 2)
+                                                             : vextq_f32(a, b, 3);
+}
+
 VFN vf v_load_u8_n(const uint8_t *p, size_t n)
 {
     uint32_t x = 0;

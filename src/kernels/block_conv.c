@@ -29,7 +29,7 @@ enum {
     LEAST_CHANNELS = 4,    /* or the pixels are packed too often */
     LEAST_SLICE = 256,     /* of k, or sums are stored and read again too often */
     KEPT_FLOATS = 1 << 18, /* of weights that are widened once for a task: 1 MiB */
-    WIDEN_COST = 6,        /* of a panel of weights, see gather_cost */
+    WIDEN_COST = 8,        /* of a panel of weights, see gather_cost */
 };
 
 struct conv_cut {
@@ -37,6 +37,7 @@ struct conv_cut {
     bool plain; /* see conv_plain */
     size_t k, kc, pixels;
     size_t image_panels, pixel_panels, channel_panels; /* of an image, of all images, of a group */
+    size_t pixel_units; /* that are dealt out to tasks: the last pixels of a single image come on top */
     size_t block_pixels, block_channels;               /* panels of the largest block */
     size_t gathered;                                   /* pixel panels at a time */
     size_t patch_panel;                                /* floats from one panel to the next */
@@ -51,6 +52,12 @@ static size_t gather_cost(const struct conv_geom *g)
     if (conv_plain(g))
         return 3;
     return 8 * runs + 8 + 16 / taps;
+}
+
+/* Pixels of an image that are in no panel but rows of a tile, see multiply_last. */
+static size_t last_pixels(const struct conv_cut *cut)
+{
+    return cut->plain && conv_gathered_lanes(cut->pixels) == cut->pixels ? cut->pixels % ANF_PANEL : 0;
 }
 
 static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *job)
@@ -70,15 +77,19 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     cut.kc = block_even(cut.k, kern->kc < LEAST_SLICE ? LEAST_SLICE : kern->kc);
     cut.image_panels = (cut.pixels + ANF_PANEL - 1) / ANF_PANEL;
     cut.pixel_panels = cut.image_panels * job->images;
+    cut.pixel_units = cut.pixel_panels;
+    if (job->images == 1 && cut.pixel_panels > 1 && last_pixels(&cut))
+        cut.pixel_units--;
     if (n_threads > 1 && !small)
-        cut.grid = block_grid_fine(cut.pixel_panels, cut.channel_panels,
+        cut.grid = block_grid_fine(cut.pixel_units, cut.channel_panels,
                                    block_threads(job->groups, n_threads), gather_cost(g),
                                    WIDEN_COST,
                                    block_least(BLOCK_FINE * block_threads(job->groups, n_threads),
                                                job->images * cut.pixels * job->cout * cut.k /
                                                    SMALL_CONV / 4));
 
-    const size_t q = (cut.pixel_panels + cut.grid.n_rows - 1) / cut.grid.n_rows;
+    const size_t q = (cut.pixel_units + cut.grid.n_rows - 1) / cut.grid.n_rows +
+                     (cut.pixel_panels - cut.pixel_units);
     const size_t c = (cut.channel_panels + cut.grid.n_cols - 1) / cut.grid.n_cols;
     cut.block_pixels = block_even(q, kern->nc / ANF_PANEL);
     cut.gathered = cut.plain ? block_least(cut.block_pixels, kern->nv) : cut.block_pixels;
@@ -112,7 +123,7 @@ size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t ph
 
 static size_t patch_floats(const struct conv_cut *cut)
 {
-    return cut->gathered * cut->patch_panel;
+    return (cut->gathered + cut->plain) * cut->patch_panel;
 }
 
 static size_t weight_floats(const struct conv_cut *cut)
@@ -123,6 +134,12 @@ static size_t weight_floats(const struct conv_cut *cut)
 static size_t sum_floats(const struct conv_cut *cut)
 {
     return cut->block_channels * ANF_PANEL * cut->ld;
+}
+
+/* From one of their rows of sums to the next. */
+static size_t last_ld(const struct conv_cut *cut)
+{
+    return (cut->block_channels | 1) * ANF_PANEL;
 }
 
 size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
@@ -138,7 +155,8 @@ size_t conv_thread_bytes(const struct kern *kern, const struct conv_job *job)
     if (strips_chosen(kern, job))
         return strips_thread_bytes(kern, job);
     const struct conv_cut cut = conv_cut(kern, job);
-    size_t n = patch_floats(&cut) + weight_floats(&cut) + sum_floats(&cut);
+    size_t n = patch_floats(&cut) + weight_floats(&cut) + sum_floats(&cut) +
+               last_pixels(&cut) * last_ld(&cut);
     return n * sizeof(float);
 }
 
@@ -157,7 +175,7 @@ struct block {
     size_t group;
     size_t q0, n_pixels;   /* pixel panels */
     size_t c0, n_channels; /* channel panels */
-    float *patches, *weights, *sums;
+    float *patches, *weights, *sums, *last;
     float *bias;           /* of its channels, or NULL */
 };
 
@@ -235,6 +253,29 @@ static void multiply(const struct block *b, size_t k0, size_t kc, const float *w
     }
 }
 
+/* The last pixels of an image, the first ones of `panel`: with channels along the vectors, so that no
+ * lanes are empty. */
+static void multiply_last(const struct block *b, size_t k0, size_t kc, const float *wide,
+                          const struct segment *s, size_t panel)
+{
+    const struct kern *kern = b->kern;
+    const struct conv_cut *cut = b->cut;
+    const struct conv_job *job = b->job;
+    const size_t n = last_pixels(cut), ld = last_ld(cut), strip = block_even(n, kern->mr);
+    const size_t nv = block_even(b->n_channels, kern->nv), channel = b->c0 * ANF_PANEL;
+    for (size_t c = 0; c < b->n_channels; c += nv)
+        for (size_t i = 0; i < n; i += strip)
+            kern->gemm_tile(block_least(strip, n - i), block_least(nv, b->n_channels - c), kc,
+                            b->patches + panel * cut->patch_panel + i, ANF_PANEL,
+                            wide + c * kc * ANF_PANEL, kc * ANF_PANEL,
+                            b->last + i * ld + c * ANF_PANEL, ld, k0 > 0, NULL);
+    if (k0 + kc == cut->k)
+        kern->store_planes(b->last, ld, n,
+                           job->bias ? job->bias + b->group * job->cout + channel : NULL,
+                           block_least(b->n_channels * ANF_PANEL, job->cout - channel), job->relu,
+                           output(job, s->image, b->group, channel, s->p0 + s->n - n), cut->pixels);
+}
+
 /* Pixels that are gathered together; weights are widened unless they were kept. */
 static void run_gathered(const struct block *b, bool kept)
 {
@@ -249,11 +290,14 @@ static void run_gathered(const struct block *b, bool kept)
             b->kern->f32_from_f16(weights(b, k0, c), wide + c * kc * ANF_PANEL, kc * ANF_PANEL);
         struct segment s;
         for (size_t panel = 0; next_segment(b, &s, &panel);) {
-            const size_t n = panel - s.first, parts = (n + nv - 1) / nv;
+            const bool last = last_pixels(cut) && s.p0 + s.n == cut->pixels;
+            const size_t n = panel - s.first - last, parts = (n + nv - 1) / nv;
             for (size_t i = 0, q = 0, n_panels; i < parts; i++, q += n_panels) {
                 n_panels = block_start(n, parts, i + 1) - q;
                 multiply(b, k0, kc, wide, &s, s.first + q, n_panels);
             }
+            if (last)
+                multiply_last(b, k0, kc, wide, &s, s.first + n);
         }
         k0 += kc;
     } while (k0 < cut->k);
@@ -285,14 +329,32 @@ void conv_store_turned(const struct kern *kern, const struct conv_job *job,
         hand_on(job, s);
 }
 
+/* Where patches are pixels as they lie, a few panels of one image at a time, and its last pixels
+ * together with some of them. */
+static void run_panels(const struct block *b, bool kept)
+{
+    const struct conv_cut *cut = b->cut;
+    struct block part = *b;
+    struct segment s;
+    for (size_t panel = 0; next_segment(b, &s, &panel);) {
+        const bool last = last_pixels(cut) && s.p0 + s.n == cut->pixels;
+        const size_t n = panel - s.first - last, parts = (n + cut->gathered - 1) / cut->gathered;
+        for (size_t i = 0; i < parts + !parts; i++, kept = true) {
+            const size_t first = parts ? block_start(n, parts, i) : 0;
+            const size_t end = i + 1 < parts ? block_start(n, parts, i + 1) : n + last;
+            part.q0 = b->q0 + s.first + first;
+            part.n_pixels = end - first;
+            run_gathered(&part, kept);
+        }
+    }
+}
+
 static void run_block(const struct block *b, bool kept)
 {
-    const size_t parts = (b->n_pixels + b->cut->gathered - 1) / b->cut->gathered;
-    struct block part = *b;
-    for (size_t i = 0; i < parts; i++, part.q0 += part.n_pixels) {
-        part.n_pixels = b->q0 + block_start(b->n_pixels, parts, i + 1) - part.q0;
-        run_gathered(&part, kept || (i && b->cut->plain));
-    }
+    if (b->cut->plain)
+        run_panels(b, kept);
+    else
+        run_gathered(b, kept);
     struct segment s;
     for (size_t panel = 0; !b->job->relu && next_segment(b, &s, &panel);)
         hand_on(b->job, &(struct conv_sums){
@@ -326,7 +388,11 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
     }
     const struct conv_cut cut = conv_cut(kern, job);
     const size_t per_group = cut.grid.n_rows * cut.grid.n_cols, part = task % per_group;
-    const size_t q1 = block_start(cut.pixel_panels, cut.grid.n_rows, part / cut.grid.n_cols + 1);
+    const size_t row = part / cut.grid.n_cols;
+    const size_t q0 = block_start(cut.pixel_units, cut.grid.n_rows, row);
+    const size_t q1 = row + 1 == cut.grid.n_rows
+                          ? cut.pixel_panels
+                          : block_start(cut.pixel_units, cut.grid.n_rows, row + 1);
     const size_t c1 = block_start(cut.channel_panels, cut.grid.n_cols, part % cut.grid.n_cols + 1);
     float bias[MOST_CHANNELS * ANF_PANEL], *at = own;
     struct block b = {
@@ -336,10 +402,10 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
         .group = task / per_group,
         .patches = block_floats(&at, patch_floats(&cut)),
         .weights = block_floats(&at, weight_floats(&cut)),
-        .sums = at,
+        .sums = block_floats(&at, sum_floats(&cut)),
+        .last = at,
         .bias = job->bias ? bias : NULL,
     };
-    const size_t q0 = block_start(cut.pixel_panels, cut.grid.n_rows, part / cut.grid.n_cols);
     b.c0 = block_start(cut.channel_panels, cut.grid.n_cols, part % cut.grid.n_cols);
     /* A task of the same channels, all of them at once, finds their weights wide. */
     const size_t channels = b.group * cut.grid.n_cols + part % cut.grid.n_cols + 1;

@@ -52,6 +52,14 @@ struct conv_sums {
 void conv_store_turned(const struct kern *kern, const struct conv_job *job,
                        const struct conv_sums *s);
 
+/* Lanes that the pixels of an image fill where they lie along the vectors and one tap meets all of
+ * them.  Up to twelve that are left over are better off as rows of a tile. */
+static inline size_t conv_gathered_lanes(size_t pixels)
+{
+    const size_t over = pixels % ANF_PANEL;
+    return over > 12 ? pixels - over + ANF_PANEL : pixels;
+}
+
 static inline bool conv_depthwise(const struct conv_geom *geom, size_t cout)
 {
     return geom->cin == 1 && cout == 1;

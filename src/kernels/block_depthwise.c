@@ -32,7 +32,7 @@ size_t lanes_tasks(const struct conv_job *job)
 {
     const size_t n = job->images * blocks(job), n_threads = job->n_threads ? job->n_threads : 1;
     const size_t work = n * ANF_PANEL * job->geom.out_h * job->geom.out_w * taps(job);
-    return work <= SMALL_LANES || n_threads == 1 ? 1 : block_least(n, 4 * n_threads);
+    return work <= SMALL_LANES || n_threads == 1 ? 1 : block_least(n, BLOCK_FINE * n_threads);
 }
 
 size_t lanes_thread_bytes(const struct conv_job *job)

@@ -22,7 +22,9 @@ enum {
     PLANE_FLOATS = 1 << 16,    /* of a block: 256 KiB */
     MOST_CHANNELS = 32,        /* panels of a block */
     PACK_COST = 3, WIDEN_COST = 5, /* of block_grid, where a row of sixteen meets a panel in 8 */
-    TURN_COST = 10, STORE_COST = 4, /* of sixteen sums, in multiply-adds of them */
+    /* In multiply-adds of sixteen sums: storing those of strips, and others; and what widening
+     * weights in advance costs beside widening them on the way. */
+    TURN_COST = 10, STORE_COST = 4, KEEP_COST = 4,
 };
 
 struct strips_cut {
@@ -104,11 +106,16 @@ bool strips_chosen(const struct kern *kern, const struct conv_job *job)
     const size_t row = cut.strip < 3 ? 3 * strips : cut.row;
     const size_t last = cut.pixels % cut.row;
     const size_t pixels = cut.pixels / cut.row * row + (last && last < 3 ? 3 : last);
-    const size_t ours = pixels * cut.channel_panels, k = g->cin * cut.taps;
-    const size_t gathered = (cut.pixels + ANF_PANEL - 1) / ANF_PANEL * job->cout;
-    /* Gathering several taps costs twice a sixteenth or more. */
-    return cut.room && (cut.taps > 1 ? ours * 16 <= gathered * 17
-                                     : ours * (k + TURN_COST) < gathered * (k + STORE_COST));
+    const size_t ours = pixels * cut.channel_panels;
+    if (!cut.room)
+        return false;
+    if (cut.taps > 1) { /* gathering several taps costs twice a sixteenth or more */
+        const size_t gathered = (cut.pixels + ANF_PANEL - 1) / ANF_PANEL * job->cout;
+        return ours * 16 <= gathered * 17;
+    }
+    const size_t k = g->cin, n = job->images, gathered = conv_gathered_lanes(cut.pixels);
+    return ours * ANF_PANEL * n * (k + TURN_COST) <
+           job->cout * (gathered * n * (k + STORE_COST) + KEEP_COST * k);
 }
 
 size_t strips_tasks(const struct kern *kern, const struct conv_job *job)

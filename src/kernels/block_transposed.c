@@ -63,14 +63,18 @@ static struct conv_job one_residue(const struct conv_job *job, const struct resi
     return one;
 }
 
-/* Kernels of at most four sizes occur: an axis has ceil(kernel / step) taps or one less. */
-static struct conv_job one_of_four(const struct conv_job *job, const struct residues *r, size_t i)
+/* Kernels of at most four sizes occur: an axis has ceil(kernel / step) taps or one less.  How they are
+ * run also depends on whether they meet every pixel, see conv_plain, or there is padding. */
+enum { RESIDUE_KINDS = 8 };
+static struct conv_job residue_kind(const struct conv_job *job, const struct residues *r, size_t i)
 {
     const struct conv_geom *g = &job->geom;
     const size_t step_h = conv_tap_step(job->up, g->dil_h);
     const size_t step_w = conv_tap_step(job->up, g->dil_w);
-    return one_residue(job, r, (g->kh + step_h - 1) / step_h - i / 2,
-                       (g->kw + step_w - 1) / step_w - i % 2);
+    struct conv_job one = one_residue(job, r, (g->kh + step_h - 1) / step_h - i / 2 % 2,
+                                      (g->kw + step_w - 1) / step_w - i % 2);
+    one.geom.pad_h = one.geom.pad_w = (ptrdiff_t)(i / 4);
+    return one;
 }
 
 static struct residues residues_of(const struct kern *kern, const struct conv_job *job)
@@ -84,8 +88,8 @@ static struct residues residues_of(const struct kern *kern, const struct conv_jo
         .planes = job->images * job->groups * job->cout,
     };
     r.n_threads = job->n_threads > 1 ? block_threads(r.n_h * r.n_w, job->n_threads) : 1;
-    for (size_t i = 0; i < 4; i++) {
-        const struct conv_job one = one_of_four(job, &r, i);
+    for (size_t i = 0; i < RESIDUE_KINDS; i++) {
+        const struct conv_job one = residue_kind(job, &r, i);
         const size_t n = conv_tasks(kern, &one, 1);
         r.most_tasks = n > r.most_tasks ? n : r.most_tasks;
     }
@@ -110,8 +114,8 @@ size_t transposed_thread_bytes(const struct kern *kern, const struct conv_job *j
 {
     const struct residues r = residues_of(kern, job);
     size_t most = 0;
-    for (size_t i = 0; i < 4; i++) {
-        const struct conv_job one = one_of_four(job, &r, i);
+    for (size_t i = 0; i < RESIDUE_KINDS; i++) {
+        const struct conv_job one = residue_kind(job, &r, i);
         const size_t n = conv_thread_bytes(kern, &one);
         most = n > most ? n : most;
     }

@@ -170,11 +170,11 @@ static bool share_take(_Atomic uint64_t *s, bool front, size_t *step)
     return true;
 }
 
-/* Runs tasks until there are none to take.  True if the last one of the section was among them. */
+/* Runs tasks until there are none to take.  True if the last one of the section was among them.
+ * They are of one section, which does not end before all of them are counted as finished. */
 static bool run_tasks(struct pool *p, size_t thread)
 {
-    size_t step;
-    bool last = false;
+    size_t step, finished = 0;
     for (size_t i = 0, n = (size_t)p->n_threads; i < n; i++) {
         const size_t victim = (thread + i) % n;
         while (share_take(&p->workers[victim].share, i == 0, &step)) {
@@ -182,10 +182,11 @@ static bool run_tasks(struct pool *p, size_t thread)
             const size_t end = begin + p->step < p->n_tasks ? begin + p->step : p->n_tasks;
             for (size_t task = begin; task < end; task++)
                 p->fn(p->arg, task, thread);
-            last = atomic_fetch_sub_explicit(&p->left, 1, memory_order_acq_rel) == 1;
+            finished++;
         }
     }
-    return last;
+    return finished &&
+           atomic_fetch_sub_explicit(&p->left, finished, memory_order_acq_rel) == finished;
 }
 
 static void *worker_main(void *start)

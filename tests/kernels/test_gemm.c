@@ -279,6 +279,9 @@ static const struct conv_shape conv_shapes[] = {
     /* One tap: a tile over several images, blocks of channels whose weights are kept. */
     {3, 1, 40, 24, 4, 4, 1, 1, 1, 0, 1, 1},   {1, 1, 600, 512, 4, 4, 1, 1, 1, 0, 1, 1},
     {3, 2, 270, 33, 8, 12, 1, 1, 1, 0, 1, 1},
+    /* Few pixels over: alone, behind panels, of several images and groups, in blocks of channels. */
+    {2, 1, 40, 300, 3, 3, 1, 1, 1, 0, 1, 1},  {3, 1, 30, 50, 5, 7, 1, 1, 1, 0, 1, 1},
+    {1, 2, 70, 200, 6, 6, 1, 1, 1, 0, 1, 1},  {1, 1, 530, 600, 10, 10, 1, 1, 1, 0, 1, 1},
     /* Strips: slices of channels, blocks of rows and of channels, strides, pixels in panels. */
     {2, 1, 40, 70, 15, 13, 3, 3, 2, 1, 1, 1}, {1, 1, 34, 530, 7, 7, 3, 3, 2, 1, 1, 1},
     {2, 1, 300, 40, 7, 7, 1, 1, 1, 0, 1, 1},  {1, 2, 36, 40, 20, 30, 5, 5, 3, 2, 1, 1},

@@ -80,9 +80,10 @@ static anf_status pool(const struct op_eval *e, float (*step)(float, float), flo
     return ANF_OK;
 }
 
+/* +0 is above -0. */
 static float step_max(float acc, float x)
 {
-    return isnan(x) || x > acc ? x : acc;
+    return isnan(x) || x > acc || (x == acc && !signbit(x)) ? x : acc;
 }
 
 static float step_add(float acc, float x)

@@ -1,6 +1,6 @@
 /* The kernels of convolutions that read their input in patches, or have planes as lanes, of every
- * table, with ==: shapes for which drivers gather too, more taps than they keep places for, and some
- * rows of the output, around which nothing is written; and the sums that others store as planes. */
+ * table, with ==: shapes for which drivers gather too, more taps than they keep places for, some rows
+ * of the output, around which nothing is written, and sums that others store as planes. */
 #include "plain.h"
 
 #include "kernel_values.h"
@@ -185,7 +185,7 @@ static void store_case(const struct kern *kern, size_t n, size_t channels, bool 
     float *s = fenced(n_s * sizeof *s);
     f16 *bias = values(channels), *y = untouched(n_y);
     for (size_t i = 0; i < n_s; i++)
-        s[i] = i % 97 == 5 ? NAN : i % 89 == 3 ? -0.0f : (float)(int)(next() % 40001 - 20000) * 0.3f;
+        s[i] = i % 97 == 5 ? NAN : i % 89 == 3 ? -0.0f : (float)(int)(next() % 40001 - 20000) / 3;
     kern->store_planes(s, ld, n, biased ? bias : NULL, channels, with_relu, y, plane);
     for (size_t i = 0; i < n_y; i++) {
         const size_t c = i / plane, p = i % plane;

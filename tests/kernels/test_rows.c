@@ -580,7 +580,10 @@ static f16 slow_pool(bool max, const struct conv_geom *g, const f16 *x, size_t o
             }
             float v = f16_to_f32(x[(size_t)iy * g->in_w + (size_t)ix]);
             nan = nan || isnan(v);
-            acc = max ? (v > acc ? v : acc) : acc + v;
+            if (max)
+                acc = v > acc || (v == acc && !signbit(v)) ? v : acc;
+            else
+                acc += v;
         }
     if (max)
         return nan ? F16_NAN : f32_to_f16(acc);

@@ -1,7 +1,7 @@
 /* Depthwise convolution with sixteen planes as the lanes.
  *
- * Rows of pixels leave most of a vector empty where they are short, and a vector for each tap has to
- * be made where they have a stride.  With a pixel of sixteen planes for a vector, no size and no
+ * Rows of pixels leave most of a vector empty where they are short, and a vector for each tap has
+ * to be made where they have a stride.  With a pixel of sixteen planes for a vector, no size and no
  * stride wastes anything; the planes are turned before and afterwards.  Some rows at a time, padded
  * and widened, stay in L1 while every pixel reads its taps at the same offsets. */
 

@@ -222,8 +222,8 @@ static void ISA(depthwise_patch)(const struct direct *d, const f16 *x, bool firs
 }
 
 /* Row t of `down` rows of the patch meets the output rows that it is a tap of: begun[i] in row t +
- * i*down of the taps.  Weights are `kept` in registers, or NULL.  The first vector of column v is at
- * column[v]. */
+ * i*down of the taps.  Weights are `kept` in registers, or NULL.  The first vector of column v is
+ * at column[v]. */
 VFN void ISA(depthwise_row)(const DEPTHWISE_PIXEL *const *column, size_t at, const size_t t,
                             const size_t taps, const size_t down, const size_t nv,
                             const float *weights, const vf *kept,

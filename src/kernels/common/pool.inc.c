@@ -1,4 +1,4 @@
-/* Pooling over one plane, vectorised along the output row.
+/* Means of windows of one plane, vectorised along the output row.
  *
  * An output row is made in chunks of at most POOL_VECS vectors.  For each tap (u, v), in order, the
  * chunk's accumulators meet elements v, v + stride, v + 2 stride, ... of an input row.  At the left
@@ -7,11 +7,8 @@
  * not stored. Where it would leave the plane itself, a padded copy of the stretch is read instead
  * (the strip).
  *
- * Padding adds 0 to a sum that starts at +0 and never becomes -0, and is -inf for a maximum, so it
- * changes no bit, and rows outside the plane are skipped.
- *
- * A maximum keeps the accumulator when the element is equal and takes an element that is NaN; a NaN
- * accumulator stays, because nothing compares greater than it. */
+ * Padding adds 0 to a sum that starts at +0 and never becomes -0, so it changes no bit, and rows
+ * outside the plane are skipped. */
 
 #define POOL_UNROLL _Pragma("GCC unroll 4")
 
@@ -21,13 +18,6 @@ enum {
     POOL_TAPS = 64, /* taps of one row taken at once; wider windows take several strips */
     POOL_STRIP = 2 * POOL_CHUNK + POOL_TAPS + VL,
 };
-
-enum pool_kind { POOL_MAX, POOL_AVG };
-
-VFN vf ISA(pool_step)(enum pool_kind kind, vf acc, vf x)
-{
-    return kind == POOL_MAX ? v_sel(v_nan(x), x, v_max(x, acc)) : v_add(acc, x);
-}
 
 /* strip[i] = row[x0 + i] with padding outside 0 .. in_w - 1. */
 static void ISA(pool_fill)(f16 *strip, const f16 *row, size_t in_w, ptrdiff_t x0, size_t n,
@@ -58,9 +48,8 @@ VFN vf ISA(pool_inside)(vf x, ptrdiff_t first, ptrdiff_t stride, ptrdiff_t in_w,
 
 /* x[v + i stride] for the outputs i of a chunk and the taps v of one input row; stride is 1 or 2.
  * x[0] is column `from` of a row of in_w; `edge` says that some output has a tap outside it. */
-VFN void ISA(pool_taps)(enum pool_kind kind, vf *acc, const size_t vecs, const f16 *x, size_t taps,
-                        const size_t stride, const bool edge, ptrdiff_t from, size_t in_w,
-                        vf padding)
+VFN void ISA(pool_taps)(vf *acc, const size_t vecs, const f16 *x, size_t taps, const size_t stride,
+                        const bool edge, ptrdiff_t from, size_t in_w, vf padding)
 {
     const ptrdiff_t s = (ptrdiff_t)stride, w = (ptrdiff_t)in_w;
     for (size_t v = 0; v < taps; v += stride) {
@@ -73,19 +62,18 @@ VFN void ISA(pool_taps)(enum pool_kind kind, vf *acc, const size_t vecs, const f
             else
                 v_load_f16_pair(x + v + 2 * k * VL, &t, &next);
             t = edge ? ISA(pool_inside)(t, first, s, w, padding) : t;
-            acc[k] = ISA(pool_step)(kind, acc[k], t);
+            acc[k] = v_add(acc[k], t);
             if (stride == 2 && v + 1 < taps) {
                 next = edge ? ISA(pool_inside)(next, first + 1, s, w, padding) : next;
-                acc[k] = ISA(pool_step)(kind, acc[k], next);
+                acc[k] = v_add(acc[k], next);
             }
         }
     }
 }
 
 /* One input row, any stride, element by element into the strip. */
-VFN void ISA(pool_taps_wide)(enum pool_kind kind, vf *acc, const size_t vecs, size_t outs,
-                             const f16 *row, ptrdiff_t x0, const struct conv_geom *g, f16 *strip,
-                             vf padding)
+VFN void ISA(pool_taps_wide)(vf *acc, const size_t vecs, size_t outs, const f16 *row, ptrdiff_t x0,
+                             const struct conv_geom *g, f16 *strip, vf padding)
 {
     for (size_t v = 0; v < g->kw; v++) {
         POOL_UNROLL
@@ -98,16 +86,16 @@ VFN void ISA(pool_taps_wide)(enum pool_kind kind, vf *acc, const size_t vecs, si
         }
         POOL_UNROLL
         for (size_t k = 0; k < vecs; k++)
-            acc[k] = ISA(pool_step)(kind, acc[k], v_load_f16(strip + k * VL));
+            acc[k] = v_add(acc[k], v_load_f16(strip + k * VL));
     }
 }
 
 /* The `outs` outputs of row oy from ox on, which take `vecs` vectors: a constant at every call, so
  * that the accumulators are registers. */
-VFN void ISA(pool_chunk)(enum pool_kind kind, const size_t vecs, const struct conv_geom *g,
-                         const f16 *x, f16 *y, size_t oy, size_t ox, size_t outs)
+VFN void ISA(pool_chunk)(const size_t vecs, const struct conv_geom *g, const f16 *x, f16 *y,
+                         size_t oy, size_t ox, size_t outs)
 {
-    const vf start = v_set(kind == POOL_MAX ? -__builtin_inff() : 0.0f);
+    const vf start = v_zero();
     const size_t stride = g->stride_w, span = vecs * VL * stride;
     const ptrdiff_t x0 = (ptrdiff_t)(ox * stride) - g->pad_w;
     const bool edge = x0 < 0 || (size_t)x0 + (outs - 1) * stride + g->kw > g->in_w;
@@ -123,7 +111,7 @@ VFN void ISA(pool_chunk)(enum pool_kind kind, const size_t vecs, const struct co
             continue;
         const f16 *row = x + (size_t)iy * g->in_w;
         if (stride > 2) {
-            ISA(pool_taps_wide)(kind, acc, vecs, outs, row, x0, g, strip, start);
+            ISA(pool_taps_wide)(acc, vecs, outs, row, x0, g, strip, start);
             continue;
         }
         for (size_t v = 0; v < g->kw; v += POOL_TAPS) {
@@ -135,19 +123,19 @@ VFN void ISA(pool_chunk)(enum pool_kind kind, const size_t vecs, const struct co
             else
                 ISA(pool_fill)(strip, row, g->in_w, from, span + taps, start);
             if (stride == 1 && edge)
-                ISA(pool_taps)(kind, acc, vecs, at, taps, 1, true, from, g->in_w, start);
+                ISA(pool_taps)(acc, vecs, at, taps, 1, true, from, g->in_w, start);
             else if (stride == 1)
-                ISA(pool_taps)(kind, acc, vecs, at, taps, 1, false, from, g->in_w, start);
+                ISA(pool_taps)(acc, vecs, at, taps, 1, false, from, g->in_w, start);
             else if (edge)
-                ISA(pool_taps)(kind, acc, vecs, at, taps, 2, true, from, g->in_w, start);
+                ISA(pool_taps)(acc, vecs, at, taps, 2, true, from, g->in_w, start);
             else
-                ISA(pool_taps)(kind, acc, vecs, at, taps, 2, false, from, g->in_w, start);
+                ISA(pool_taps)(acc, vecs, at, taps, 2, false, from, g->in_w, start);
         }
     }
     const vf count = v_set((float)(g->kh * g->kw));
     POOL_UNROLL
     for (size_t k = 0; k < vecs; k++) {
-        vf t = kind == POOL_AVG ? v_div(acc[k], count) : acc[k];
+        const vf t = v_div(acc[k], count);
         if (outs >= (k + 1) * VL)
             v_store_f16(y + k * VL, t);
         else if (outs > k * VL)
@@ -155,30 +143,19 @@ VFN void ISA(pool_chunk)(enum pool_kind kind, const size_t vecs, const struct co
     }
 }
 
-VFN void ISA(pool)(enum pool_kind kind, const struct conv_geom *g, const f16 *x, f16 *y, size_t oy0,
-                   size_t oy1)
+static void ISA(avg_pool)(const struct conv_geom *g, const f16 *x, f16 *y, size_t oy0, size_t oy1)
 {
     for (size_t oy = oy0; oy < oy1; oy++)
         for (size_t ox = 0; ox < g->out_w; ox += POOL_CHUNK) {
             size_t outs = g->out_w - ox < POOL_CHUNK ? g->out_w - ox : POOL_CHUNK;
             f16 *out = y + oy * g->out_w + ox;
             if (outs > 3 * VL)
-                ISA(pool_chunk)(kind, POOL_VECS, g, x, out, oy, ox, outs);
+                ISA(pool_chunk)(POOL_VECS, g, x, out, oy, ox, outs);
             else if (outs > 2 * VL)
-                ISA(pool_chunk)(kind, 3, g, x, out, oy, ox, outs);
+                ISA(pool_chunk)(3, g, x, out, oy, ox, outs);
             else if (outs > VL)
-                ISA(pool_chunk)(kind, 2, g, x, out, oy, ox, outs);
+                ISA(pool_chunk)(2, g, x, out, oy, ox, outs);
             else
-                ISA(pool_chunk)(kind, 1, g, x, out, oy, ox, outs);
+                ISA(pool_chunk)(1, g, x, out, oy, ox, outs);
         }
-}
-
-static void ISA(max_pool)(const struct conv_geom *g, const f16 *x, f16 *y, size_t oy0, size_t oy1)
-{
-    ISA(pool)(POOL_MAX, g, x, y, oy0, oy1);
-}
-
-static void ISA(avg_pool)(const struct conv_geom *g, const f16 *x, f16 *y, size_t oy0, size_t oy1)
-{
-    ISA(pool)(POOL_AVG, g, x, y, oy0, oy1);
 }

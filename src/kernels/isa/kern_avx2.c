@@ -38,6 +38,7 @@
 #include "kernels/common/depthwise.inc.c"
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/pool.inc.c"
+#include "kernels/common/max_pool.inc.c"
 #include "kernels/common/transpose.inc.c"
 #include "kernels/common/sparse_t.inc.c"
 

@@ -36,6 +36,7 @@
 #include "kernels/common/rows.inc.c"
 #include "kernels/common/scores.inc.c"
 #include "kernels/common/pool.inc.c"
+#include "kernels/common/max_pool.inc.c"
 #include "kernels/common/transpose.inc.c"
 #include "kernels/common/sparse_t.inc.c"
 

@@ -188,6 +188,10 @@ VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[2], vf z[2])
     v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
 }
 
+#define HALF_VECTOR 32 /* bytes of a vector of binary16 as it lies */
+typedef uint16_t vh __attribute__((vector_size(HALF_VECTOR)));
+VFN vh h_max(vh a, vh b) { return (vh)_mm256_max_epu16((__m256i)a, (__m256i)b); }
+
 VFN vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 VFN vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 VFN vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }

@@ -176,6 +176,10 @@ VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[4], vf z[4])
     v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
 }
 
+#define HALF_VECTOR 16 /* bytes of a vector of binary16 as it lies */
+typedef uint16_t vh __attribute__((vector_size(HALF_VECTOR)));
+VFN vh h_max(vh a, vh b) { return (vh)vmaxq_u16((uint16x8_t)a, (uint16x8_t)b); }
+
 VFN vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
 VFN vf v_sub(vf a, vf b) { return vsubq_f32(a, b); }
 VFN vf v_mul(vf a, vf b) { return vmulq_f32(a, b); }

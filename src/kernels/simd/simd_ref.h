@@ -112,6 +112,14 @@ VFN void v_expand_2(uint32_t masks, const f16 *p, vf y[16], vf z[16])
     v_expand(masks >> 16, p + __builtin_popcount(masks & 0xffff), z);
 }
 
+#define HALF_VECTOR 16 /* bytes of a vector of binary16 as it lies */
+typedef uint16_t vh __attribute__((vector_size(HALF_VECTOR)));
+VFN vh h_max(vh a, vh b)
+{
+    const vh above = (vh)(a > b);
+    return (a & above) | (b & ~above);
+}
+
 VFN vf v_add(vf a, vf b) { return a + b; }
 VFN vf v_sub(vf a, vf b) { return a - b; }
 VFN vf v_mul(vf a, vf b) { return a * b; }

@@ -32,14 +32,18 @@ VFN void ISA(lanes_load)(const struct conv_geom *g, const struct lanes_rows *p, 
     const size_t last_x = end_x < 0 ? 0 : end_x < in_w ? (size_t)end_x : g->in_w;
     const size_t most = ANF_LANES_COLUMNS / g->in_w; /* rows that are turned together */
     _Alignas(64) f16 turned[(ANF_LANES_COLUMNS + 8) * ANF_PANEL];
+    if (first_x >= last_x)
+        return;
+    const size_t n = (last_x - first_x) * ANF_PANEL;
+    const size_t left = (size_t)((ptrdiff_t)first_x - p->x0) * ANF_PANEL;
     for (size_t y = first_y, rows; y < last_y; y += rows) {
         rows = last_y - y < most ? last_y - y : most;
         ISA(turn_planes)(x + y * g->in_w, plane, n_planes, rows * g->in_w, turned);
         for (size_t r = 0; r < rows; r++) {
-            const f16 *from = turned + r * g->in_w * ANF_PANEL;
-            float *to = patch + ((ptrdiff_t)(y + r) - p->y0) * (ptrdiff_t)(p->n_cols * ANF_PANEL) -
-                        p->x0 * ANF_PANEL;
-            for (size_t i = first_x * ANF_PANEL; i < last_x * ANF_PANEL; i += VL)
+            const size_t down = (size_t)((ptrdiff_t)(y + r) - p->y0);
+            const f16 *from = turned + (r * g->in_w + first_x) * ANF_PANEL;
+            float *to = patch + down * p->n_cols * ANF_PANEL + left;
+            for (size_t i = 0; i < n; i += VL)
                 v_store(to + i, v_load_f16(from + i));
         }
     }

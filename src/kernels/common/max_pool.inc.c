@@ -8,14 +8,10 @@
 enum {
     HALF_LANES = sizeof(vh) / sizeof(f16),
     MAX_OUTS = 128, /* columns made together */
-    MAX_TAPS = 64,  /* of a row; wider windows, and wider strides, go one by one */
-    MAX_PITCH = 2 * (MAX_OUTS + HALF_LANES) + MAX_TAPS + 2 * HALF_LANES,
-    MAX_KEYS = 4096, /* of the buffer: 8 KiB */
+    MAX_KEYS = 4096, /* of the buffer: 8 KiB; windows that do not fit go one by one */
     KEY_SHIFT = 0x03ff, /* what -inf has without it */
     KEY_INF = 0xf801,
 };
-
-_Static_assert(MAX_PITCH <= MAX_KEYS, "a row fits");
 
 #if HALF_VECTOR == 32
 #define HALF_INDICES 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
@@ -161,6 +157,21 @@ VFN void ISA(max_row)(const f16 *keys, const size_t stride, const size_t taps, s
     }
 }
 
+/* The same for larger strides, for which vectors have no shuffle. */
+static void ISA(max_row_apart)(const f16 *keys, size_t stride, size_t taps, size_t n_ox, f16 *y)
+{
+    for (size_t i = 0, n; i < n_ox; i += n) {
+        f16 most[HALF_LANES] = {0};
+        n = n_ox - i < HALF_LANES ? n_ox - i : HALF_LANES;
+        for (size_t j = 0; j < n; j++, keys += stride)
+            for (size_t v = 0; v < taps; v++)
+                most[j] = keys[v] > most[j] ? keys[v] : most[j];
+        const vh x = ISA(value_of)(ISA(halves_load)(most));
+        for (size_t j = 0; j < n; j++)
+            y[i + j] = x[j];
+    }
+}
+
 static void ISA(max_chunk)(const struct conv_geom *g, const struct ISA(max_columns) *c,
                            const f16 *x, f16 *y, size_t oy0, size_t oy1)
 {
@@ -184,8 +195,10 @@ static void ISA(max_chunk)(const struct conv_geom *g, const struct ISA(max_colum
                 ISA(max_row)(row, 2, 3, c->n_ox, to);
             else if (stride == 2)
                 ISA(max_row)(row, 2, taps, c->n_ox, to);
-            else
+            else if (stride == 1)
                 ISA(max_row)(row, 1, taps, c->n_ox, to);
+            else
+                ISA(max_row_apart)(row, stride, taps, c->n_ox, to);
         }
     }
 }
@@ -214,14 +227,18 @@ static void ISA(max_pool)(const struct conv_geom *g, const f16 *x, f16 *y, size_
             ISA(max_of_pairs)(g, x, oy, y + oy * g->out_w);
         return;
     }
-    if (g->stride_w > 2 || g->kw > MAX_TAPS) {
+    /* Outputs whose columns fit, with what vectors read behind them. */
+    const size_t room = g->kw < MAX_KEYS - 2 * HALF_LANES ? MAX_KEYS - 2 * HALF_LANES - g->kw : 0;
+    const size_t fit = room / g->stride_w;
+    if (fit <= HALF_LANES) {
         for (size_t oy = oy0; oy < oy1; oy++)
             for (size_t ox = 0; ox < g->out_w; ox++)
                 ISA(max_plain)(g, x, y, oy, ox);
         return;
     }
     for (c.ox = 0; c.ox < g->out_w; c.ox += c.n_ox) {
-        c.n_ox = g->out_w - c.ox < MAX_OUTS ? g->out_w - c.ox : MAX_OUTS;
+        c.n_ox = fit - HALF_LANES < MAX_OUTS ? fit - HALF_LANES : MAX_OUTS;
+        c.n_ox = g->out_w - c.ox < c.n_ox ? g->out_w - c.ox : c.n_ox;
         const ptrdiff_t x0 = (ptrdiff_t)(c.ox * g->stride_w) - g->pad_w;
         const ptrdiff_t x1 = x0 + (ptrdiff_t)((c.n_ox - 1) * g->stride_w + g->kw);
         const ptrdiff_t last = x1 < (ptrdiff_t)g->in_w ? x1 : (ptrdiff_t)g->in_w;

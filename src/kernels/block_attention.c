@@ -5,6 +5,11 @@
  * panels: scores never reach memory, and no running maximum or rescaling is needed, so the
  * softmax of a row is the separate operator's, bit for bit.
  *
+ * Where tiles compute softmax beside their sums, the scores of a block are there before the values
+ * of the block before are multiplied: its exponentials go beside those products, the shares that
+ * follow beside the products of the next scores.  What is left over is computed alone, as all of it
+ * is where tiles do not.
+ *
  * Queries and probabilities stay in rows, as float32: the tile of this file's products reads them
  * so.  Scores are binary16, as the operators round them. */
 #include "kernels/block_attention.h"
@@ -13,11 +18,14 @@ enum {
     SMALL_ATTENTION = 1 << 16, /* multiply-adds not worth a second thread */
     SCORE_FLOATS = 1 << 16,    /* 256 KiB of score rows */
     MOST_ROWS = 48,            /* a multiple of every register tile */
+    MOST_ROWS_BESIDE = 24,     /* the same where two blocks are under way */
+    MOST_BLOCKS = 2,
 };
 
 struct attention_cut {
-    size_t parts; /* of a head */
-    size_t rows;  /* query rows of a block */
+    size_t parts;  /* of a head */
+    size_t rows;   /* query rows of a block */
+    size_t blocks; /* that are under way at a time */
     size_t key_panels, value_panels;
     size_t ld, ldo; /* of the scores, of the output sums */
     size_t kc;
@@ -38,7 +46,8 @@ static struct attention_cut attention_cut(const struct kern *kern, const struct 
     /* An odd number of panels: the rows of a tile would share cache sets. */
     cut.ld = (cut.key_panels | 1) * ANF_PANEL;
     cut.ldo = cut.value_panels * ANF_PANEL;
-    cut.rows = MOST_ROWS;
+    cut.blocks = kern->rows_beside ? MOST_BLOCKS : 1;
+    cut.rows = kern->rows_beside ? MOST_ROWS_BESIDE : MOST_ROWS;
     while (cut.rows > mr && cut.rows * cut.ld > SCORE_FLOATS)
         cut.rows -= mr;
     cut.rows = block_least(cut.rows, strips * mr);
@@ -53,7 +62,7 @@ size_t attention_tasks(const struct kern *kern, const struct attention_job *job,
     return job->heads * attention_cut(kern, job).parts;
 }
 
-enum scratch { KEYS, VALUES, QUERIES, SCORES, SHARES, SUMS, N_SCRATCH };
+enum scratch { KEYS, VALUES, QUERIES, SCORES, SHARES, LANES, SHIFTS, SUMS, N_SCRATCH };
 
 static void scratch_floats(const struct attention_job *job, const struct attention_cut *cut,
                            size_t n[N_SCRATCH])
@@ -61,8 +70,10 @@ static void scratch_floats(const struct attention_job *job, const struct attenti
     n[KEYS] = cut->key_panels * job->d * ANF_PANEL;     /* panels of k^T */
     n[VALUES] = cut->value_panels * job->skv * ANF_PANEL; /* panels of v */
     n[QUERIES] = cut->rows * job->d;
-    n[SCORES] = (cut->rows * cut->ld + 1) / 2; /* in binary16 */
-    n[SHARES] = cut->rows * cut->ld;
+    n[SCORES] = cut->blocks * cut->rows * cut->ld / 2; /* in binary16 */
+    n[SHARES] = cut->blocks * cut->rows * cut->ld;
+    n[LANES] = cut->blocks * cut->rows * ANF_REDUCE_LANES;
+    n[SHIFTS] = cut->blocks * cut->rows;
     n[SUMS] = cut->rows * cut->ldo;
 }
 
@@ -83,100 +94,124 @@ size_t attention_shared_bytes(const struct kern *kern, const struct attention_jo
     return 0;
 }
 
-struct block {
+struct task {
     const struct kern *kern;
     const struct attention_job *job;
     const struct attention_cut *cut;
-    size_t head, r0, rows, strip; /* query rows, cut in strips */
+    size_t head;
     float *at[N_SCRATCH];
 };
 
-static f16 *scores(const struct block *b)
+struct block {
+    size_t r0, rows, strip; /* query rows, cut in strips */
+    f16 *scores;
+    struct softmax_rows softmax;
+};
+
+/* Block n of a task, with rows from r0 on. */
+static struct block block_at(const struct task *t, size_t n, size_t r0, size_t end)
 {
-    return (f16 *)(void *)b->at[SCORES];
+    const size_t which = n % t->cut->blocks, rows = t->cut->rows, ld = t->cut->ld;
+    struct block b = {.r0 = r0, .rows = block_least(rows, end - r0)};
+    b.strip = block_even(b.rows, t->kern->rows_mr);
+    b.scores = (f16 *)(void *)t->at[SCORES] + which * rows * ld;
+    b.softmax = (struct softmax_rows){
+        .s = b.scores,
+        .e = t->at[SHARES] + which * rows * ld,
+        .ld = ld,
+        .rows = b.rows,
+        .n = t->job->skv,
+        .shift = t->at[SHIFTS] + which * rows,
+        .lanes = t->at[LANES] + which * rows * ANF_REDUCE_LANES,
+    };
+    return b;
 }
 
-static void score_rows(const struct block *b)
+static void score_rows(const struct task *t, struct block *b, struct softmax_rows *beside)
 {
-    const struct attention_job *job = b->job;
-    const struct kern *kern = b->kern;
-    const size_t panels = b->cut->key_panels, nv = block_even(panels, kern->rows_nv);
-    const size_t panel = job->d * ANF_PANEL;
-    const f16 *q = job->q + b->head * job->q_head + b->r0 * job->q_row;
+    const struct attention_job *job = t->job;
+    const struct kern *kern = t->kern;
+    const size_t panels = t->cut->key_panels, nv = block_even(panels, kern->rows_nv);
+    const size_t panel = job->d * ANF_PANEL, ld = t->cut->ld;
+    const f16 *q = job->q + t->head * job->q_head + b->r0 * job->q_row;
     const size_t runs = job->q_row == job->d ? 1 : b->rows, run = b->rows / runs * job->d;
     for (size_t i = 0; i < runs; i++)
-        kern->f32_from_f16(q + i * job->q_row, b->at[QUERIES] + i * job->d, run);
+        kern->f32_from_f16(q + i * job->q_row, t->at[QUERIES] + i * job->d, run);
     for (size_t v = 0; v < panels; v += nv)
         for (size_t i = 0; i < b->rows; i += b->strip) {
             const size_t j = v * ANF_PANEL, n = block_least(nv, panels - v);
-            const struct gemm_out out = {.y = scores(b) + i * b->cut->ld + j, .ldy = b->cut->ld,
+            const struct gemm_out out = {.y = b->scores + i * ld + j, .ldy = ld,
                                          .cols = block_least(n * ANF_PANEL, job->skv - j),
                                          .any_nan = true};
             kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, job->d,
-                                 b->at[QUERIES] + i * job->d, job->d, b->at[KEYS] + v * panel,
-                                 panel, NULL, 0, false, &out);
+                                 t->at[QUERIES] + i * job->d, job->d, t->at[KEYS] + v * panel,
+                                 panel, NULL, 0, false, &out, beside);
         }
 }
 
-/* Whether a scale is a power of two from 2^-14 to 1, as score_softmax takes it. */
+/* Whether a scale is a power of two from 2^-14 to 1, as score_start takes it. */
 static bool is_power(f16 scale)
 {
     return scale % 0x400 == 0 && scale >= 0x400 && scale <= 0x3c00;
 }
 
-static void softmax_rows(const struct block *b)
+static void start_softmax(const struct task *t, struct block *b)
 {
-    const struct attention_job *job = b->job;
-    const size_t ld = b->cut->ld, most = job->skv ? ANF_REDUCE_BLOCK / job->skv : b->rows;
-    const size_t together = most ? most : 1; /* rows that stay in L1 */
+    const struct attention_job *job = t->job;
     const f16 one = 0x3c00, by = job->has_scale ? job->scale : one;
     const bool in_softmax = !job->mask && is_power(by);
-    float scale, top[MOST_ROWS];
-    b->kern->f32_from_f16(&by, &scale, 1);
-    for (size_t r = 0, n; r < b->rows; r += n) {
+    float scale;
+    t->kern->f32_from_f16(&by, &scale, 1);
+    if (!in_softmax) {
         const f16 *mask =
-            job->mask ? job->mask + b->head * job->mask_head + (b->r0 + r) * job->mask_row : NULL;
-        n = block_least(together, b->rows - r);
-        if (!in_softmax)
-            b->kern->score_rows(scores(b) + r * ld, ld, n, job->skv, job->has_scale, scale, mask,
-                                job->mask_row, top);
-        b->kern->score_softmax(scores(b) + r * ld, b->at[SHARES] + r * ld, ld, n, job->skv,
-                               in_softmax, scale, top);
+            job->mask ? job->mask + t->head * job->mask_head + b->r0 * job->mask_row : NULL;
+        t->kern->score_rows(b->scores, t->cut->ld, b->rows, job->skv, job->has_scale, scale, mask,
+                            job->mask_row, b->softmax.shift);
     }
+    t->kern->score_start(&b->softmax, in_softmax, scale);
 }
 
-static void value_rows(const struct block *b)
+static void value_rows(const struct task *t, const struct block *b, struct softmax_rows *beside)
 {
-    const struct attention_job *job = b->job;
-    const struct kern *kern = b->kern;
-    const size_t panels = b->cut->value_panels, nv = block_even(panels, kern->rows_nv);
-    const size_t panel = job->skv * ANF_PANEL;
-    f16 *y = job->out + b->head * job->out_head + b->r0 * job->out_row;
+    const struct attention_job *job = t->job;
+    const struct kern *kern = t->kern;
+    const size_t panels = t->cut->value_panels, nv = block_even(panels, kern->rows_nv);
+    const size_t panel = job->skv * ANF_PANEL, ld = t->cut->ld, ldo = t->cut->ldo;
+    f16 *y = job->out + t->head * job->out_head + b->r0 * job->out_row;
     size_t k0 = 0;
     do {
-        const size_t kc = block_least(b->cut->kc, job->skv - k0);
+        const size_t kc = block_least(t->cut->kc, job->skv - k0);
         for (size_t v = 0; v < panels; v += nv)
             for (size_t i = 0; i < b->rows; i += b->strip) {
                 const size_t j = v * ANF_PANEL, n = block_least(nv, panels - v);
                 const struct gemm_out out = {.y = y + i * job->out_row + j, .ldy = job->out_row,
                                              .cols = block_least(n * ANF_PANEL, job->dv - j)};
                 kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, kc,
-                                     b->at[SHARES] + i * b->cut->ld + k0, b->cut->ld,
-                                     b->at[VALUES] + v * panel + k0 * ANF_PANEL, panel,
-                                     b->at[SUMS] + i * b->cut->ldo + j, b->cut->ldo, k0 > 0,
-                                     k0 + kc >= job->skv ? &out : NULL);
+                                     b->softmax.e + i * ld + k0, ld,
+                                     t->at[VALUES] + v * panel + k0 * ANF_PANEL, panel,
+                                     t->at[SUMS] + i * ldo + j, ldo, k0 > 0,
+                                     k0 + kc >= job->skv ? &out : NULL, beside);
             }
         k0 += kc;
     } while (k0 < job->skv);
 }
 
-static void hand_on(const struct block *b)
+static void hand_on(const struct task *t, const struct block *b)
 {
-    const struct attention_job *job = b->job;
-    const size_t first = (b->head * job->sq + b->r0) * job->dv;
+    const struct attention_job *job = t->job;
+    const size_t first = (t->head * job->sq + b->r0) * job->dv;
     const size_t runs = job->out_row == job->dv ? 1 : b->rows;
     for (size_t r = 0; job->epilogue && r < runs; r++)
         job->epilogue(job->epilogue_arg, first + r * job->dv, b->rows / runs * job->dv);
+}
+
+/* Takes block n of a task, with query rows from r0 on, as far as its exponentials. */
+static void begin(const struct task *t, struct block *b, size_t n, size_t r0, size_t end,
+                  struct softmax_rows *beside)
+{
+    *b = block_at(t, n, r0, end);
+    score_rows(t, b, beside);
+    start_softmax(t, b);
 }
 
 void attention_task(const struct kern *kern, const struct attention_job *job, size_t phase,
@@ -185,7 +220,7 @@ void attention_task(const struct kern *kern, const struct attention_job *job, si
     const struct attention_cut cut = attention_cut(kern, job);
     const size_t mr = kern->rows_mr, strips = (job->sq + mr - 1) / mr, part = task % cut.parts;
     const size_t end = block_least(block_start(strips, cut.parts, part + 1) * mr, job->sq);
-    struct block b = {.kern = kern, .job = job, .cut = &cut, .head = task / cut.parts};
+    struct task t = {.kern = kern, .job = job, .cut = &cut, .head = task / cut.parts};
     size_t n[N_SCRATCH];
     float *at = own;
 
@@ -193,18 +228,28 @@ void attention_task(const struct kern *kern, const struct attention_job *job, si
     (void)shared;
     scratch_floats(job, &cut, n);
     for (size_t i = 0; i < N_SCRATCH; i++)
-        b.at[i] = block_floats(&at, n[i]);
+        t.at[i] = block_floats(&at, n[i]);
 
-    kern->pack_panels_t(job->k + b.head * job->k_head, job->k_row, job->d, job->skv, b.at[KEYS],
+    kern->pack_panels_t(job->k + t.head * job->k_head, job->k_row, job->d, job->skv, t.at[KEYS],
                         job->d * ANF_PANEL);
-    kern->pack_panels(job->v + b.head * job->v_head, job->v_row, job->skv, job->dv, b.at[VALUES],
+    kern->pack_panels(job->v + t.head * job->v_head, job->v_row, job->skv, job->dv, t.at[VALUES],
                       job->skv * ANF_PANEL);
-    for (b.r0 = block_start(strips, cut.parts, part) * mr; b.r0 < end; b.r0 += b.rows) {
-        b.rows = block_least(cut.rows, end - b.r0);
-        b.strip = block_even(b.rows, mr);
-        score_rows(&b);
-        softmax_rows(&b);
-        value_rows(&b);
-        hand_on(&b);
+    struct block b[MOST_BLOCKS];
+    size_t r0 = block_start(strips, cut.parts, part) * mr;
+    if (r0 < end)
+        begin(&t, &b[0], 0, r0, end, NULL);
+    for (size_t i = 0; r0 < end; i++) {
+        struct block *now = &b[i % cut.blocks], *next = &b[(i + 1) % cut.blocks];
+        r0 += now->rows;
+        const bool more = r0 < end, ahead = more && next != now;
+        if (ahead && now->softmax.row)
+            kern->score_sums(&now->softmax);
+        if (ahead)
+            begin(&t, next, i + 1, r0, end, &now->softmax);
+        kern->score_softmax(&now->softmax);
+        value_rows(&t, now, ahead ? &next->softmax : NULL);
+        hand_on(&t, now);
+        if (more && !ahead)
+            begin(&t, next, i + 1, r0, end, NULL);
     }
 }

@@ -37,7 +37,7 @@ struct conv_cut {
     bool plain; /* see conv_plain */
     size_t k, kc, pixels;
     size_t image_panels, pixel_panels, channel_panels; /* of an image, of all images, of a group */
-    size_t pixel_units; /* that are dealt out to tasks: the last pixels of a single image come on top */
+    size_t pixel_units; /* dealt out to tasks: the last pixels of a single image come on top */
     size_t block_pixels, block_channels;               /* panels of the largest block */
     size_t gathered;                                   /* pixel panels at a time */
     size_t patch_panel;                                /* floats from one panel to the next */
@@ -57,7 +57,8 @@ static size_t gather_cost(const struct conv_geom *g)
 /* Pixels of an image that are in no panel but rows of a tile, see multiply_last. */
 static size_t last_pixels(const struct conv_cut *cut)
 {
-    return cut->plain && conv_gathered_lanes(cut->pixels) == cut->pixels ? cut->pixels % ANF_PANEL : 0;
+    const bool whole = conv_gathered_lanes(cut->pixels) == cut->pixels;
+    return cut->plain && whole ? cut->pixels % ANF_PANEL : 0;
 }
 
 static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *job)
@@ -253,8 +254,8 @@ static void multiply(const struct block *b, size_t k0, size_t kc, const float *w
     }
 }
 
-/* The last pixels of an image, the first ones of `panel`: with channels along the vectors, so that no
- * lanes are empty. */
+/* The last pixels of an image, the first ones of `panel`: with channels along the vectors, so that
+ * no lanes are empty. */
 static void multiply_last(const struct block *b, size_t k0, size_t kc, const float *wide,
                           const struct segment *s, size_t panel)
 {

@@ -5,8 +5,8 @@
  * k = (input channel of the group, kernel row, kernel column), see struct conv_geom.  Run as
  * block_gemm.h says.
  *
- * A transposed convolution with stride s, padding p, dilation d and kernel n is the same sum over an
- * input with s - 1 gaps between its rows and columns, of which no tap is part:
+ * A transposed convolution with stride s, padding p, dilation d and kernel n is the same sum over
+ * an input with s - 1 gaps between its rows and columns, of which no tap is part:
  *     stride = 1, up = s, dil = d, pad = d*(n - 1) - p (may be negative), kernels turned by 180
  * degrees, and the output size of the transposed operator; conv_pack_weights turns the kernels.
  * See block_transposed.h. */
@@ -41,14 +41,15 @@ size_t conv_shared_bytes(const struct kern *kern, const struct conv_job *job);
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
                void *shared, void *own, size_t *kept);
 
-/* Finished sums of output channels channel .. channel+channels-1 of a group, pixels p0 .. p0+n-1. */
+/* Finished sums of output channels channel .. channel+channels-1 of a group, pixels p0 ..
+ * p0+n-1. */
 struct conv_sums {
     size_t image, group, p0, n, channel, channels;
     const float *sums;
     size_t ld;
 };
-/* Rounds sums[pixel*ld + channel] to their places in the output, with the bias, and hands them on to
- * the epilogue. */
+/* Rounds sums[pixel*ld + channel] to their places in the output, with the bias, and hands them on
+ * to the epilogue. */
 void conv_store_turned(const struct kern *kern, const struct conv_job *job,
                        const struct conv_sums *s);
 
@@ -71,9 +72,9 @@ enum conv_weights {
 };
 
 /* Packed: per group panels [ceil(cout/16)][cin*kh*kw][16]; depthwise (cin = cout = 1): one filter
- * [kh*kw] after the other.  With up > 1 the taps (u, v) of equal (u % step, v % step) are a kernel of
- * their own, one such set of panels after the other, where step = conv_tap_step(up, dilation): those
- * are the taps that meet.  Sizes in elements. */
+ * [kh*kw] after the other.  With up > 1 the taps (u, v) of equal (u % step, v % step) are a kernel
+ * of their own, one such set of panels after the other, where step = conv_tap_step(up, dilation):
+ * those are the taps that meet.  Sizes in elements. */
 size_t conv_tap_step(size_t up, size_t dilation);
 size_t conv_packed_size(const struct conv_geom *geom, size_t groups, size_t cout);
 void conv_pack_weights(const struct conv_geom *geom, size_t groups, size_t cout,

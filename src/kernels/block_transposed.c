@@ -1,8 +1,8 @@
 /* Transposed convolution as convolutions of its residues.
  *
- * A residue (r, s) is the output pixels (y, x) with y % up = r, x % up = s.  All residues get planes
- * of one size, ceil(out_h / up) x ceil(out_w / up), of which the last row and column may belong to no
- * output pixel.  Phase 0 computes them, as convolutions over the input as it is, into
+ * A residue (r, s) is the output pixels (y, x) with y % up = r, x % up = s.  All residues get
+ * planes of one size, ceil(out_h / up) x ceil(out_w / up), of which the last row and column may
+ * belong to no output pixel.  Phase 0 computes them, as convolutions over the input as it is, into
  *
  *     shared memory   [residues][images][channels][rows][columns]    binary16, rounded already
  *
@@ -63,8 +63,8 @@ static struct conv_job one_residue(const struct conv_job *job, const struct resi
     return one;
 }
 
-/* Kernels of at most four sizes occur: an axis has ceil(kernel / step) taps or one less.  How they are
- * run also depends on whether they meet every pixel, see conv_plain, or there is padding. */
+/* Kernels of at most four sizes occur: an axis has ceil(kernel / step) taps or one less.  How they
+ * are run also depends on whether they meet every pixel, see conv_plain, or there is padding. */
 enum { RESIDUE_KINDS = 8 };
 static struct conv_job residue_kind(const struct conv_job *job, const struct residues *r, size_t i)
 {

@@ -275,7 +275,7 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
                 kern->gemm_tile_rows(end - i, nv, n,
                                      v + pos * cut->v_pos + i * v_tile + c, v_tile,
                                      u + pos % in_u * cut->u_pos, panel,
-                                     m + pos * cut->m_pos + i * ldm, ldm, c > 0, NULL);
+                                     m + pos * cut->m_pos + i * ldm, ldm, c > 0, NULL, NULL);
             }
         }
     }

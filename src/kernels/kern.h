@@ -58,8 +58,8 @@ typedef void uop_fn(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, 
  * the one before left.  For each element, step after step:
  *     if reads: v = value[a];  v = uop(v, o, value[c]), with the operands v and o as `form` says;
  *     if keeps: value[y] = v
- * and y = v behind the last step.  The bits are those of the separate micro-ops, but that NaN may be
- * any in a kept value.  Operands and y are the same memory or do not overlap. */
+ * and y = v behind the last step.  The bits are those of the separate micro-ops, but that NaN may
+ * be any in a kept value.  Operands and y are the same memory or do not overlap. */
 enum uop_form {
     UOP_ALONE,   /* one operand */
     UOP_WITH,    /* v, value[b] */
@@ -173,10 +173,13 @@ typedef void gemm_sparse_t_fn(const struct sparse_slice *s, const struct weight_
 /* x[i] = x[i] * widen(scale[i]), in float32. */
 typedef void scale_columns_fn(float *x, const f16 *scale, size_t n);
 /* The same product with the rows of A as they lie, a[i*lda + k], for attention; 1 <= mr <=
- * table.rows_mr, 1 <= nv <= table.rows_nv. */
+ * table.rows_mr, 1 <= nv <= table.rows_nv.  With `beside` it may do some of that too, in units of
+ * the CPU that multiply-adds leave idle. */
+struct softmax_rows;
 typedef void gemm_tile_rows_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t lda,
                                const float *b, size_t b_panel, float *c, size_t ldc,
-                               bool accumulate, const struct gemm_out *out);
+                               bool accumulate, const struct gemm_out *out,
+                               struct softmax_rows *beside);
 /* gemm_tile and gemm_tile_widen with element (i, k) of A at a[at[k] + i], for convolutions. */
 typedef void gemm_tile_taps_fn(size_t mr, size_t nv, size_t kc, const float *a, const uint32_t *at,
                                const float *b, size_t b_panel, float *c, size_t ldc,
@@ -184,8 +187,8 @@ typedef void gemm_tile_taps_fn(size_t mr, size_t nv, size_t kc, const float *a, 
 typedef void gemm_tile_taps_widen_fn(size_t mr, size_t nv, size_t kc, const float *a,
                                      const uint32_t *at, const f16 *b, size_t b_panel, float *wide,
                                      float *c, size_t ldc, bool accumulate);
-/* a[k*a_k + i] = widen(x[i*ldx + k]) for i < m, k < kc.  m <= a_k.  Entries i >= m stay unwritten.
- * */
+/* a[k*a_k + i] = widen(x[i*ldx + k]) for i < m, k < kc.  m <= a_k.  Entries i >= m stay
+ * unwritten. */
 typedef void pack_rows_fn(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k);
 /* b[v*b_panel + 16k + j] = widen(x[k*ldx + 16v + j]), zero where 16v + j >= n; v < ceil(n / 16). */
 typedef void pack_panels_fn(const f16 *x, size_t ldx, size_t kc, size_t n, float *b,
@@ -212,8 +215,8 @@ struct conv_geom {
  * zero in the rest of the last panel.  x is [cin][in_h][in_w]. */
 typedef void conv_gather_fn(const struct conv_geom *g, const f16 *x, size_t k0, size_t kc,
                             size_t p0, size_t np, float *b, size_t b_panel);
-/* planes[i*room + ..] = the patch (conv_patch.h) of plane i < n_planes of x, widened, for the output
- * rows oy0 .. oy0+n_oy-1; there is a plan for them, and room is its conv_patch_room. */
+/* planes[i*room + ..] = the patch (conv_patch.h) of plane i < n_planes of x, widened, for the
+ * output rows oy0 .. oy0+n_oy-1; there is a plan for them, and room is its conv_patch_room. */
 typedef void conv_planes_fn(const struct conv_geom *g, const f16 *x, size_t n_planes, size_t oy0,
                             size_t n_oy, float *planes);
 /* y[c*y_channel + p] = round(s[p*ld + c] + bias[c]), bias NULL: without the addition, for p < n and
@@ -234,8 +237,8 @@ typedef void conv_direct_fn(const struct conv_geom *g, const f16 *x, const struc
                             f16 *y, size_t oy0, size_t oy1, float *scratch);
 
 /* Depthwise, of n_planes <= 16 neighbouring planes and their filters w[k*16 + plane]: all rows as
- * conv_direct makes them, bias as in store_planes.  conv_lanes_rows (conv_patch.h) is not 0; `scratch`
- * is ANF_LANES_PIXELS * 16. */
+ * conv_direct makes them, bias as in store_planes.  conv_lanes_rows (conv_patch.h) is not 0;
+ * `scratch` is ANF_LANES_PIXELS * 16. */
 typedef void depthwise_lanes_fn(const struct conv_geom *g, const f16 *x, const float *w,
                                 const f16 *bias, bool relu, size_t n_planes, f16 *y,
                                 float *scratch);
@@ -303,9 +306,9 @@ typedef void winograd_output_fn(const struct winograd_output *o, const float *m,
 /* mean = sum / (float)n.  max and min: lanes start at -inf / +inf and take max(lane, x), so the
  * later of two equal elements (zeros of different sign) stays; a row with a NaN gives NaN. */
 typedef void reduce_fn(const f16 *x, size_t rows, size_t n, f16 *y);
-/* m = max of row, e_j = exp(x_j - m), s = sum e (reduction order above), y_j = round(e_j * (1 /
- * s)). A row of which the maximum is -inf, or +inf, or NaN gives NaN where the formula does.
- * scratch: softmax_floats(n) of them.  In place. */
+/* m = max of row, e_j = v_exp2_16th(fma(x_j, c, -(m * c))) with c = 16 log2(e), s = sum e
+ * (reduction order above), y_j = round(e_j * (1 / s)).  A row of which the maximum is -inf, or
+ * +inf, or NaN gives NaN where the formula does. scratch: softmax_floats(n) of them.  In place. */
 typedef void softmax_fn(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch);
 static inline size_t softmax_floats(size_t n)
 {
@@ -344,12 +347,32 @@ typedef void transpose_fn(const f16 *x, size_t ldx, f16 *y, size_t ldy, size_t r
  * r*mask_ld, and a NULL mask adds nothing. */
 typedef void score_rows_fn(f16 *s, size_t ld, size_t rows, size_t n, bool scaled, float scale,
                            const f16 *mask, size_t mask_ld, float *top);
-/* e[r*ld + j]: the softmax of rows of scores, s[r*ld + j], with their maxima top[r], each binary16
- * value as the float32 it is (of NaN, only that it is one).  If scaled, of round(s * scale) for a
- * scale that is a power of two from 2^-14 to 1, and maxima are not asked for.  top is used up.  Rows
- * of one call go through each phase together: few, that stay in L1. */
-typedef void score_softmax_fn(const f16 *s, float *e, size_t ld, size_t rows, size_t n, bool scaled,
-                              float scale, float *top);
+/* Rows of scores on their way to a softmax: those of row r, s[r*ld + j], become exponentials
+ *     e[r*ld + j] = 2^(fma(x, factor, shift[r])),  x = s[r*ld + j] + off - off
+ * and then, with shift[r] = 1 / the sum of the row, shares:
+ *     e[r*ld + j] = e[r*ld + j] * shift[r]
+ * rounded to binary16 and widened (of NaN, only that it is one).
+ * Both go by groups of ANF_REDUCE_LANES, row by row; what rows have beyond whole groups comes
+ * last.  Of exponentials that are done the row's lanes, lanes[r*ANF_REDUCE_LANES + i], have the
+ * sums. */
+struct softmax_rows {
+    const f16 *s;
+    float *e;
+    size_t ld, rows, n;
+    float factor, off;
+    float *shift, *lanes;
+    bool summed;   /* groups become shares now */
+    size_t groups; /* of a row; 0 where rows are longer than ANF_REDUCE_BLOCK */
+    size_t row, group; /* the next one */
+};
+/* Sets factor, off, shift, summed and groups, and begins with row 0.  shift[r] is the maximum of
+ * row r before, as score_rows finds it.  If scaled, the softmax is that of round(s * scale), for a
+ * scale that is a power of two from 2^-14 to 1, and maxima are not asked for. */
+typedef void score_start_fn(struct softmax_rows *rows, bool scaled, float scale);
+/* The exponentials that are not done, and the sums; then no share is done. */
+typedef void score_sums_fn(struct softmax_rows *rows);
+/* All that is not done.  Afterwards the shares are complete. */
+typedef void score_softmax_fn(struct softmax_rows *rows);
 
 /* ---- the table ------------------------------------------------------------------------------- */
 enum uop {
@@ -369,6 +392,7 @@ struct kern {
     size_t few_rows;    /* most rows of gemm_tile_f16, tiles of winograd_few; at least mr */
     size_t sparse_rows; /* most rows of gemm_sparse_t */
     size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */
+    bool rows_beside;        /* whether it heeds `beside` */
     size_t kc;          /* k-block: a B sliver of nv panels stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
     uop_fn *uops[UOP_COUNT];

@@ -119,7 +119,8 @@ static inline uint64_t weight_mask_t(const f16 *masks, size_t j)
     return mask;
 }
 
-/* The most panels that a tile of one row expands side by side: more where it has latency to hide. */
+/* The most panels that a tile of one row expands side by side: more where it has latency to
+ * hide. */
 static inline size_t weight_row_panels(const struct kern *kern, enum weight_encoding encoding)
 {
     return encoding == WEIGHT_INT4 || encoding == WEIGHT_LISTS ? kern->mr : kern->row_nv;
@@ -163,8 +164,8 @@ static inline struct weight_panel weight_panel_at(enum weight_encoding encoding,
 /* Bytes of a row of a panel; of sparse ones about, of lists and sparse_t 0. */
 extern const uint8_t weight_row_bytes[WEIGHT_ENCODING_COUNT];
 
-/* Where the rows from k0 < k on begin, or a few before: a word of int4 indices and a sparse group are
- * not cut. */
+/* Where the rows from k0 < k on begin, or a few before: a word of int4 indices and a sparse group
+ * are not cut. */
 static inline const void *weight_rows_at(enum weight_encoding encoding,
                                          const struct weight_panel *p, size_t k0)
 {

@@ -279,7 +279,8 @@ static const struct conv_shape conv_shapes[] = {
     /* One tap: a tile over several images, blocks of channels whose weights are kept. */
     {3, 1, 40, 24, 4, 4, 1, 1, 1, 0, 1, 1},   {1, 1, 600, 512, 4, 4, 1, 1, 1, 0, 1, 1},
     {3, 2, 270, 33, 8, 12, 1, 1, 1, 0, 1, 1},
-    /* Few pixels over: alone, behind panels, of several images and groups, in blocks of channels. */
+    /* Few pixels over: alone, behind panels, of several images and groups, in blocks of
+     * channels. */
     {2, 1, 40, 300, 3, 3, 1, 1, 1, 0, 1, 1},  {3, 1, 30, 50, 5, 7, 1, 1, 1, 0, 1, 1},
     {1, 2, 70, 200, 6, 6, 1, 1, 1, 0, 1, 1},  {1, 1, 530, 600, 10, 10, 1, 1, 1, 0, 1, 1},
     /* Strips: slices of channels, blocks of rows and of channels, strides, pixels in panels. */
@@ -523,7 +524,10 @@ static void attention_naive(const struct kern *kern, const struct attention_job 
             kern->score_rows(
                 score, job->skv, 1, job->skv, job->has_scale, f16_to_f32(job->scale),
                 job->mask ? job->mask + h * job->mask_head + i * job->mask_row : NULL, 0, &top);
-            kern->score_softmax(score, s, job->skv, 1, job->skv, false, 1.0f, &top);
+            struct softmax_rows softmax = {.s = score, .e = s, .ld = job->skv, .rows = 1,
+                                           .n = job->skv, .shift = &top};
+            kern->score_start(&softmax, false, 1.0f);
+            kern->score_softmax(&softmax);
             for (size_t e = 0; e < job->dv; e++) {
                 float sum = 0.0f;
                 for (size_t j = 0; j < job->skv; j++)
@@ -597,6 +601,11 @@ static void test_attention(void **state)
     attention_case(1, 9, 40, 64, 16, -32.0f, 0, false);
     attention_case(1, 9, 40, 16, 16, 0x1p-20f, 0, false);
     attention_case(2, 9, 40, 16, 16, 0.25f, 2, false);
+    /* Blocks of query rows whose softmax is computed beside products, partly and as a whole. */
+    attention_case(1, 110, 130, 64, 64, 0.125f, 0, false);
+    attention_case(2, 61, 200, 16, 64, 0.37f, 2, false);
+    attention_case(1, 75, 70, 64, 50, 0.125f, 0, true);
+    attention_case(1, 49, 4100, 8, 64, 0.25f, 0, false);
     (void)state;
 }
 

@@ -76,7 +76,7 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
                 fail_msg("%s: widened panels differ at %zu\n", kern->name, i);
         break;
     case IN_ROWS:
-        kern->gemm_tile_rows(mr, nv, kc, a, a_i, b, b_panel, c, ldc, accumulate, out);
+        kern->gemm_tile_rows(mr, nv, kc, a, a_i, b, b_panel, c, ldc, accumulate, out, NULL);
         break;
     }
     for (size_t i = 0; i < mr * ldy; i++) {

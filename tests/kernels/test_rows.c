@@ -2,8 +2,8 @@
  *
  * The yardstick here keeps 64 lanes in an array and visits one element at a time; results compare
  * bit for bit.  It shares two things with the library: the scalar binary16 of base/fp16.h and the
- * polynomial m_exp, which kern.h names without spelling it out.  Accuracy is a second question,
- * asked against double with bounds derived where they are used.
+ * exponential v_exp2_16th, which kern.h names without spelling it out.  Accuracy is a second
+ * question, asked against double with bounds derived where they are used.
  *
  * Inputs end at an inaccessible page; outputs do too, with a frame of known bytes before them. */
 #include "fenced.h"
@@ -19,12 +19,12 @@
 #include "kernels/simd/simd_ref.h"
 
 #include "kernels/common/lanes.inc.c"
+#include "kernels/common/exp2.inc.c"
 #include "kernels/common/math.inc.c"
 
 enum { REGION = 256 * 1024, FRAME = 64, ROWS_MAX = 5 };
 
-/* ---- guarded memory
- * ----------------------------------------------------------------------------- */
+/* ---- guarded memory -------------------------------------------------------------------------- */
 static unsigned char *region[6];
 
 static void open_regions(void)
@@ -56,8 +56,7 @@ static bool frame_intact(const void *at)
     return true;
 }
 
-/* ---- inputs
- * ------------------------------------------------------------------------------------- */
+/* ---- inputs ---------------------------------------------------------------------------------- */
 static uint64_t seed = 0x9e3779b97f4a7c15u;
 
 static uint32_t next_random(void)
@@ -99,8 +98,7 @@ static void make_rows(f16 *x, size_t rows, size_t n, enum kind kind)
         }
 }
 
-/* ---- the yardstick
- * ------------------------------------------------------------------------------ */
+/* ---- the yardstick --------------------------------------------------------------------------- */
 enum op { ADD, MAX, MIN };
 
 static float combine(enum op op, float a, float b)
@@ -153,7 +151,7 @@ static void slow_softmax(float *x, f16 *y, size_t n)
 {
     float m = any_nan(x, n) ? NAN : slow_reduce(MAX, x, n);
     for (size_t j = 0; j < n; j++)
-        x[j] = m_exp(x[j] - m);
+        x[j] = v_exp2_16th(fmaf(x[j], MATH_16_LOG2E, -(m * MATH_16_LOG2E)));
     float inv = 1.0f / slow_reduce(ADD, x, n);
     for (size_t j = 0; j < n; j++)
         y[j] = f32_to_f16(x[j] * inv);
@@ -192,8 +190,7 @@ static void widen(const f16 *x, float *y, size_t n)
         y[i] = f16_to_f32(x[i]);
 }
 
-/* ---- every table, every size
- * -------------------------------------------------------------------- */
+/* ---- every table, every size ----------------------------------------------------------------- */
 typedef void size_check(const struct kern *k, size_t rows, size_t n, enum kind kind);
 
 /* Sizes past one block run on two kinds only: their order is in question, not their values. */
@@ -297,6 +294,23 @@ static bool is_nan(f16 h)
     return (h & 0x7fff) > 0x7c00;
 }
 
+/* The softmax of rows of scores s, whose maxima are `top` where they are not scaled; top is used
+ * up. */
+static struct softmax_rows start(const struct kern *k, const f16 *s, float *e, size_t ld,
+                                 size_t rows, size_t n, bool scaled, float scale, float *top)
+{
+    struct softmax_rows softmax = {.s = s, .e = e, .ld = ld, .rows = rows, .n = n, .shift = top};
+    k->score_start(&softmax, scaled, scale);
+    return softmax;
+}
+
+static void score_softmax(const struct kern *k, const f16 *s, float *e, size_t ld, size_t rows,
+                          size_t n, bool scaled, float scale, float *top)
+{
+    struct softmax_rows softmax = start(k, s, e, ld, rows, n, scaled, scale, top);
+    k->score_softmax(&softmax);
+}
+
 /* Gaps between rows must survive; so must the mask. */
 static void check_scores(const struct kern *k, size_t rows, size_t n, enum kind kind)
 {
@@ -337,7 +351,7 @@ static void check_scores(const struct kern *k, size_t rows, size_t n, enum kind 
             }
             assert_true(nan || top[r] == most);
         }
-        k->score_softmax(s, e, ld, rows, n, false, 1.0f, top);
+        score_softmax(k, s, e, ld, rows, n, false, 1.0f, top);
         for (size_t r = 0; r < rows; r++) {
             for (size_t j = 0; j < n; j++) {
                 const f16 half = f32_to_f16(e[r * ld + j]);
@@ -365,8 +379,8 @@ static void check_scaled_scores(const struct kern *k, float scale, size_t n)
             s[i] = (f16)((first + i) | ((first ^ i) & 1 ? 0x8000u : 0));
         memcpy(scaled, s, sizeof scaled);
         k->score_rows(scaled, n, 1, n, true, scale, NULL, n, &want_top);
-        k->score_softmax(scaled, want_e, n, 1, n, false, 1.0f, &want_top);
-        k->score_softmax(s, e, n, 1, n, true, scale, &top);
+        score_softmax(k, scaled, want_e, n, 1, n, false, 1.0f, &want_top);
+        score_softmax(k, s, e, n, 1, n, true, scale, &top);
         assert_memory_equal(e, want_e, n * sizeof *e);
     }
 }
@@ -394,12 +408,70 @@ static void test_special_scaled_scores(void **state)
                 float e[4], want_e[4], top, want_top;
                 memcpy(scaled, s, sizeof s);
                 k->score_rows(scaled, 4, 1, 4, true, 0.125f, NULL, 4, &want_top);
-                k->score_softmax(scaled, want_e, 4, 1, 4, false, 1.0f, &want_top);
-                k->score_softmax(s, e, 4, 1, 4, true, 0.125f, &top);
+                score_softmax(k, scaled, want_e, 4, 1, 4, false, 1.0f, &want_top);
+                score_softmax(k, s, e, 4, 1, 4, true, 0.125f, &top);
                 for (size_t i = 0; i < 4; i++)
                     assert_true(e[i] == want_e[i] || (isnan(e[i]) && isnan(want_e[i])));
             }
     }
+}
+
+/* Softmax of rows beside the largest tile, `calls` times exponentials and then shares; the results
+ * of both are those of each alone. */
+static void check_beside(const struct kern *k, size_t rows, size_t n, size_t kc, bool scaled,
+                         size_t calls)
+{
+    enum { GAP = 5, MR = 8, COLS = 64 };
+    const size_t mr = k->rows_mr, nv = k->rows_nv, ld = n + GAP, size = rows * ld - GAP;
+    float *e = fenced(size * sizeof *e), *want_e = fenced(size * sizeof *want_e);
+    float *lanes = fenced(rows * ANF_REDUCE_LANES * sizeof *lanes);
+    float *top = fenced(rows * sizeof *top);
+    float *a = fenced(mr * kc * sizeof *a), *b = fenced(nv * kc * 16 * sizeof *b);
+    float c[MR * COLS] = {0}, want_c[MR * COLS];
+    f16 *s = fenced(size * sizeof *s);
+    assert_true(mr <= MR && nv * 16 <= COLS);
+    make_rows(s, 1, size, ORDINARY);
+    for (size_t i = 0; i < mr * kc; i++)
+        a[i] = (float)(i % 17) * 0.25f;
+    for (size_t i = 0; i < nv * kc * 16; i++)
+        b[i] = (float)(i % 13) * 0.5f;
+    for (size_t i = 0; i < size; i++)
+        e[i] = want_e[i] = -77.0f;
+    k->gemm_tile_rows(mr, nv, kc, a, kc, b, kc * 16, want_c, nv * 16, false, NULL, NULL);
+    k->score_rows(s, ld, rows, n, false, 1.0f, NULL, 0, top);
+    score_softmax(k, s, want_e, ld, rows, n, scaled, 0.125f, top);
+
+    k->score_rows(s, ld, rows, n, false, 1.0f, NULL, 0, top);
+    struct softmax_rows softmax = start(k, s, e, ld, rows, n, scaled, 0.125f, top);
+    softmax.lanes = lanes;
+    for (size_t i = 0; i < rows * ANF_REDUCE_LANES; i++)
+        lanes[i] = NAN;
+    for (int phase = 0; phase < 2; phase++) {
+        for (size_t i = 0; i < calls; i++) {
+            k->gemm_tile_rows(mr, nv, kc, a, kc, b, kc * 16, c, nv * 16, false, NULL, &softmax);
+            assert_memory_equal(c, want_c, mr * nv * 16 * sizeof *c);
+        }
+        assert_true(softmax.row * softmax.groups + softmax.group <= rows * softmax.groups);
+        if (k->rows_beside && calls && softmax.groups && kc >= 8)
+            assert_true(softmax.row + softmax.group > 0);
+        if (phase == 0)
+            k->score_sums(&softmax);
+    }
+    k->score_softmax(&softmax);
+    assert_memory_equal(e, want_e, size * sizeof *e);
+    unfence(e), unfence(want_e), unfence(top), unfence(lanes), unfence(a), unfence(b), unfence(s);
+}
+
+static void test_softmax_beside(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {1, 63, 64, 65, 200, 256, 4096, 4097};
+    for (size_t t = 0; kern_tables[t]; t++)
+        for (size_t l = 0; kern_tables[t]->available() && l < 8; l++)
+            for (size_t rows = 1; rows <= 7; rows += 3)
+                for (size_t calls = 0; calls <= 9; calls += 1 + 2 * calls)
+                    for (size_t kc = 7; kc <= 39; kc += 16)
+                        check_beside(kern_tables[t], rows, lengths[l], kc, calls & 1, calls);
 }
 
 static void test_attention_scores(void **state)
@@ -468,8 +540,7 @@ static void test_channel_affine(void **state)
     walk(check_affine);
 }
 
-/* ---- accuracy
- * ----------------------------------------------------------------------------------- */
+/* ---- accuracy -------------------------------------------------------------------------------- */
 /* u is half an ulp of float32; a sum of n terms in 64 lanes takes at most chain(n) additions on the
  * way of any term.  First-order bounds times 1.1 for what is of second order. */
 static const double u = 0x1p-24;
@@ -564,8 +635,7 @@ static void test_norm_accuracy(void **state)
         }
 }
 
-/* ---- pooling
- * ------------------------------------------------------------------------------------ */
+/* ---- pooling --------------------------------------------------------------------------------- */
 static f16 slow_pool(bool max, const struct conv_geom *g, const f16 *x, size_t oy, size_t ox)
 {
     float acc = max ? -INFINITY : 0.0f;
@@ -644,6 +714,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reductions),       cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_softmax_beside),
         cmocka_unit_test(test_attention_scores), cmocka_unit_test(test_scaled_scores),
         cmocka_unit_test(test_special_scaled_scores), cmocka_unit_test(test_masked_softmax),
         cmocka_unit_test(test_norms),            cmocka_unit_test(test_channel_affine),

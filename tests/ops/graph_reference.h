@@ -15,8 +15,8 @@ static inline void need(anf_status st)
         fail_msg("%s", anf_last_error());
 }
 
-/* Values by node, NULL where no output reaches it; `ports` are those of the inputs in their order.
- * */
+/* Values by node, NULL where no output reaches it; `ports` are those of the inputs in their
+ * order. */
 static inline const void **graph_reference(const struct graph *g, const anf_array *ports,
                                            struct arena *a)
 {

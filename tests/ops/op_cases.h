@@ -1,5 +1,5 @@
-/* Graphs from the cases of the operator table: one operator, its operands as inputs or constants.
- * */
+/* Graphs from the cases of the operator table: one operator, its operands as inputs or
+ * constants. */
 #ifndef ANF_TESTS_OP_CASES_H
 #define ANF_TESTS_OP_CASES_H
 

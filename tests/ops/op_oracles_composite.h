@@ -88,7 +88,8 @@ static void attention_rows(struct matrix *s, double by)
         for (int64_t j = 0; j < s->cols; j++) {
             double far = m - v[j];
             v[j] = exp(-far) / total;
-            e[j] = v[j] * (expm1(2 * d) + (2 * (far + 4) + depth((size_t)s->cols) + 3) * U);
+            const double units = 2 * (1.23 * far + 10.5) + depth((size_t)s->cols) + 3;
+            e[j] = v[j] * (expm1(2 * d) + units * U);
         }
     }
     matrix_round(s);

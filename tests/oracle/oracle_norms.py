@@ -54,17 +54,18 @@ def softmax_of(x, axis):
     """Softmax of operands that are themselves up to x.e off.
 
     A change of the operands by at most d changes each result by a factor of at most exp(2 d).  An
-    exponential has an error of its own of 4 u (its polynomial 1.6 u, its roundings 1.6 u, and what
-    its ln 2 lacks, 0.05 u |x - max|, which is below 18 where the result is not 0) and that of its
-    argument, u |x - max|, which is rounded.  The sum's error is the mean of its terms',
-    and its additions; then the reciprocal and the product are rounded.
+    exponential has an error of its own of 10.5 u (its polynomial 7.2 u, its table u, its last two
+    roundings 2 u), that of its argument, u |x - max|, which is rounded, and what log2(e) lacks,
+    0.23 u |x - max|.  What the product of the maximum and log2(e) is rounded by is a factor of the
+    whole row.  The sum's error is the mean of its terms', and its additions; then the reciprocal and
+    the product are rounded.
     """
     n, d = x.v.shape[axis], np.max(x.e, axis=axis, keepdims=True)
     far = np.max(x.v, axis=axis, keepdims=True) - x.v
     powers = np.exp(-far)
     sums = np.sum(powers, axis=axis, keepdims=True)
     v = powers * (1 / sums)
-    units = np.where(powers > 0, far + 2 * d + 4, 0)
+    units = np.where(powers > 0, 1.23 * (far + 2 * d) + 10.5, 0)
     mean_units = np.sum(units * powers, axis=axis, keepdims=True) / sums
     e = v * (np.expm1(2 * d) + np.exp(4 * d) * (units + mean_units + depth(n) + 3) * U)
     return Bounded(v, np.where(v == 0, 0, e))

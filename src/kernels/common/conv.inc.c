@@ -1,15 +1,16 @@
 /* Convolution: the patches of input planes (conv_patch.h), and their gathering into the panels of a
  * matrix product.
  *
- * The gather has the patch of one plane at a time in a buffer on the stack that stays in L1, and the
- * zeros in it never move between planes, so they are written once per call.  A block of which even
- * sixteen pixels need a larger patch (a kernel of thousands of taps) is read tap by tap instead. */
+ * The gather has the patch of one plane at a time in a buffer on the stack that stays in L1, and
+ * the zeros in it never move between planes, so they are written once per call.  A block of which
+ * even sixteen pixels need a larger patch (a kernel of thousands of taps) is read tap by tap
+ * instead. */
 enum {
     GATHER_PIXELS = 256, /* pixels of one patch */
 };
 
-/* y0[i] = x[2i], y1[i] = x[2i + 1] for n elements of x; y1 only if `both`.  The last pairs are moved
- * together with some before them. */
+/* y0[i] = x[2i], y1[i] = x[2i + 1] for n elements of x; y1 only if `both`.  The last pairs are
+ * moved together with some before them. */
 VFN void ISA(split_run)(f16 *y0, f16 *y1, const f16 *x, size_t n, bool both)
 {
     const size_t even = n / 2 * 2;

@@ -15,8 +15,8 @@
  * tile that is tall and narrow spends the least on it, up to TILE_FEW rows on as many panels as
  * leave the accumulators in registers.  With one row only, such a tile would wait for the latency
  * of its few multiply-adds, so gemm_tile_f16 also takes 1 x ROW_NV panels.  Such runs lie apart by
- * powers of two where k is one: memory that others use too is a fifth slower with eight of them than
- * with six, on AMD Zen 5. */
+ * powers of two where k is one: memory that others use too is a fifth slower with eight of them
+ * than with six, on AMD Zen 5. */
 #if VL == 16
 #define TILE_MR 8
 #define TILE_NV 3
@@ -137,8 +137,8 @@ VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf
 
 /* Whether element i of A is a memory operand, where multiply-adds have them: an instruction less,
  * but a load for every panel, and CPUs have no more loads of such vectors in a cycle than
- * multiply-adds.  At most three loads for four of them, or sums wait for loads, on AMD Zen 5 up to a
- * twentieth of the time; with one panel nothing is loaded twice. */
+ * multiply-adds.  At most three loads for four of them, or sums wait for loads, on AMD Zen 5 up to
+ * a twentieth of the time; with one panel nothing is loaded twice. */
 VFN bool ISA(tile_reads)(size_t i, size_t mr, size_t nv)
 {
     if (nv == 2 && mr > TILE_MR)
@@ -156,7 +156,7 @@ struct tile_at {
 };
 
 /* Steps of k in one turn of the loop. */
-VFN size_t ISA(tile_steps)(enum tile_kind kind)
+VFN size_t ISA(tile_turn)(enum tile_kind kind)
 {
     return kind == WIDENING_INT4 ? WEIGHT_PER_WORD : TILE_STEPS;
 }
@@ -237,36 +237,40 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *b
     at->wide += kind >= WIDENING ? ANF_PANEL : 0;
 }
 
-VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile_kind kind,
-                        enum tile_rows rows)
+/* n steps of k. */
+VFN void ISA(tile_steps)(const struct tile *t, struct tile_at *at, const vbook *book, size_t mr,
+                         size_t nv, enum tile_kind kind, enum tile_rows rows, size_t n, vf *acc)
 {
-    const struct tile t = *from;
-    const bool ask = kind == FLOATS_AHEAD || kind >= WIDENING;
-    const size_t nvec = nv * PANEL_VECS, steps = ISA(tile_steps)(kind);
-    struct tile_at at = {t.a, t.b, ask ? t.ahead->at : NULL, t.wide, t.taps};
-    vbook book;
-    vf acc[TALL_ACC];
+    const size_t turn = ISA(tile_turn)(kind);
+    for (size_t turns = n / turn; turns; turns--)
+        UNROLL for (size_t u = 0; u < turn; u++)
+            ISA(tile_step)(t, at, book, mr, nv, kind, rows, u, acc);
+    for (size_t u = 0; u < n % turn; u++)
+        ISA(tile_step)(t, at, book, mr, nv, kind, rows, u, acc);
+}
 
-    if (kind == WIDENING_INT4)
-        book = v_book(t.book);
-    if (t.accumulate) {
+VFN void ISA(tile_begin)(const struct tile *t, size_t mr, size_t nv, vf *acc)
+{
+    const size_t nvec = nv * PANEL_VECS;
+    if (t->accumulate) {
         UNROLL for (size_t i = 0; i < mr; i++)
             UNROLL for (size_t v = 0; v < nvec; v++)
-                acc[i * nvec + v] = v_load(t.c + i * t.ldc + v * VL);
+                acc[i * nvec + v] = v_load(t->c + i * t->ldc + v * VL);
     } else {
         UNROLL for (size_t i = 0; i < mr * nvec; i++)
             acc[i] = v_zero();
     }
-    for (size_t n = t.kc / steps; n; n--)
-        UNROLL for (size_t u = 0; u < steps; u++)
-            ISA(tile_step)(&t, &at, &book, mr, nv, kind, rows, u, acc);
-    for (size_t u = 0; u < t.kc % steps; u++)
-        ISA(tile_step)(&t, &at, &book, mr, nv, kind, rows, u, acc);
-    if ((kind != FLOATS || rows != TAPS) && t.out) {
-        if (rows == ROWS && t.out->any_nan)
-            ISA(tile_finish)(t.out, mr, nvec, acc, ANY_NAN);
+}
+
+VFN void ISA(tile_end)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
+                       enum tile_rows rows, vf *acc)
+{
+    const size_t nvec = nv * PANEL_VECS;
+    if ((kind != FLOATS || rows != TAPS) && t->out) {
+        if (rows == ROWS && t->out->any_nan)
+            ISA(tile_finish)(t->out, mr, nvec, acc, ANY_NAN);
         else
-            ISA(tile_finish)(t.out, mr, nvec, acc,
+            ISA(tile_finish)(t->out, mr, nvec, acc,
                              kind == FLOATS_AHEAD || kind == WIDENING_INT8 ? SCALED
                              : kind == FLOATS && rows == PACKED           ? ROW_BIAS
                                                                           : COLUMN_BIAS);
@@ -274,7 +278,23 @@ VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile
     }
     UNROLL for (size_t i = 0; i < mr; i++)
         UNROLL for (size_t v = 0; v < nvec; v++)
-            v_store(t.c + i * t.ldc + v * VL, acc[i * nvec + v]);
+            v_store(t->c + i * t->ldc + v * VL, acc[i * nvec + v]);
+}
+
+VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile_kind kind,
+                        enum tile_rows rows)
+{
+    const struct tile t = *from;
+    const bool ask = kind == FLOATS_AHEAD || kind >= WIDENING;
+    struct tile_at at = {t.a, t.b, ask ? t.ahead->at : NULL, t.wide, t.taps};
+    vbook book;
+    vf acc[TALL_ACC];
+
+    if (kind == WIDENING_INT4)
+        book = v_book(t.book);
+    ISA(tile_begin)(&t, mr, nv, acc);
+    ISA(tile_steps)(&t, &at, &book, mr, nv, kind, rows, t.kc, acc);
+    ISA(tile_end)(&t, mr, nv, kind, rows, acc);
 }
 
 VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
@@ -430,8 +450,8 @@ VFN void ISA(one_column)(const struct row_vector *rows, size_t n_vecs, size_t h,
             at[i] = a->at + k0 * a->n + (rows[i].row - rows[i].skip) * kc + rows[i].skip;
         for (size_t left = kc, nk; left; left -= nk, b += nk * ANF_PANEL) {
             nk = left < PACK_K ? left : PACK_K;
-            /* One lane of a vector is wanted: cheaper than one by itself.  A vector that began there
-             * could end past the last panel. */
+            /* One lane of a vector is wanted: cheaper than one by itself.  A vector that began
+             * there could end past the last panel. */
             for (size_t j = 0; j < nk; j++)
                 v_store(wide + j * VL, v_load_f16(b + j * ANF_PANEL + column - lane));
             for (size_t j = 0; j < nk; j++) {

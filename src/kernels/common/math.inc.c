@@ -10,6 +10,7 @@
  * through. Reduction to a multiple of a constant adds 1.5 * 2^23, whose ulp is 1: the sum's low
  * bits are then the nearest integer, and subtracting the constant again gives it as a float. */
 
+#define MATH_LOG2E 0x1.715476p0f
 #define MATH_LN2 0x1.62e43p-1f
 #define MATH_LN2_HI 0x1.62e4p-1f /* 15 bits: n * MATH_LN2_HI is exact */
 #define MATH_LN2_LO 0x1.7f7d1cp-20f
@@ -28,7 +29,7 @@ VFN vf m_exp_parts(vf x, vf *scale)
 {
     x = v_max(v_set(-88.0f), v_min(v_set(87.0f), x));
     const vf magic = v_set(0x1.8p23f + 127.0f); /* the bias of the exponent comes for free */
-    vf t = v_fma(x, v_set(0x1.715476p0f), magic), n = v_sub(t, magic);
+    vf t = v_fma(x, v_set(MATH_LOG2E), magic), n = v_sub(t, magic);
     vf r = v_fnma(n, v_set(MATH_LN2_LO), v_fnma(n, v_set(MATH_LN2_HI), x));
     *scale = v_from_bits(vi_shl(v_bits(t), 23));
     vf q = v_set(0x1.6da8f8p-10f);
@@ -40,13 +41,15 @@ VFN vf m_exp_parts(vf x, vf *scale)
     return v_mul(q, r);
 }
 
-/* exp(x) for -64 <= x <= 87, or NaN: 2^n exp(r), where r = x - n ln 2 is rounded once and lacks
- * 2e-9 n.  Fit error 9e-8 relative; exp(0) is 1.  The lowest bits of t are n, which is added to the
- * exponent; those of a NaN are zeros, as NaNs of binary16 and of operations have them. */
-VFN vf m_exp_core(vf x)
+/* exp(x) for any x: 1.6e-28 below -64, 6.1e37 above 87 (both beyond binary16), NaN for NaN.
+ * 2^n exp(r), where r = x - n ln 2 is rounded once and lacks 2e-9 n.  Fit error 9e-8 relative;
+ * exp(0) is 1.  The lowest bits of t are n, which is added to the exponent; those of a NaN are
+ * zeros, as NaNs of binary16 and of operations have them. */
+VFN vf m_exp(vf x)
 {
+    x = v_max(v_set(-64.0f), v_min(v_set(87.0f), x));
     const vf magic = v_set(0x1.8p23f);
-    vf t = v_fma(x, v_set(0x1.715476p0f), magic), n = v_sub(t, magic);
+    vf t = v_fma(x, v_set(MATH_LOG2E), magic), n = v_sub(t, magic);
     vf r = v_fnma(n, v_set(MATH_LN2), x);
     vf q = v_set(0x1.0fa80cp-7f);
     q = v_fma(q, r, v_set(0x1.573a8ap-5f));
@@ -55,19 +58,6 @@ VFN vf m_exp_core(vf x)
     q = v_fma(q, r, v_set(0x1.fffff6p-1f));
     q = v_fma(q, r, v_set(1.0f));
     return v_from_bits(vi_add(v_bits(q), vi_shl(v_bits(t), 23)));
-}
-
-/* exp(x) for x <= 0 or NaN; 1.6e-28 below -64, which is nothing beside 1 and in binary16.  Its share
- * of a sum is no subnormal number, which CPUs are slow with, yet: masked scores are many. */
-VFN vf m_exp_negative(vf x)
-{
-    return m_exp_core(v_max(v_set(-64.0f), x));
-}
-
-/* exp(x) for any x: 1.6e-28 below -64, 6.1e37 above 87 (both beyond binary16), NaN for NaN. */
-VFN vf m_exp(vf x)
-{
-    return m_exp_negative(v_min(v_set(87.0f), x));
 }
 
 /* exp(x) - 1, accurate beside zero too. */
@@ -153,8 +143,9 @@ VFN vf m_erf(vf x)
 
 /* x Phi(x) = max(x, 0) - t Phi(-t), t = |x|: no cancellation in the negative tail.  Past t = 5.75
  * the second term is below half the least binary16.  Phi(-t) is the eighth power of a polynomial,
- * whose values span one decade where those of Phi span eight.  Fit error of the power 9e-7 relative;
- * with the roundings 2.5e-6, or 1.6e-10 absolute where t Phi(-t) is subnormal in binary16. */
+ * whose values span one decade where those of Phi span eight.  Fit error of the power 9e-7
+ * relative; with the roundings 2.5e-6, or 1.6e-10 absolute where t Phi(-t) is subnormal in
+ * binary16. */
 VFN vf m_gelu(vf x)
 {
     vf t = v_min_abs(v_set(5.75f), x);

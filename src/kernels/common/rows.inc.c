@@ -153,34 +153,49 @@ static void ISA(reduce_min)(const f16 *x, size_t rows, size_t n, f16 *y)
 
 /* ---- softmax --------------------------------------------------------------------------------- */
 
-/* round(x * scale) + 0.75 of a binary16 number and a power of two from 2^-14 to 1.  The product is
- * a binary16 number already, or one below the least normal one, which the sum rounds to a multiple
- * of 2^-24; other sums are exact. */
-VFN vf ISA(scaled_score)(vf x, vf scale)
+/* How the elements of a row become exponentials: 2^(x log2(e) - shift).  The shift is that of the
+ * row's maximum, rounded, for all elements alike; their shares do not have its error. */
+struct row_exp {
+    float factor, off, shift;
+};
+
+/* Of rows whose elements are multiplied by `scale` first, a power of two from 2^-14 to 1, and
+ * rounded to binary16.  That changes products below 2^-14, to a multiple of 2^-24, which a sum with
+ * 0.75 and a difference do as well; all of these are 1 / scale times as large here, and the factor
+ * makes up for it. */
+VFN struct row_exp ISA(row_exp_of)(const bool scaled, float scale)
 {
-    return v_fma(x, scale, v_set(0.75f));
+    return scaled ? (struct row_exp){MATH_16_LOG2E * scale, 0.75f / scale, 0.0f}
+                  : (struct row_exp){MATH_16_LOG2E, 0.0f, 0.0f};
 }
 
-/* An exponent: x - m, or if scaled round(x * scale) - (m - 0.75). */
-VFN vf ISA(row_exponent)(vf x, vf m, const bool scaled, vf scale)
+VFN float ISA(row_shift)(const struct row_exp *r, float max)
 {
-    return v_sub(scaled ? ISA(scaled_score)(x, scale) : x, m);
+    return -((max + r->off - r->off) * r->factor);
 }
 
-/* e = exp of the exponents; returns the sum of a block of at most ANF_REDUCE_BLOCK elements. */
-VFN float ISA(row_exp_block)(const f16 *x, float *e, size_t n, vf m, const bool scaled, vf scale)
+VFN vf ISA(row_exp_vector)(vf x, const struct row_exp *r, const bool scaled)
+{
+    if (scaled)
+        x = v_sub(v_add(x, v_set(r->off)), v_set(r->off));
+    return v_exp2_16th(v_fma(x, v_set(r->factor), v_set(r->shift)));
+}
+
+/* e = the exponentials of a block of at most ANF_REDUCE_BLOCK elements, from `done` on, a multiple
+ * of ANF_REDUCE_LANES whose sums are in `lanes`; returns the sum of all. */
+VFN float ISA(row_exp_block)(const f16 *x, float *e, size_t n, const struct row_exp *row,
+                             const bool scaled, size_t done, const float *lanes)
 {
     vf acc[LANE_VECS];
     ROW_UNROLL
     for (size_t v = 0; v < LANE_VECS; v++)
-        acc[v] = v_zero();
-    size_t i = 0;
+        acc[v] = done ? v_load(lanes + v * VL) : v_zero();
+    size_t i = done;
     for (; n - i >= ANF_REDUCE_LANES; i += ANF_REDUCE_LANES) {
         ROW_UNROLL
         for (size_t v = 0; v < LANE_VECS; v++) {
             const size_t at = i + v * VL;
-            const vf t = m_exp_negative(
-                ISA(row_exponent)(ISA(row_load)(x, at, VL), m, scaled, scale));
+            const vf t = ISA(row_exp_vector)(ISA(row_load)(x, at, VL), row, scaled);
             v_store(e + at, t);
             acc[v] = v_add(acc[v], t);
         }
@@ -191,8 +206,7 @@ VFN float ISA(row_exp_block)(const f16 *x, float *e, size_t n, vf m, const bool 
         if (left == 0)
             break;
         left = left < VL ? left : VL;
-        const vf t = m_exp_negative(
-            ISA(row_exponent)(ISA(row_load)(x, i, left), m, scaled, scale));
+        const vf t = ISA(row_exp_vector)(ISA(row_load)(x, i, left), row, scaled);
         if (left < VL)
             v_store_n(e + i, t, left);
         else
@@ -203,15 +217,14 @@ VFN float ISA(row_exp_block)(const f16 *x, float *e, size_t n, vf m, const bool 
     return lanes_sum(acc);
 }
 
-/* e = exp(x - max) of a row, or if scaled exp(round(x * scale) - round(max * scale)), scale as in
- * scaled_score; returns 1 / sum. */
-VFN float ISA(row_exp)(const f16 *x, float *e, size_t n, float max, const bool scaled, float scale)
+/* The exponentials of a row, of which `done` exist; returns 1 / sum. */
+VFN float ISA(row_exp)(const f16 *x, float *e, size_t n, const struct row_exp *row,
+                       const bool scaled, size_t done, const float *lanes)
 {
-    const vf by = v_set(scale), m = scaled ? ISA(scaled_score)(v_set(max), by) : v_set(max);
     float sum = 0;
     for (size_t at = 0, len; at < n; at += len) {
         len = n - at < ANF_REDUCE_BLOCK ? n - at : ANF_REDUCE_BLOCK;
-        float b = ISA(row_exp_block)(x + at, e + at, len, m, scaled, by);
+        float b = ISA(row_exp_block)(x + at, e + at, len, row, scaled, done, lanes);
         sum = at ? sum + b : b;
     }
     return 1.0f / sum;
@@ -252,18 +265,22 @@ VFN float ISA(row_max)(const f16 *x, size_t n)
             top = (int16_t)x[i] < top ? (int16_t)x[i] : top;
     }
     const f16 bits = (f16)top;
-    return v_first(v_splat_f16(&bits)); /* a load of more than was stored would wait for the store */
+    /* A load of more than was stored would wait for the store. */
+    return v_first(v_splat_f16(&bits));
 }
 
 static void ISA(softmax)(const f16 *x, f16 *y, size_t rows, size_t n, float *scratch)
 {
     float part[ROW_GROUP]; /* of a row: its maximum, then 1 / sum */
+    struct row_exp row = ISA(row_exp_of)(false, 1.0f);
     for (size_t group; rows; rows -= group, x += group * n, y += group * n) {
         group = ISA(row_group)(rows, n, ANF_REDUCE_BLOCK);
         for (size_t r = 0; r < group; r++)
             part[r] = ISA(row_max)(x + r * n, n);
-        for (size_t r = 0; r < group; r++)
-            part[r] = ISA(row_exp)(x + r * n, scratch + r * n, n, part[r], false, 1.0f);
+        for (size_t r = 0; r < group; r++) {
+            row.shift = ISA(row_shift)(&row, part[r]);
+            part[r] = ISA(row_exp)(x + r * n, scratch + r * n, n, &row, false, 0, NULL);
+        }
         for (size_t r = 0; r < group; r++)
             ISA(row_scale)(scratch + r * n, y + r * n, n, part[r]);
     }
@@ -280,16 +297,56 @@ VFN void ISA(row_share)(float *e, size_t n, float by)
         v_store_n(e + i, v_round_f16(v_mul(v_load_n(e + i, n - i), f)), n - i);
 }
 
-static void ISA(score_softmax)(const f16 *s, float *e, size_t ld, size_t rows, size_t n,
-                               bool scaled, float scale, float *top)
+static void ISA(score_start)(struct softmax_rows *s, bool scaled, float scale)
 {
-    for (size_t r = 0; scaled && r < rows; r++)
-        top[r] = ISA(row_max)(s + r * ld, n);
-    for (size_t r = 0; r < rows; r++)
-        top[r] = scaled ? ISA(row_exp)(s + r * ld, e + r * ld, n, top[r], true, scale)
-                        : ISA(row_exp)(s + r * ld, e + r * ld, n, top[r], false, 1.0f);
-    for (size_t r = 0; r < rows; r++)
-        ISA(row_share)(e + r * ld, n, top[r]);
+    const struct row_exp row = ISA(row_exp_of)(scaled, scale);
+    for (size_t r = 0; scaled && r < s->rows; r++)
+        s->shift[r] = ISA(row_max)(s->s + r * s->ld, s->n);
+    for (size_t r = 0; r < s->rows; r++)
+        s->shift[r] = ISA(row_shift)(&row, s->shift[r]);
+    s->factor = row.factor;
+    s->off = row.off;
+    s->groups = s->n <= ANF_REDUCE_BLOCK ? s->n / ANF_REDUCE_LANES : 0;
+    s->row = s->group = 0;
+    s->summed = false;
+}
+
+/* Elements of row r that are done. */
+VFN size_t ISA(score_done)(const struct softmax_rows *s, size_t r)
+{
+    return (r < s->row ? s->groups : r == s->row ? s->group : 0) * ANF_REDUCE_LANES;
+}
+
+VFN void ISA(score_exps)(const struct softmax_rows *s, size_t r)
+{
+    const struct row_exp row = {s->factor, s->off, s->shift[r]};
+    const size_t done = ISA(score_done)(s, r);
+    const float *lanes = s->lanes + r * ANF_REDUCE_LANES;
+    const f16 *x = s->s + r * s->ld;
+    float *e = s->e + r * s->ld;
+    s->shift[r] = s->off != 0.0f ? ISA(row_exp)(x, e, s->n, &row, true, done, lanes)
+                                 : ISA(row_exp)(x, e, s->n, &row, false, done, lanes);
+}
+
+static void ISA(score_sums)(struct softmax_rows *s)
+{
+    for (size_t r = 0; r < s->rows; r++)
+        ISA(score_exps)(s, r);
+    s->row = s->group = 0;
+    s->summed = true;
+}
+
+static void ISA(score_softmax)(struct softmax_rows *s)
+{
+    for (size_t at = 0, group; at < s->rows; at += group) {
+        group = ISA(row_group)(s->rows - at, s->n, ANF_REDUCE_BLOCK);
+        for (size_t r = at; r < at + group && !s->summed; r++)
+            ISA(score_exps)(s, r);
+        for (size_t r = at; r < at + group; r++) {
+            const size_t done = s->summed ? ISA(score_done)(s, r) : 0;
+            ISA(row_share)(s->e + r * s->ld + done, s->n - done, s->shift[r]);
+        }
+    }
 }
 
 /* ---- norms ----------------------------------------------------------------------------------- */

@@ -5,7 +5,8 @@
  * exponential, and a NaN makes the sum of the exponentials NaN. */
 #define SCORE_VECS 4 /* independent maxima */
 
-/* n scores at s, at most VL of them.  Returns them before their last rounding, which keeps order. */
+/* n scores at s, at most VL of them.  Returns them before their last rounding, which keeps
+ * order. */
 VFN vf ISA(score)(f16 *s, size_t n, bool scaled, vf scale, const f16 *mask)
 {
     vf t = n < VL ? v_load_f16_n(s, n) : v_load_f16(s);

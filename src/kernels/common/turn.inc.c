@@ -6,8 +6,9 @@ enum {
     TURN_RUN = 64, /* the most pixels of a row that is turned back */
 };
 
-/* Eight rows in 128-bit lanes: in every lane, element j of r[i] and element i of r[j] change places.
- * Zipping row i with row i + 4 rotates the index bits (i, j) by one; three times transposes. */
+/* Eight rows in 128-bit lanes: in every lane, element j of r[i] and element i of r[j] change
+ * places. Zipping row i with row i + 4 rotates the index bits (i, j) by one; three times
+ * transposes. */
 #define ZIP(lane, n, at)                                                                           \
     8 * (lane) + (at), 8 * (lane) + (at) + (n), 8 * (lane) + (at) + 1, 8 * (lane) + (at) + (n) + 1,\
     8 * (lane) + (at) + 2, 8 * (lane) + (at) + (n) + 2, 8 * (lane) + (at) + 3,                     \

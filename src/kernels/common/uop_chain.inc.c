@@ -1,9 +1,10 @@
 /* Chains of the micro-ops of uops_exact.inc.c, whose value stays in registers.
  *
- * A block of V_BLOCK vectors goes through all steps before the next block is begun: a step costs its
- * instructions and one jump, and reads memory only for its other operand.  Values are rounded after
- * each step where the operation can leave binary16, and NaN gets its one form at the end, which is
- * where the separate micro-ops end up too, because none of them can tell one NaN from another. */
+ * A block of V_BLOCK vectors goes through all steps before the next block is begun: a step costs
+ * its instructions and one jump, and reads memory only for its other operand.  Values are rounded
+ * after each step where the operation can leave binary16, and NaN gets its one form at the end,
+ * which is where the separate micro-ops end up too, because none of them can tell one NaN from
+ * another. */
 
 #define CHAIN_EACH _Pragma("GCC unroll 8") for (size_t k = 0; k < vecs; k++)
 

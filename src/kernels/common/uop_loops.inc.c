@@ -33,7 +33,8 @@ VFN void ISA(uop_map2)(f16 *y, const f16 *a, const f16 *b, size_t n, ISA(uop_exp
     }
 }
 
-VFN void ISA(uop_map3)(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n, ISA(uop_expr) *op)
+VFN void ISA(uop_map3)(f16 *y, const f16 *a, const f16 *b, const f16 *c, size_t n,
+                       ISA(uop_expr) *op)
 {
     const vf z = v_zero();
     size_t i = 0;

@@ -45,6 +45,7 @@
 #define WIDE 4
 #include "kernels/simd/wide.h"
 #include "kernels/common/lanes.inc.c"
+#include "kernels/common/exp2.inc.c"
 #include "kernels/common/math.inc.c"
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"

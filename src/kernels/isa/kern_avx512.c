@@ -44,6 +44,7 @@ LEAVE_AVX512
 #include "kernels/x86/sparse_avx512fp16.inc.c"
 ENTER_AVX512
 #endif
+#include "kernels/common/exp2.inc.c"
 #include "kernels/common/attention.inc.c"
 #include "kernels/common/conv.inc.c"
 #include "kernels/common/direct.inc.c"
@@ -57,6 +58,7 @@ ENTER_AVX512
 #define WIDE 4
 #include "kernels/simd/wide.h"
 #include "kernels/common/lanes.inc.c"
+#include "kernels/common/exp2.inc.c"
 #include "kernels/common/math.inc.c"
 #include "kernels/common/uop_loops.inc.c"
 #include "kernels/common/uops_exact.inc.c"
@@ -72,7 +74,7 @@ LEAVE_AVX512
 #define BLOCKS                                                                                     \
     .mr = TILE_MR, .nv = TILE_NV, .tall_mr = TALL_MR, .tall_nv = TALL_NV, .row_nv = ROW_NV,        \
     .few_rows = TILE_FEW, .sparse_rows = SPARSE_ROWS, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV,      \
-    .kc = 172, .mc = 112, .nc = 384
+    .rows_beside = true, .kc = 172, .mc = 112, .nc = 384
 
 extern const struct kern kern_avx512;
 const struct kern kern_avx512 = {

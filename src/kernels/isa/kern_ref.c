@@ -16,6 +16,7 @@
 #include "kernels/simd/simd_ref.h"
 
 #include "kernels/common/lanes.inc.c"
+#include "kernels/common/exp2.inc.c"
 #include "kernels/common/math.inc.c"
 #include "kernels/common/convert.inc.c"
 #include "kernels/common/uop_loops.inc.c"

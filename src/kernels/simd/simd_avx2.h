@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define VL 8
-#define V_BLOCK 2 /* of wide.h: more than the registers hold, but a chain waits less than it spills */
+/* Of wide.h: more than the registers hold, but a chain waits less than it spills. */
+#define V_BLOCK 2
 #define VFN static inline __attribute__((always_inline))
 
 typedef __m256 vf;
@@ -162,7 +163,10 @@ typedef struct { vf low, high; } vbook;
 VFN vbook v_book(const f16 *p) { return (vbook){v_load_f16(p), v_load_f16(p + VL)}; }
 typedef const uint32_t *vcodes;
 VFN vcodes v_codes(const uint32_t *p) { return p; }
-VFN vf v_look(vbook b, vcodes x, size_t e, size_t r) { return look_8(b.low, b.high, x + e * VL, r); }
+VFN vf v_look(vbook b, vcodes x, size_t e, size_t r)
+{
+    return look_8(b.low, b.high, x + e * VL, r);
+}
 VFN void v_look_2(vbook b, vcodes x, size_t e, size_t r, vf *y, vf *z)
 {
     *y = v_look(b, x, e, r);
@@ -172,6 +176,12 @@ VFN void v_pick(const float *p, const uint32_t *words, size_t r, vf y[2])
 {
     for (size_t e = 0; e < 2; e++)
         y[e] = look_8(v_load(p), v_load(p + VL), words + e * VL, r);
+}
+VFN vf v_table(const float *t, vi i)
+{
+    const vf low = _mm256_permutevar8x32_ps(v_load(t), i);
+    const vf high = _mm256_permutevar8x32_ps(v_load(t + VL), i);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
 }
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[2])
 {

@@ -74,8 +74,9 @@ VFN vf v_round_f16(vf a) { return f16_widen(_mm512_cvtps_ph(a, _MM_FROUND_TO_NEA
 
 VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
 {
-    const __m512i index = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1,
-                                           30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i index =
+        _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, /* odd */
+                         30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     const __m512i h = _mm512_permutexvar_epi16(index, _mm512_loadu_si512(p));
     *even = f16_widen(_mm512_castsi512_si256(h));
     *odd = f16_widen(_mm512_extracti64x4_epi64(h, 1));
@@ -129,6 +130,7 @@ VFN void v_pick(const float *a, const uint32_t *words, size_t r, vf y[1])
 {
     y[0] = v_look(v_load(a), words, 0, r);
 }
+VFN vf v_table(const float *t, vi i) { return _mm512_permutexvar_ps(i, v_load(t)); }
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[1])
 {
     y[0] = _mm512_maskz_expand_ps((__mmask16)mask, v_load_f16(p));
@@ -166,7 +168,10 @@ VFN vf v_fma_at(const float *a, vf b, vf c)
 VFN vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
 VFN vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 VFN vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
-VFN vf v_min_abs(vf a, vf b) { return _mm512_range_ps(a, b, 2 | 2 << 2); } /* of least magnitude, sign 0 */
+VFN vf v_min_abs(vf a, vf b)
+{
+    return _mm512_range_ps(a, b, 2 | 2 << 2); /* of least magnitude, sign 0 */
+}
 VFN vf v_rint(vf a)
 {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -163,6 +163,13 @@ VFN void v_pick(const float *p, const uint32_t *words, size_t r, vf y[4])
     for (size_t i = 0; i < 4; i++)
         y[i] = vld1q_f32(z + 4 * i);
 }
+VFN vf v_table(const float *t, vi i)
+{
+    const uint8x16x4_t bytes = vld1q_u8_x4((const uint8_t *)t);
+    const uint32x4_t first = vshlq_n_u32(vandq_u32(vreinterpretq_u32_s32(i), vdupq_n_u32(15)), 2);
+    const uint32x4_t all = vmlaq_n_u32(vdupq_n_u32(0x03020100), first, 0x01010101);
+    return vreinterpretq_f32_u8(vqtbl4q_u8(bytes, vreinterpretq_u8_u32(all)));
+}
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[4])
 {
     const f16 *q = p + __builtin_popcount(mask & 255);

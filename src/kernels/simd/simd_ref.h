@@ -101,6 +101,7 @@ VFN void v_pick(const float *p, const uint32_t *x, size_t r, vf y[16])
     for (int i = 0; i < 16; i++)
         y[i] = p[x[i] >> 4 * r & 15];
 }
+VFN vf v_table(const float *t, vi i) { return t[i & 15]; }
 VFN void v_expand(uint32_t mask, const f16 *p, vf y[16])
 {
     for (int i = 0; i < 16; i++)

@@ -109,6 +109,12 @@ WIDE_2(wide_vi, vi_xor, wide_vi, wide_vi)
 WIDE_2I(wide_vi, vi_shl, wide_vi)
 WIDE_2I(wide_vi, vi_shr, wide_vi)
 WIDE_2(wide_vm, vi_test, wide_vi, wide_vi)
+VFN wide_vf w_v_table(const float *t, wide_vi i)
+{
+    wide_vf r;
+    EACH r.v[k] = v_table(t, i.v[k]);
+    return r;
+}
 WIDE_H(v_hadd, v_add)
 WIDE_H(v_hmax, v_max)
 WIDE_H(v_hmin, v_min)
@@ -182,9 +188,11 @@ VFN float w_v_first(wide_vf a) { return v_first(a.v[0]); }
 #define vi_shl w_vi_shl
 #define vi_shr w_vi_shr
 #define vi_test w_vi_test
+#define v_table w_v_table
 #define v_first w_v_first
 #define v_hadd w_v_hadd
 #define v_hmax w_v_hmax
 #define v_hmin w_v_hmin
+#define v_exp2_16th w_v_exp2_16th
 
 #endif

@@ -1,8 +1,8 @@
 /* Sparse weights with AVX-512 VBMI2, which expands 32 binary16 at once.
  *
- * Shuffles have one port.  Expanding floats takes three of them for sixteen weights (the mask counts
- * as one), expanding 32 halves the same three for twice as many.  The upper sixteen go through a
- * slot of the stack: to take them out of the register would be one shuffle more. */
+ * Shuffles have one port.  Expanding floats takes three of them for sixteen weights (the mask
+ * counts as one), expanding 32 halves the same three for twice as many.  The upper sixteen go
+ * through a slot of the stack: to take them out of the register would be one shuffle more. */
 #if defined(__clang__)
 #pragma clang attribute push(                                                                      \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,fma,f16c"))),            \

@@ -12,8 +12,8 @@
  * The rate counts float32 multiply-adds on registers only, in the vectors of the kernel set ISA
  * (the widest the CPU has); no float32 program is faster.  Virtual cores may share one physical
  * core, or be taken away: then two threads are not twice as fast as one, and a sample taken at that
- * time says nothing.  They may also share their cores with somebody else's program, which takes half
- * of the instructions that can begin; a loop that does nothing shows that. */
+ * time says nothing.  They may also share their cores with somebody else's program, which takes
+ * half of the instructions that can begin; a loop that does nothing shows that. */
 #include "machine_peak.h"
 
 #include <math.h>

@@ -140,8 +140,8 @@ const struct verb verb_info = {
     .name = "info",
     .operands = "[MODEL]",
     .summary = "Show version, kernels, formats and machine, or what is in a saved model.",
-    .text = "With a MODEL, as aneforge compile writes it: its ports, sizes, and what became of each\n"
-            "weight if it was compressed.\n\n"
+    .text = "With a MODEL, as aneforge compile writes it: its ports, sizes, and what became of\n"
+            "each weight if it was compressed.\n\n"
             "Without, the build and the machine. Kernel sets are listed best first; the one in\n"
             "the first line is used, as chosen by --isa, ANEFORGE_ISA or, without them, the best\n"
             "available.\n\n"

@@ -193,8 +193,8 @@ void peak_memory_free(struct peak_memory *m)
 /* ---- threads that start together ------------------------------------------------------------- */
 enum { WAIT, GO, GIVE_UP };
 
-/* A new thread begins on the processor of its parent, and may stay there for longer than a run takes:
- * each is told where to go.  Where it cannot be told, the system decides. */
+/* A new thread begins on the processor of its parent, and may stay there for longer than a run
+ * takes: each is told where to go.  Where it cannot be told, the system decides. */
 #ifdef __linux__
 typedef cpu_set_t processors;
 

@@ -16,8 +16,8 @@ typedef double rate_loop(long steps);
  * compiler makes of plain C. */
 rate_loop *peak_loop(const char *isa);
 
-/* Instructions that do nothing: as many as the processor can begin.  A program that runs on the same
- * physical core takes half of these, but may leave most multiply-adds. */
+/* Instructions that do nothing: as many as the processor can begin.  A program that runs on the
+ * same physical core takes half of these, but may leave most multiply-adds. */
 rate_loop peak_issue;
 
 /* Operations a second of `threads` threads that start together, in a run of some milliseconds or

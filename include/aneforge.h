@@ -82,8 +82,8 @@ enum { ANF_ERROR_MAX = 1024 };
  * One line, never NULL, valid until the next failing call of the thread. */
 ANF_API const char *anf_last_error(void);
 
-/* For callbacks that fail: makes `message` what anf_last_error returns on this thread, cut where it is
- * longer than ANF_ERROR_MAX, and returns `st`. */
+/* For callbacks that fail: makes `message` what anf_last_error returns on this thread, cut where it
+ * is longer than ANF_ERROR_MAX, and returns `st`. */
 ANF_API anf_status anf_set_error(anf_status st, const char *message);
 
 /* "shape mismatch" for ANF_E_SHAPE. Never NULL. */
@@ -282,8 +282,8 @@ ANF_API anf_status anf_output(anf_tensor t, const char *name);
 ANF_API anf_status anf_graph_print(const anf_graph *g, bool brief, anf_sink sink, void *user);
 
 /* Constants of the text may name an array in a file; `load` opens such files (NULL: an error that
- * names the file).  It returns an array that stays valid until parsing returns, or a status with its
- * reason given to anf_set_error. */
+ * names the file).  It returns an array that stays valid until parsing returns, or a status with
+ * its reason given to anf_set_error. */
 typedef anf_status (*anf_load_array)(void *user, const char *file, const char *name,
                                      anf_array *out);
 typedef struct anf_parse_opts {
@@ -383,7 +383,7 @@ ANF_API int anf_model_n_ops(const anf_model *m); /* operators compiled, inputs n
 
 /* One weight of a model that was compiled with `compress`; saved and loaded with it. */
 typedef struct anf_weight_info {
-    const char *name;      /* of its line in the graph text, else "mha_0.wq": operator and operand */
+    const char *name;      /* of its line in the graph text; else its use, "mha_0.wq" */
     anf_dims shape;        /* [K,N] of matmul, [N,K] of linear */
     anf_encoding encoding; /* what was chosen */
     const char *why;       /* "int4 has error 0.0981, more than 0.05" */
@@ -393,9 +393,11 @@ typedef struct anf_weight_info {
 } anf_weight_info;
 
 ANF_API int anf_model_n_weights(const anf_model *m); /* 0 without `compress` */
-ANF_API bool anf_model_weight(const anf_model *m, int i, anf_weight_info *out); /* false past the end */
+/* False past the end. */
+ANF_API bool anf_model_weight(const anf_model *m, int i, anf_weight_info *out);
 /* The same as text, a line per weight and one of totals, or as JSON. */
-ANF_API anf_status anf_model_weights_print(const anf_model *m, bool json, anf_sink sink, void *user);
+ANF_API anf_status anf_model_weights_print(const anf_model *m, bool json, anf_sink sink,
+                                           void *user);
 
 /* The family of a chip by its architecture string, such as "h13" (M1) or "H16S" (M4): 1 to 5; 0 if
  * unknown. */
@@ -514,8 +516,8 @@ ANF_API anf_status anf_arrays_open_memory(anf_ctx *ctx, const void *data, size_t
 ANF_API void anf_arrays_free(anf_arrays *a);
 ANF_API int anf_arrays_count(const anf_arrays *a);
 ANF_API const char *anf_arrays_name(const anf_arrays *a, int i);
-/* data is NULL past the end, and for an array the library cannot hold (anf_arrays_find says why).
- * */
+/* data is NULL past the end, and for an array the library cannot hold (anf_arrays_find says
+ * why). */
 ANF_API anf_array anf_arrays_get(const anf_arrays *a, int i);
 /* The array called `name`; ANF_E_ARG lists what the file has. */
 ANF_API anf_status anf_arrays_find(const anf_arrays *a, const char *name, anf_array *out);

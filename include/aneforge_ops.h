@@ -85,8 +85,7 @@ static inline anf_tensor anf_linear_opt(anf_tensor x, anf_tensor weight, anf_lin
     return anf_op(anf_graph_of_(in_, 3), "linear", in_, 3, NULL, 0);
 }
 #ifdef __cplusplus
-static inline anf_tensor anf_linear(anf_tensor x, anf_tensor weight,
-                                    anf_linear_opts o = anf_linear_opts())
+static inline anf_tensor anf_linear(anf_tensor x, anf_tensor weight, anf_linear_opts o = {})
 {
     return anf_linear_opt(x, weight, o);
 }
@@ -132,8 +131,7 @@ static inline anf_tensor anf_conv_opt(anf_tensor x, anf_tensor weight, anf_conv_
     return anf_op(anf_graph_of_(in_, 3), "conv", in_, 3, at_, n_);
 }
 #ifdef __cplusplus
-static inline anf_tensor anf_conv(anf_tensor x, anf_tensor weight,
-                                  anf_conv_opts o = anf_conv_opts())
+static inline anf_tensor anf_conv(anf_tensor x, anf_tensor weight, anf_conv_opts o = {})
 {
     return anf_conv_opt(x, weight, o);
 }
@@ -175,7 +173,7 @@ static inline anf_tensor anf_conv_transpose_opt(anf_tensor x, anf_tensor weight,
 }
 #ifdef __cplusplus
 static inline anf_tensor anf_conv_transpose(anf_tensor x, anf_tensor weight,
-                                            anf_conv_transpose_opts o = anf_conv_transpose_opts())
+                                            anf_conv_transpose_opts o = {})
 {
     return anf_conv_transpose_opt(x, weight, o);
 }
@@ -251,7 +249,7 @@ static inline anf_tensor anf_rsqrt_opt(anf_tensor x, anf_rsqrt_opts o)
     return anf_op(anf_graph_of_(in_, 1), "rsqrt", in_, 1, at_, n_);
 }
 #ifdef __cplusplus
-static inline anf_tensor anf_rsqrt(anf_tensor x, anf_rsqrt_opts o = anf_rsqrt_opts())
+static inline anf_tensor anf_rsqrt(anf_tensor x, anf_rsqrt_opts o = {})
 {
     return anf_rsqrt_opt(x, o);
 }
@@ -325,7 +323,7 @@ static inline anf_tensor anf_log_opt(anf_tensor x, anf_log_opts o)
     return anf_op(anf_graph_of_(in_, 1), "log", in_, 1, at_, n_);
 }
 #ifdef __cplusplus
-static inline anf_tensor anf_log(anf_tensor x, anf_log_opts o = anf_log_opts())
+static inline anf_tensor anf_log(anf_tensor x, anf_log_opts o = {})
 {
     return anf_log_opt(x, o);
 }
@@ -576,8 +574,7 @@ static inline anf_tensor anf_l2_norm_opt(anf_tensor x, int64_t axis, anf_l2_norm
     return anf_op(anf_graph_of_(in_, 1), "l2_norm", in_, 1, at_, n_);
 }
 #ifdef __cplusplus
-static inline anf_tensor anf_l2_norm(anf_tensor x, int64_t axis,
-                                     anf_l2_norm_opts o = anf_l2_norm_opts())
+static inline anf_tensor anf_l2_norm(anf_tensor x, int64_t axis, anf_l2_norm_opts o = {})
 {
     return anf_l2_norm_opt(x, axis, o);
 }
@@ -602,8 +599,7 @@ static inline anf_tensor anf_rms_norm_opt(anf_tensor x, anf_tensor gamma, anf_rm
     return anf_op(anf_graph_of_(in_, 2), "rms_norm", in_, 2, at_, n_);
 }
 #ifdef __cplusplus
-static inline anf_tensor anf_rms_norm(anf_tensor x, anf_tensor gamma,
-                                      anf_rms_norm_opts o = anf_rms_norm_opts())
+static inline anf_tensor anf_rms_norm(anf_tensor x, anf_tensor gamma, anf_rms_norm_opts o = {})
 {
     return anf_rms_norm_opt(x, gamma, o);
 }
@@ -630,7 +626,7 @@ static inline anf_tensor anf_layer_norm_opt(anf_tensor x, anf_tensor gamma, anf_
 }
 #ifdef __cplusplus
 static inline anf_tensor anf_layer_norm(anf_tensor x, anf_tensor gamma, anf_tensor beta,
-                                        anf_layer_norm_opts o = anf_layer_norm_opts())
+                                        anf_layer_norm_opts o = {})
 {
     return anf_layer_norm_opt(x, gamma, beta, o);
 }
@@ -660,8 +656,7 @@ static inline anf_tensor anf_group_norm_opt(anf_tensor x, anf_tensor gamma, anf_
 }
 #ifdef __cplusplus
 static inline anf_tensor anf_group_norm(anf_tensor x, anf_tensor gamma, anf_tensor beta,
-                                        int64_t num_groups,
-                                        anf_group_norm_opts o = anf_group_norm_opts())
+                                        int64_t num_groups, anf_group_norm_opts o = {})
 {
     return anf_group_norm_opt(x, gamma, beta, num_groups, o);
 }
@@ -688,8 +683,7 @@ static inline anf_tensor anf_batch_norm_opt(anf_tensor x, anf_tensor gamma, anf_
 }
 #ifdef __cplusplus
 static inline anf_tensor anf_batch_norm(anf_tensor x, anf_tensor gamma, anf_tensor beta,
-                                        anf_tensor mean, anf_tensor var,
-                                        anf_batch_norm_opts o = anf_batch_norm_opts())
+                                        anf_tensor mean, anf_tensor var, anf_batch_norm_opts o = {})
 {
     return anf_batch_norm_opt(x, gamma, beta, mean, var, o);
 }
@@ -722,8 +716,7 @@ static inline anf_tensor anf_max_pool_opt(anf_tensor x, int64_t k, anf_max_pool_
     return anf_op(anf_graph_of_(in_, 1), "max_pool", in_, 1, at_, n_);
 }
 #ifdef __cplusplus
-static inline anf_tensor anf_max_pool(anf_tensor x, int64_t k,
-                                      anf_max_pool_opts o = anf_max_pool_opts())
+static inline anf_tensor anf_max_pool(anf_tensor x, int64_t k, anf_max_pool_opts o = {})
 {
     return anf_max_pool_opt(x, k, o);
 }
@@ -754,8 +747,7 @@ static inline anf_tensor anf_avg_pool_opt(anf_tensor x, int64_t k, anf_avg_pool_
     return anf_op(anf_graph_of_(in_, 1), "avg_pool", in_, 1, at_, n_);
 }
 #ifdef __cplusplus
-static inline anf_tensor anf_avg_pool(anf_tensor x, int64_t k,
-                                      anf_avg_pool_opts o = anf_avg_pool_opts())
+static inline anf_tensor anf_avg_pool(anf_tensor x, int64_t k, anf_avg_pool_opts o = {})
 {
     return anf_avg_pool_opt(x, k, o);
 }
@@ -918,7 +910,7 @@ static inline anf_tensor anf_mha_opt(anf_tensor x, anf_tensor wq, anf_tensor wk,
 }
 #ifdef __cplusplus
 static inline anf_tensor anf_mha(anf_tensor x, anf_tensor wq, anf_tensor wk, anf_tensor wv,
-                                 anf_tensor wo, int64_t n_heads, anf_mha_opts o = anf_mha_opts())
+                                 anf_tensor wo, int64_t n_heads, anf_mha_opts o = {})
 {
     return anf_mha_opt(x, wq, wk, wv, wo, n_heads, o);
 }
@@ -953,8 +945,7 @@ static inline anf_tensor anf_cross_attention_opt(anf_tensor x, anf_tensor contex
 #ifdef __cplusplus
 static inline anf_tensor anf_cross_attention(anf_tensor x, anf_tensor context, anf_tensor wq,
                                              anf_tensor wk, anf_tensor wv, anf_tensor wo,
-                                             int64_t n_heads,
-                                             anf_cross_attention_opts o = anf_cross_attention_opts())
+                                             int64_t n_heads, anf_cross_attention_opts o = {})
 {
     return anf_cross_attention_opt(x, context, wq, wk, wv, wo, n_heads, o);
 }
@@ -975,7 +966,7 @@ static inline anf_tensor anf_geglu_opt(anf_tensor x, anf_tensor w, anf_geglu_opt
     return anf_op(anf_graph_of_(in_, 3), "geglu", in_, 3, NULL, 0);
 }
 #ifdef __cplusplus
-static inline anf_tensor anf_geglu(anf_tensor x, anf_tensor w, anf_geglu_opts o = anf_geglu_opts())
+static inline anf_tensor anf_geglu(anf_tensor x, anf_tensor w, anf_geglu_opts o = {})
 {
     return anf_geglu_opt(x, w, o);
 }

@@ -81,9 +81,12 @@ for folder in ("src", "cli", "tests", "bench", "tools", "fuzz", "examples", "pyt
         if path.name in seen:
             problems.append(f"{path}: another file is called {path.name}: {seen[path.name]}")
         seen[path.name] = path
-        lines = path.read_text().count("\n")
-        if lines > 800:
-            problems.append(f"{path}: {lines} lines; past 800 something wants to move")
+        lines = path.read_text().splitlines()
+        if len(lines) > 800:
+            problems.append(f"{path}: {len(lines)} lines; past 800 something wants to move")
+        for number, line in enumerate(lines, 1):
+            if len(line) > 100:
+                problems.append(f"{path}:{number}: {len(line)} columns; 100 are what a line may have")
 
 for problem in problems:
     print(problem.replace(str(ROOT) + "/", ""))

@@ -277,7 +277,7 @@ static void put_builder(FILE *f, const struct op_view *v)
     put_signature(f, v, "_opt", last);
     put_body(f, v);
     fputs("#ifdef __cplusplus\n", f);
-    snprintf(last, sizeof last, ", anf_%s_opts o = anf_%s_opts()", name, name);
+    snprintf(last, sizeof last, ", anf_%s_opts o = {}", name);
     put_signature(f, v, "", last);
     fprintf(f, "{\n    return anf_%s_opt(", name);
     put_arguments(f, v, false);

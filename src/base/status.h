@@ -21,8 +21,8 @@ anf_status status_fail(anf_status code, const char *fmt, ...) ANF_PRINTF(2, 3);
 /* The same for a finished message, which may be the one that is stored. */
 anf_status status_set(anf_status code, const char *text);
 
-/* Put "prefix: " in front of the message already stored; used by readers that know the file name.
- * */
+/* Put "prefix: " in front of the message already stored; used by readers that know the file
+ * name. */
 anf_status status_prefix(anf_status code, const char *fmt, ...) ANF_PRINTF(2, 3);
 
 const char *status_message(void);

@@ -1,10 +1,10 @@
 /* Compression of a graph: every constant that is the weight of a product is encoded; the graph is
  * not changed.
  *
- * A weight is a constant seen one way round.  A constant that one product reads as [k][n] and another
- * as [n][k] has other channels each time, and is two weights.  Uses of the constant that are no
- * products do not matter: lowering takes the encoded form for products and the constant's own values
- * for everything else. */
+ * A weight is a constant seen one way round.  A constant that one product reads as [k][n] and
+ * another as [n][k] has other channels each time, and is two weights.  Uses of the constant that
+ * are no products do not matter: lowering takes the encoded form for products and the constant's
+ * own values for everything else. */
 #ifndef ANF_COMPRESS_COMPRESS_H
 #define ANF_COMPRESS_COMPRESS_H
 
@@ -39,8 +39,8 @@ typedef anf_status compress_step_fn(void *user, size_t done, size_t n);
  * operand.  Memory is `keep`'s. */
 anf_status compress_names(struct graph *g, struct arena *keep);
 
-/* Several weights at a time on the threads of `pool`; what is chosen does not depend on them.  To be
- * freed also after a failure. */
+/* Several weights at a time on the threads of `pool`; what is chosen does not depend on them.  To
+ * be freed also after a failure. */
 anf_status compress_graph(const struct graph *g, const struct compress_opts *o, struct pool *pool,
                           compress_step_fn *step_done, void *user, struct compression *out);
 void compression_free(struct compression *c);

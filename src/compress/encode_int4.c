@@ -2,15 +2,15 @@
  *
  * Among binary16 numbers there are few different values, so the best codebook can be found, not
  * just a good one.  The elements are counted by value and the values put in order.  An optimal
- * codebook cuts them into 16 runs, since an element belongs to the nearest entry, and the best entry
- * of a run is its mean rounded to binary16.  With cost(i, j) the error of one run,
+ * codebook cuts them into 16 runs, since an element belongs to the nearest entry, and the best
+ * entry of a run is its mean rounded to binary16.  With cost(i, j) the error of one run,
  *
  *     least[t][j] = min over i < j of least[t - 1][i] + cost(i, j)
  *
  * is the error of the first j values in t runs.  The best i never falls as j grows: cost satisfies
  * the quadrangle inequality (for a <= b <= c <= d, exchanging the entries of (a, d) and (b, c)
- * makes (a, c) and (b, d) no worse; rounding the entries to a grid does not touch the argument).  So
- * each layer is computed by divide and conquer in n log n steps. */
+ * makes (a, c) and (b, d) no worse; rounding the entries to a grid does not touch the argument).
+ * So each layer is computed by divide and conquer in n log n steps. */
 #include "compress/encode.h"
 
 #include "base/buf.h"
@@ -19,7 +19,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { N_BITS = 0x10000, MAX_VALUES = 2 * F16_INF - 1 }; /* finite ones, the zeros being one value */
+/* Values are finite, the zeros being one. */
+enum { N_BITS = 0x10000, MAX_VALUES = 2 * F16_INF - 1 };
 
 struct runs {
     size_t n;          /* different values */

@@ -1,7 +1,8 @@
 /* int8 with a scale per output channel, or per block of one.
  *
  * The scale is binary16 of the largest magnitude / 127, and an element becomes the nearest multiple
- * of the scale as it is stored, not as it was before rounding: that is the grid it is decoded from. */
+ * of the scale as it is stored, not as it was before rounding: that is the grid it is decoded
+ * from. */
 #include "compress/encode.h"
 
 #include "base/buf.h"

@@ -56,8 +56,8 @@ bool span_is(struct span s, const char *word);
 
 anf_status text_int(struct cursor *c, const char *what, int64_t *out);
 anf_status text_uint(struct cursor *c, const char *what, uint64_t *out);
-/* Decimal, correctly rounded; inf, -inf, nan. A finite number that overflows a double is an error.
- * */
+/* Decimal, correctly rounded; inf, -inf, nan. A finite number that overflows a double is an
+ * error. */
 anf_status text_double(struct cursor *c, const char *what, double *out);
 /* The same, rounded once to binary16; a finite number that overflows it is refused. */
 anf_status text_f16(struct cursor *c, f16 *out);

@@ -11,8 +11,8 @@
  *     element order), all of whose uses are inside the group, runs on that instruction's result
  *     while it is in cache.  The instruction is then emitted where the root stands, so every other
  *     operand exists by then.
- * Nodes are visited from the last to the first, so all uses of a node are decided before the node.
- * */
+ * Nodes are visited from the last to the first, so all uses of a node are decided before the
+ * node. */
 #include "lower/lower.h"
 #include "ops/op_attrs.h"
 

@@ -86,8 +86,8 @@ anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct 
 anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param *pack,
                         struct operand *out);
 
-/* Operands `b` and `side` of a product with the encoded weight `w`, and what gemm_param needs to know
- * of it. */
+/* Operands `b` and `side` of a product with the encoded weight `w`, and what gemm_param needs to
+ * know of it. */
 anf_status lower_encoded(struct lowering *lw, struct compressed *w, struct gemm_param *g,
                          struct operand *b, struct operand *side);
 

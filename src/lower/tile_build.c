@@ -20,8 +20,8 @@ static bool is_member(const struct builder *b, node_id id)
                              (node_op(lower_node(b->lw, id))->traits & OP_ELEMENTWISE));
 }
 
-/* Members reachable from the root, in ascending (topological) order: insertion into a short array.
- * */
+/* Members reachable from the root, in ascending (topological) order: insertion into a short
+ * array. */
 static void collect(struct builder *b)
 {
     node_id stack[TILE_MAX_OPS * 3];

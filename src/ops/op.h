@@ -176,8 +176,8 @@ anf_status op_need_min_rank(const struct op_call *c, int i, int rank);
 anf_status op_need_shape(const struct op_call *c, int i, const anf_dims *shape);
 /* The same for a vector of n elements. */
 anf_status op_need_vector(const struct op_call *c, int i, int64_t n);
-/* Attribute `name` in lo..OP_INT_MAX, which keeps the arithmetic of output sizes free of overflow.
- * */
+/* Attribute `name` in lo..OP_INT_MAX, which keeps the arithmetic of output sizes free of
+ * overflow. */
 enum { OP_INT_MAX = 1 << 20 };
 anf_status op_need_int(const struct op_call *c, const char *name, int64_t value, int64_t lo);
 /* An epsilon under a root: finite in float32 and not negative. */
@@ -190,8 +190,8 @@ anf_status op_normal_axes(const struct op_call *c, anf_dims *axes, int rank);
 anf_status op_broadcast(const struct op_call *c, const anf_dims *a, const anf_dims *b,
                         anf_dims *out);
 
-/* Run `ref`, or the elementwise micro-op on the "ref" kernel table, or the view, or the expansion.
- * */
+/* Run `ref`, or the elementwise micro-op on the "ref" kernel table, or the view, or the
+ * expansion. */
 anf_status op_eval(const struct op_eval *e);
 
 /* For expansions: an operator with one operand and one attribute, a list (reshape, expand,

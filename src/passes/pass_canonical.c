@@ -26,7 +26,8 @@ static bool same_shape(const struct graph *g, node_id a, const struct node *n)
     return dims_equal(&graph_node(g, a)->type.shape, &n->type.shape);
 }
 
-/* Arithmetic turns every NaN into the one NaN; a float16 port may bring others, and moves keep them. */
+/* Arithmetic turns every NaN into the one NaN; a float16 port may bring others, and moves keep
+ * them. */
 static bool has_one_nan(const struct graph *g, node_id id)
 {
     while (node_op(graph_node(g, id))->view)

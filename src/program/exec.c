@@ -140,8 +140,8 @@ static struct gemm_job gemm_job_of(const struct program *p, const struct instr *
 }
 
 /* Whether the instruction before has left the rows of this one packed in the scratch of threads:
- * queries, keys and values are products of the same rows and of the same shape.  Its result must lie
- * apart from them; a program that was not planned here may do otherwise. */
+ * queries, keys and values are products of the same rows and of the same shape.  Its result must
+ * lie apart from them; a program that was not planned here may do otherwise. */
 static bool rows_are_packed(const struct exec *x, const struct instr *i)
 {
     const struct program *p = x->p;

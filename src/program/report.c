@@ -74,7 +74,8 @@ void report_json(const struct program *p, struct buf *out)
         buf_printf(out,
                    "%s\n    {\"name\": \"%s\", \"shape\": [%" PRIu64 ", %" PRIu64
                    "], \"encoding\": \"%s\", \"bytes_before\": %" PRIu64
-                   ", \"bytes_after\": %" PRIu64 ", \"error\": %s, \"streams\": %s, \"why\": \"%s\"}",
+                   ", \"bytes_after\": %" PRIu64
+                   ", \"error\": %s, \"streams\": %s, \"why\": \"%s\"}",
                    i ? "," : "", p->names + w->name, w->dims[0], w->dims[1],
                    encoding_names[w->encoding], w->bytes_before, w->bytes_after,
                    decimal_text(w->error, 9).s, w->streams ? "true" : "false", p->names + w->why);

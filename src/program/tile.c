@@ -90,8 +90,8 @@ static void gather(const struct tile_run *r, const struct tile_operand *o, const
 }
 
 /* ---- chains ---------------------------------------------------------------------------------- */
-/* Where the operands of a micro-op are, when the one before it left `held` in registers (or nothing,
- * MAX_VALUES).  A value that is needed from memory is noted in `*from_memory`, as bits. */
+/* Where the operands of a micro-op are, when the one before it left `held` in registers (or
+ * nothing, MAX_VALUES).  A value that is needed from memory is noted in `*from_memory`, as bits. */
 static struct uop_step step_of(const struct tile_run *r, const struct tile_op *op, uint32_t held,
                                uint32_t *from_memory)
 {

@@ -48,7 +48,8 @@ struct gate {
 /* Of one thread; the first is the caller's and has no thread of its own. */
 struct worker {
     struct gate go;
-    _Alignas(ANF_CACHE_LINE) _Atomic uint64_t share; /* section << 32 | next << 16 | end, in steps */
+    /* section << 32 | next << 16 | end, in steps */
+    _Alignas(ANF_CACHE_LINE) _Atomic uint64_t share;
     struct pool *pool;
     size_t index; /* its `thread` */
     bool started;

@@ -25,9 +25,9 @@ int pool_threads(const struct pool *p);
 typedef void task_fn(void *arg, size_t task, size_t thread);
 
 /* Run fn(arg, task, thread) once for every task < n_tasks; returns when all are done, and what they
- * wrote is then visible to the caller.  The caller is thread 0; `thread` < pool_threads.  Thread t of
- * T begins with task t*n_tasks/T, and what another thread has not begun when it is through it takes
- * over: more tasks than threads even out cores of unequal speed.
+ * wrote is then visible to the caller.  The caller is thread 0; `thread` < pool_threads.  Thread t
+ * of T begins with task t*n_tasks/T, and what another thread has not begun when it is through it
+ * takes over: more tasks than threads even out cores of unequal speed.
  *
  * May be called from several threads at once, and from inside a task: while one section has the
  * workers, any other caller runs all its tasks itself, as thread 0.  So `thread` tells the tasks of

@@ -1,6 +1,6 @@
 /* Compression as a compile does it: which encoding a weight gets and what the report says, which
- * constants are weights, and that the result is the documented arithmetic on the decoded weights, to
- * the bit. */
+ * constants are weights, and that the result is the documented arithmetic on the decoded weights,
+ * to the bit. */
 #include "plain.h"
 
 #include "aneforge.h"
@@ -82,7 +82,8 @@ static anf_model *compile_sample(enum sample sample, const anf_compile_opts *o)
     anf_graph *g = new_graph();
     anf_model *m;
     anf_tensor x = anf_input(g, "x", ANF_SHAPE(2, (int64_t)k));
-    need(anf_compile(anf_linear(x, anf_weight(g, ANF_ARRAY_F32(w, (int64_t)n, (int64_t)k))), o, &m));
+    const anf_tensor weight = anf_weight(g, ANF_ARRAY_F32(w, (int64_t)n, (int64_t)k));
+    need(anf_compile(anf_linear(x, weight), o, &m));
     anf_graph_free(g);
     assert_int_equal(anf_model_n_weights(m), 1);
     return m;
@@ -109,8 +110,10 @@ static void each_mode_falls_back(void **state)
         {SMOOTH, ANF_COMPRESS_INT4, 0, NULL, ANF_ENCODING_INT8, SMOOTH_INT4},
         {SMOOTH, ANF_COMPRESS_INT4, 0.1, NULL, ANF_ENCODING_INT4,
          "int4 has error 0.06581, within 0.1"},
-        {FEW, ANF_COMPRESS_INT4, 1e-300, NULL, ANF_ENCODING_INT4, "int4 has error 0, within 1e-300"},
-        {ODD, ANF_COMPRESS_INT4, 1, NULL, ANF_ENCODING_INT8, "int4 needs an even depth, this is 15"},
+        {FEW, ANF_COMPRESS_INT4, 1e-300, NULL, ANF_ENCODING_INT4,
+         "int4 has error 0, within 1e-300"},
+        {ODD, ANF_COMPRESS_INT4, 1, NULL, ANF_ENCODING_INT8,
+         "int4 needs an even depth, this is 15"},
         {NOT_FINITE, ANF_COMPRESS_INT4, 1, NULL, ANF_ENCODING_F16,
          "int4 needs finite elements; int8 needs finite elements"},
         {STEPS, ANF_COMPRESS_INT4, 1e-4, NULL, ANF_ENCODING_INT8,
@@ -199,14 +202,16 @@ static void options_are_checked(void **state)
         const char *message;
     } cases[] = {
         {{.compress = (anf_compress)6}, "compile: unknown compress mode 6"},
-        {{.compress_atol = -1}, "compile: compress_atol is -1, needs a finite number of at least 0"},
-        {{.compress_atol = NAN}, "compile: compress_atol is nan, needs a finite number of at least 0"},
+        {{.compress_atol = -1},
+         "compile: compress_atol is -1, needs a finite number of at least 0"},
+        {{.compress_atol = NAN},
+         "compile: compress_atol is nan, needs a finite number of at least 0"},
         {{.compress_atol = INFINITY},
          "compile: compress_atol is inf, needs a finite number of at least 0"},
         {{.block_size = -4}, "compile: block_size is -4, needs at least 1 (or 0 for the default)"},
         {{.compress = ANF_COMPRESS_AUTO, .target = "m1"},
-         "compile: unknown target 'm1'; known: h11, h12, m9, t0, h13, h13g, t1, h14, h14g, h14c, h15, "
-         "h15g, h15c, m11, h16, h16g, h16c, h16s, h17, h17a, h17g, h17s, h17c, h17d, h18"},
+         "compile: unknown target 'm1'; known: h11, h12, m9, t0, h13, h13g, t1, h14, h14g, h14c, "
+         "h15, h15g, h15c, m11, h16, h16g, h16c, h16s, h17, h17a, h17g, h17s, h17c, h17d, h18"},
         {{.target = "h13"},
          "compile: target 'h13' is given without compress, which alone depends on it"},
         {{.opt = (anf_opt)2, .compress = ANF_COMPRESS_INT8}, "compile: unknown opt level 2"},
@@ -326,7 +331,8 @@ static void expected(const struct encoded *e, const f16 *x, size_t rows, const f
             for (size_t i = 0; i < e->k; i++) {
                 size_t at = j * e->k + i;
                 float w = e->encoding == ANF_ENCODING_INT8    ? (float)e->q[at]
-                          : e->encoding == ANF_ENCODING_INT4  ? f16_to_f32(e->codebook[e->index[at]])
+                          : e->encoding == ANF_ENCODING_INT4
+                              ? f16_to_f32(e->codebook[e->index[at]])
                           : e->encoding == ANF_ENCODING_BLOCKWISE
                               ? (float)e->q[at] * f16_to_f32(e->scale[at / e->block])
                               : f16_to_f32(e->w[at]);
@@ -422,7 +428,8 @@ static void decoded_float16_weights_give_the_same_bits(void **state)
         anf_model *m, *plain;
         anf_tensor in = anf_input(g, "x", ANF_SHAPE(ROWS, K));
         need(anf_compile(anf_linear(in, anf_weight(g, ANF_ARRAY_F16(w, N, K))), &o, &m));
-        need(anf_compile(anf_linear(in, anf_weight(g, ANF_ARRAY_F32(decoded, N, K))), NULL, &plain));
+        const anf_tensor weight = anf_weight(g, ANF_ARRAY_F32(decoded, N, K));
+        need(anf_compile(anf_linear(in, weight), NULL, &plain));
         for (int i = 0; i < ROWS * K; i++)
             x[i] = (float)(i % 17) / 8 - 1;
         anf_array ax = ANF_ARRAY_F32(x, ROWS, K), aa = ANF_ARRAY_F32(a, ROWS, N);
@@ -478,8 +485,8 @@ static void progress_can_cancel(void **state)
         w = (struct watch){.stop_at = at};
         assert_int_equal(anf_compile(h, &o, &m), ANF_E_CANCELLED);
         assert_null(m);
-        assert_int_equal(strncmp(anf_last_error(), "compile: cancelled by the progress callback ", 44),
-                         0);
+        static const char message[] = "compile: cancelled by the progress callback ";
+        assert_int_equal(strncmp(anf_last_error(), message, sizeof message - 1), 0);
     }
     w = (struct watch){.stop_at = total / 2};
     assert_int_equal(anf_compile(h, &o, &m), ANF_E_CANCELLED);

@@ -177,7 +177,8 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* k-means from the middles of 17 quantiles, 20 steps; the relative error with its entries rounded. */
+/* k-means from the middles of 17 quantiles, 20 steps; the relative error with its entries
+ * rounded. */
 static double k_means_error(const f16 *w, size_t count)
 {
     float *x = malloc(count * sizeof *x), edge[17], entry[16];
@@ -307,7 +308,8 @@ static void int4_is_the_best_there_is(void **state)
         double best = sqrt(least_error(x, weight, n, first, 1) / norm);
         struct encoded e = encode(encode_int4, w, 1, count, 1, 0);
         if (fabs(e.error - best) > 1e-9 * best)
-            fail_msg("trial %d: %d values, error %.12g, the best is %.12g", trial, n, e.error, best);
+            fail_msg("trial %d: %d values, error %.12g, the best is %.12g", trial, n, e.error,
+                     best);
         free(w);
     }
 }

@@ -1,6 +1,6 @@
 /* The kernels of convolutions that read their input in patches, or have planes as lanes, of every
- * table, with ==: shapes for which drivers gather too, more taps than they keep places for, some rows
- * of the output, around which nothing is written, and sums that others store as planes. */
+ * table, with ==: shapes for which drivers gather too, more taps than they keep places for, some
+ * rows of the output, around which nothing is written, and sums that others store as planes. */
 #include "plain.h"
 
 #include "kernel_values.h"

@@ -22,8 +22,7 @@ static size_t below(size_t n)
     return (size_t)(seed >> 33) % n;
 }
 
-/* ---- transpose
- * ---------------------------------------------------------------------------------- */
+/* ---- transpose ------------------------------------------------------------------------------- */
 static unsigned char *region[2];
 
 static void open_regions(void)
@@ -86,8 +85,7 @@ static void test_transpose(void **state)
     close_regions();
 }
 
-/* ---- moves
- * -------------------------------------------------------------------------------------- */
+/* ---- moves ----------------------------------------------------------------------------------- */
 static size_t elements(const struct move_geom *g)
 {
     size_t n = 1;

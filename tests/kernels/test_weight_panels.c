@@ -273,7 +273,7 @@ static void test_tiles(void **state)
     release(&deep);
 }
 
-/* ---- tiles that leave their panels in float32 ------------------------------------------------- */
+/* ---- tiles that leave their panels in float32 ------------------------------------------------ */
 struct widening {
     size_t mr, nv, q, k0, kc;
     bool accumulate, finish;

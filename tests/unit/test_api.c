@@ -387,8 +387,8 @@ static bool be_patient(void *user, uint64_t done, uint64_t total)
     return ++p->asked != p->stop_at;
 }
 
-/* Constants to multiply and to convolve, and more instructions than are made in no time: each of the
- * long steps asks on the way, and stops wherever it is told to. */
+/* Constants to multiply and to convolve, and more instructions than are made in no time: each of
+ * the long steps asks on the way, and stops wherever it is told to. */
 static void test_cancelling_within_a_step(void **state)
 {
     (void)state;

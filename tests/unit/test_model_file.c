@@ -555,8 +555,8 @@ static void hostile_tables(void **state)
     free(good);
 }
 
-/* Every word of the tables replaced: refused, or a program that runs without leaving its memory.  The
- * messages listed must have been met on the way. */
+/* Every word of the tables replaced: refused, or a program that runs without leaving its memory.
+ * The messages listed must have been met on the way. */
 static void any_word_is_harmless(void **state)
 {
     (void)state;

@@ -179,7 +179,8 @@ static void run_engine(anf_graph *g, anf_ctx *ctx, anf_opt opt, const anf_array 
     anf_model_free(m);
 }
 
-/* With compressed weights the engines have each other as references; tests/compress has the oracle. */
+/* With compressed weights the engines have each other as references; tests/compress has the
+ * oracle. */
 static void run_compressed(anf_graph *g, const anf_array *ports, struct arena *a)
 {
     anf_array out[8];
@@ -284,13 +285,15 @@ static void test_weight_of_two_convolutions(void **state)
     }
 }
 
-/* ---- identities ------------------------------------------------------------------------------------ */
-/* Every operator with each neutral constant on either side, on every value there is (with the one NaN:
- * docs/numerics.md): a rewrite that is wrong for one of them, as x + 0 = x is for -0, is found here. */
+/* ---- identities ------------------------------------------------------------------------------ */
+/* Every operator with each neutral constant on either side, on every value there is (with the one
+ * NaN: docs/numerics.md): a rewrite that is wrong for one of them, as x + 0 = x is for -0, is found
+ * here. */
 static void test_identities(void **state)
 {
     (void)state;
-    static const enum op_id binary[] = {OP_add, OP_sub, OP_mul, OP_div, OP_maximum, OP_minimum, OP_pow};
+    static const enum op_id binary[] = {OP_add,     OP_sub,     OP_mul, OP_div,
+                                        OP_maximum, OP_minimum, OP_pow};
     static const f16 neutral[] = {0x0000, 0x8000, 0x3c00, 0xbc00, 0x7c00, 0xfc00};
     static const anf_dims all = {1, {65536}}, one = {0, {0}};
     static f16 values[65536];

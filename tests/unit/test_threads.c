@@ -1,5 +1,5 @@
-/* The thread pool: every task runs exactly once, by as many threads as the pool has, whoever else is
- * calling and however long one task takes.
+/* The thread pool: every task runs exactly once, by as many threads as the pool has, whoever else
+ * is calling and however long one task takes.
  *
  * Meant to be run under a thread sanitizer too; the tests write plain memory from tasks and read it
  * after pool_run, which is the visibility the pool promises. */
@@ -32,8 +32,7 @@
 
 enum { TASKS_MAX = 5000, SECTIONS = 2000, CALLERS = 4 };
 
-/* ---- an allocator that counts and can fail
- * ------------------------------------------------------ */
+/* ---- an allocator that counts and can fail --------------------------------------------------- */
 struct ledger {
     size_t live, calls, fail_at; /* fail_at: 0 never, k the k-th call */
 };
@@ -59,8 +58,7 @@ static void ledger_free(void *user, void *p, size_t n_bytes)
     free(p);
 }
 
-/* ---- tasks
- * -------------------------------------------------------------------------------------- */
+/* ---- tasks ----------------------------------------------------------------------------------- */
 struct record {
     unsigned runs[TASKS_MAX];
     size_t thread[TASKS_MAX];
@@ -171,8 +169,7 @@ static void test_idle_threads_help(void **state)
     pool_free(p);
 }
 
-/* ---- bursts, and sections after the workers went to sleep
- * --------------------------------------- */
+/* ---- bursts, and sections after the workers went to sleep ------------------------------------ */
 static void add_task(void *arg, size_t task, size_t thread)
 {
     (void)thread;
@@ -222,8 +219,7 @@ static void test_caller_waits_asleep(void **state)
     pool_free(p);
 }
 
-/* ---- several callers
- * ---------------------------------------------------------------------------- */
+/* ---- several callers ------------------------------------------------------------------------- */
 struct caller {
     struct pool *pool;
     uint64_t sums[64];
@@ -299,8 +295,7 @@ static void test_nested(void **state)
     pool_free(n.pool);
 }
 
-/* ---- life and death
- * ----------------------------------------------------------------------------- */
+/* ---- life and death -------------------------------------------------------------------------- */
 static void test_many_pools(void **state)
 {
     (void)state;
@@ -359,8 +354,7 @@ static void test_no_threads(void **state)
 #endif
 }
 
-/* ---- forks
- * -------------------------------------------------------------------------------------- */
+/* ---- forks ----------------------------------------------------------------------------------- */
 struct endless {
     atomic_bool begun, stop;
     struct pool *pool;
@@ -391,7 +385,8 @@ static void meet_task(void *arg, size_t task, size_t thread)
         nap(100000);
 }
 
-/* Ends the child: 0 if its sections were run, two of them by two threads, who wait for each other. */
+/* Ends the child: 0 if its sections were run, two of them by two threads, who wait for each
+ * other. */
 static void check_in_child(struct pool *p)
 {
     static struct record r;

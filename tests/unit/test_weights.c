@@ -1,5 +1,5 @@
-/* Weights: rounded once, copied or borrowed, with the same bits; what is refused; and the message that
- * a callback of the caller's own may set. */
+/* Weights: rounded once, copied or borrowed, with the same bits; what is refused; and the message
+ * that a callback of the caller's own may set. */
 #include "plain.h"
 
 #include <aneforge.h>

@@ -122,6 +122,7 @@ size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t ph
     return job->groups * cut.grid.n_rows * cut.grid.n_cols;
 }
 
+/* The last pixels of an image are a panel of their own here, behind those of a tile. */
 static size_t patch_floats(const struct conv_cut *cut)
 {
     return (cut->gathered + cut->plain) * cut->patch_panel;
@@ -198,6 +199,12 @@ static bool next_segment(const struct block *b, struct segment *s, size_t *panel
     s->first = *panel;
     *panel += panels;
     return true;
+}
+
+/* Whether the last panel of a segment holds pixels that are rows of a tile. */
+static bool has_last(const struct conv_cut *cut, const struct segment *s)
+{
+    return last_pixels(cut) && s->p0 + s->n == cut->pixels;
 }
 
 static size_t panel_channels(const struct block *b, size_t panel)
@@ -291,7 +298,7 @@ static void run_gathered(const struct block *b, bool kept)
             b->kern->f32_from_f16(weights(b, k0, c), wide + c * kc * ANF_PANEL, kc * ANF_PANEL);
         struct segment s;
         for (size_t panel = 0; next_segment(b, &s, &panel);) {
-            const bool last = last_pixels(cut) && s.p0 + s.n == cut->pixels;
+            const bool last = has_last(cut, &s);
             const size_t n = panel - s.first - last, parts = (n + nv - 1) / nv;
             for (size_t i = 0, q = 0, n_panels; i < parts; i++, q += n_panels) {
                 n_panels = block_start(n, parts, i + 1) - q;
@@ -338,7 +345,7 @@ static void run_panels(const struct block *b, bool kept)
     struct block part = *b;
     struct segment s;
     for (size_t panel = 0; next_segment(b, &s, &panel);) {
-        const bool last = last_pixels(cut) && s.p0 + s.n == cut->pixels;
+        const bool last = has_last(cut, &s);
         const size_t n = panel - s.first - last, parts = (n + cut->gathered - 1) / cut->gathered;
         for (size_t i = 0; i < parts + !parts; i++, kept = true) {
             const size_t first = parts ? block_start(n, parts, i) : 0;

@@ -83,11 +83,8 @@ VFN void ISA(lanes_band)(const struct conv_geom *g, const float *patch, size_t n
     const size_t right = g->stride_w * ANF_PANEL, down = g->stride_h * n_cols * ANF_PANEL;
     f16 rounded[(TURN_RUN + 8) * ANF_PANEL];
     vf b[PANEL_VECS];
-    UNROLL for (size_t j = 0; has_bias && j < PANEL_VECS; j++) {
-        const size_t left = n_planes > j * VL ? n_planes - j * VL : 0;
-        const f16 *const from = left ? bias + j * VL : bias;
-        b[j] = left < VL ? v_load_f16_n(from, left) : v_load_f16(from);
-    }
+    if (has_bias)
+        ISA(panel_biases)(bias, n_planes, b);
     const float *row = patch, *pixel = patch, *from[LANES_PIXELS];
     for (size_t p0 = 0, ox = 0, left = n, run; p0 < n; p0 += run) {
         run = n - p0 < TURN_RUN ? n - p0 : TURN_RUN;

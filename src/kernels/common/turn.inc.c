@@ -189,6 +189,16 @@ VFN void ISA(turn_back)(const f16 *pixels, size_t row, size_t n_planes, size_t r
     }
 }
 
+/* Biases of a panel's channels, of which there are n; what is behind them is 0. */
+VFN void ISA(panel_biases)(const f16 *bias, size_t n, vf b[PANEL_VECS])
+{
+    UNROLL for (size_t j = 0; j < PANEL_VECS; j++) {
+        const size_t left = n > j * VL ? n - j * VL : 0;
+        const f16 *const from = left ? bias + j * VL : bias;
+        b[j] = left < VL ? v_load_f16_n(from, left) : v_load_f16(from);
+    }
+}
+
 VFN void ISA(store_planes_of)(const bool has_bias, const bool relu, const float *s, size_t ld,
                               size_t n, const f16 *bias, size_t n_channels, f16 *y,
                               size_t y_channel)
@@ -197,11 +207,8 @@ VFN void ISA(store_planes_of)(const bool has_bias, const bool relu, const float 
     vf b[PANEL_VECS];
     for (size_t c = 0; c < n_channels; c += ANF_PANEL, s += ANF_PANEL, y += ANF_PANEL * y_channel) {
         const size_t channels = n_channels - c < ANF_PANEL ? n_channels - c : ANF_PANEL;
-        UNROLL for (size_t j = 0; has_bias && j < PANEL_VECS; j++) {
-            const size_t left = channels > j * VL ? channels - j * VL : 0;
-            const f16 *const from = left ? bias + c + j * VL : bias;
-            b[j] = left < VL ? v_load_f16_n(from, left) : v_load_f16(from);
-        }
+        if (has_bias)
+            ISA(panel_biases)(bias + c, channels, b);
         for (size_t p0 = 0, run; p0 < n; p0 += run) {
             run = n - p0 < TURN_RUN ? n - p0 : TURN_RUN;
             for (size_t p = 0; p < run; p++)

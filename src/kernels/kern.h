@@ -348,7 +348,7 @@ typedef void transpose_fn(const f16 *x, size_t ldx, f16 *y, size_t ldy, size_t r
 typedef void score_rows_fn(f16 *s, size_t ld, size_t rows, size_t n, bool scaled, float scale,
                            const f16 *mask, size_t mask_ld, float *top);
 /* Rows of scores on their way to a softmax: those of row r, s[r*ld + j], become exponentials
- *     e[r*ld + j] = 2^(fma(x, factor, shift[r])),  x = s[r*ld + j] + off - off
+ *     e[r*ld + j] = v_exp2_16th(fma(x, factor, shift[r])),  x = s[r*ld + j] + off - off
  * and then, with shift[r] = 1 / the sum of the row, shares:
  *     e[r*ld + j] = e[r*ld + j] * shift[r]
  * rounded to binary16 and widened (of NaN, only that it is one).
@@ -392,7 +392,7 @@ struct kern {
     size_t few_rows;    /* most rows of gemm_tile_f16, tiles of winograd_few; at least mr */
     size_t sparse_rows; /* most rows of gemm_sparse_t */
     size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */
-    bool rows_beside;        /* whether it heeds `beside` */
+    bool rows_beside;        /* whether it works on `beside` */
     size_t kc;          /* k-block: a B sliver of nv panels stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
     uop_fn *uops[UOP_COUNT];

@@ -17,13 +17,17 @@
 #if VL == 16
 #define ROWS_MR 6
 #define ROWS_NV 4
-#define ROWS_BESIDE /* table.rows_beside */
+#define ROWS_BESIDE true
 #elif VL == 1
 #define ROWS_MR 4
 #define ROWS_NV 1
 #else
 #define ROWS_MR 6
 #define ROWS_NV 1
+#endif
+
+#ifndef ROWS_BESIDE
+#define ROWS_BESIDE false
 #endif
 
 _Static_assert(ROWS_MR * ROWS_NV <= TILE_MR * TILE_NV, "tile_body has room for the sums");
@@ -43,7 +47,7 @@ VFN void ISA(rows_any)(const struct tile *t, size_t mr, size_t nv)
     }
 }
 
-#ifdef ROWS_BESIDE
+#if VL == 16
 /* The next group of score rows, of `left` that its row still has. */
 struct group_at {
     const f16 *x;
@@ -121,7 +125,7 @@ static void ISA(gemm_tile_rows)(size_t mr, size_t nv, size_t kc, const float *a,
                                 struct softmax_rows *beside)
 {
     const struct tile t = {kc, a, lda, b, b_panel, c, ldc, accumulate, .out = out};
-#ifdef ROWS_BESIDE
+#if VL == 16
     const bool largest = mr == ROWS_MR && nv == ROWS_NV;
     if (largest && beside && beside->groups && beside->row < beside->rows) {
         if (beside->summed)

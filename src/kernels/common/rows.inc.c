@@ -153,8 +153,8 @@ static void ISA(reduce_min)(const f16 *x, size_t rows, size_t n, f16 *y)
 
 /* ---- softmax --------------------------------------------------------------------------------- */
 
-/* How the elements of a row become exponentials: 2^(x log2(e) - shift).  The shift is that of the
- * row's maximum, rounded, for all elements alike; their shares do not have its error. */
+/* How the elements of a row become exponentials: 2^((x factor + shift) / 16).  The shift is that of
+ * the row's maximum, rounded, for all elements alike; their shares do not have its error. */
 struct row_exp {
     float factor, off, shift;
 };

@@ -74,6 +74,7 @@ const struct kern kern_avx2 = {
     .tall_nv = TALL_NV,
     .rows_mr = ROWS_MR,
     .rows_nv = ROWS_NV,
+    .rows_beside = ROWS_BESIDE,
     .kc = 384,
     .mc = 240,
     .nc = 192,

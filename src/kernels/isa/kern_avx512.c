@@ -74,7 +74,7 @@ LEAVE_AVX512
 #define BLOCKS                                                                                     \
     .mr = TILE_MR, .nv = TILE_NV, .tall_mr = TALL_MR, .tall_nv = TALL_NV, .row_nv = ROW_NV,        \
     .few_rows = TILE_FEW, .sparse_rows = SPARSE_ROWS, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV,      \
-    .rows_beside = true, .kc = 172, .mc = 112, .nc = 384
+    .rows_beside = ROWS_BESIDE, .kc = 172, .mc = 112, .nc = 384
 
 extern const struct kern kern_avx512;
 const struct kern kern_avx512 = {

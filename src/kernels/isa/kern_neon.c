@@ -59,6 +59,7 @@ const struct kern kern_neon = {
     .tall_nv = TALL_NV,
     .rows_mr = ROWS_MR,
     .rows_nv = ROWS_NV,
+    .rows_beside = ROWS_BESIDE,
     .kc = 256,
     .mc = 240,
     .nc = 192,

@@ -55,6 +55,7 @@ const struct kern kern_ref = {
     .tall_nv = TALL_NV,
     .rows_mr = ROWS_MR,
     .rows_nv = ROWS_NV,
+    .rows_beside = ROWS_BESIDE,
     .kc = 256,
     .mc = 96,
     .nc = 192,

@@ -324,7 +324,7 @@ static void tile_panels(const struct kern *kern, const struct gemm_job *job, siz
     }
     for (size_t v = 0; v < nv; v++)
         panels[v] = encoded_panel(job, q + v);
-    tile(rows, nv, a, rows, panels, c, ldc);
+    tile(rows, nv, a, panels, c, ldc);
 }
 
 /* Columns of the last panel that are computed one by one. */

@@ -146,9 +146,9 @@ struct weight_panel {
 /* b[16i + j] = W[k0 + i][j] for i < kc. */
 typedef void widen_weights_fn(const struct weight_panel *panel, size_t k0, size_t kc, float *b);
 /* gemm_tile from zero over all k rows of nv panels, expanded in registers: for few rows, where B is
- * read once.  Elements of A are widened binary16.  mr = 1 takes up to table.row_nv panels, of int4
- * and lists, which have more latency to hide, up to table.mr.  Lists want mr = 1 and a_k = 1. */
-typedef void gemm_tile_weights_fn(size_t mr, size_t nv, const float *a, size_t a_k,
+ * read once.  A is [k][mr], of widened binary16.  mr = 1 takes up to table.row_nv panels, of int4
+ * and lists, which have more latency to hide, up to table.mr.  Lists want mr = 1. */
+typedef void gemm_tile_weights_fn(size_t mr, size_t nv, const float *a,
                                   const struct weight_panel *panels, float *c, size_t ldc);
 /* gemm_tile_widen with the rows k0 .. k0+kc-1 of nv panels that follow each other, of which the
  * first one is given; k0 is a multiple of 8.  Int8 heeds out->scale, as gemm_tile_ahead does. */

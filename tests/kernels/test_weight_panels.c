@@ -211,19 +211,18 @@ static void tile_case(const struct kern *kern, const struct weight *x, size_t mr
                       size_t q)
 {
     const struct weight_form *f = &x->form;
-    const size_t a_k = f->encoding == WEIGHT_LISTS ? 1 : mr + next() % 3;
     const size_t ldc = nv * 16 + next() % 4;
     struct weight_panel panels[16];
-    float *a = fenced(f->k * a_k * sizeof *a), *c = fenced(mr * ldc * sizeof *c);
-    for (size_t i = 0; i < f->k * a_k; i++)
+    float *a = fenced(f->k * mr * sizeof *a), *c = fenced(mr * ldc * sizeof *c);
+    for (size_t i = 0; i < f->k * mr; i++)
         a[i] = f16_to_f32(any_value());
     for (size_t i = next() % 8; i < 3; i++) /* meets zeros of the weight */
-        a[next() % (f->k * a_k)] = i % 2 ? INFINITY : i ? NAN : -INFINITY;
+        a[next() % (f->k * mr)] = i % 2 ? INFINITY : i ? NAN : -INFINITY;
     for (size_t i = 0; i < mr * ldc; i++)
         c[i] = -77.0f;
     for (size_t v = 0; v < nv; v++)
         panels[v] = weight_panel_at(f->encoding, x->panels, x->side, f->k, f->block, q + v);
-    tile_of(kern, f->encoding)(mr, nv, a, a_k, panels, c, ldc);
+    tile_of(kern, f->encoding)(mr, nv, a, panels, c, ldc);
     for (size_t i = 0; i < mr; i++)
         for (size_t j = 0; j < ldc; j++) {
             float s = 0.0f;
@@ -234,7 +233,7 @@ static void tile_case(const struct kern *kern, const struct weight *x, size_t mr
             if (q * 16 + j >= f->n)
                 continue;
             for (size_t r = 0; r < f->k; r++)
-                s = fmaf(a[r * a_k + i], weight_at(f, r, q * 16 + j), s);
+                s = fmaf(a[r * mr + i], weight_at(f, r, q * 16 + j), s);
             if (!same_float(c[i * ldc + j], s))
                 fail_msg("%s, encoding %d, tile %zu x %zu, k %zu: row %zu column %zu: %g, not %g\n",
                          kern->name, (int)f->encoding, mr, nv, f->k, i, j,

@@ -138,12 +138,13 @@ VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf
 /* Whether element i of A is a memory operand, where multiply-adds have them: an instruction less,
  * but a load for every panel, and CPUs have no more loads of such vectors in a cycle than
  * multiply-adds.  At most three loads for four of them, or sums wait for loads, on AMD Zen 5 up to
- * a twentieth of the time; with one panel nothing is loaded twice. */
+ * a twentieth of the time; with one panel nothing is loaded twice.  Up to four rows are few
+ * multiply-adds for what is widened: there a broadcast more costs an eighth, on AMD Zen 4. */
 VFN bool ISA(tile_reads)(size_t i, size_t mr, size_t nv)
 {
     if (nv == 2 && mr > TILE_MR)
         return i % 3 == 1;
-    return nv == 1 || i % 4 == 0;
+    return nv == 1 || mr <= 4 || i % 4 == 0;
 }
 
 /* Where a tile is in its k. */

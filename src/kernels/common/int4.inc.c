@@ -16,16 +16,16 @@ VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
                     UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++) {
                         const vcodes codes = v_codes(w + e / PANEL_VECS * panel);
                         const vf y = v_look(book, codes, e % PANEL_VECS, r);
-                        vector_step(a + r * t->a_k, mr, e, nv, y, acc);
+                        vector_step(a + r * mr, mr, e, nv, y, acc);
                     }
             break;
         }
-        UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r += 2, a += 2 * t->a_k)
+        UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r += 2, a += 2 * mr)
             UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++) {
                 const vcodes codes = v_codes(w + e / PANEL_VECS * panel);
                 v_look_2(book, codes, e % PANEL_VECS, r, &b, &c);
                 vector_step(a, mr, e, nv, b, acc);
-                vector_step(a + t->a_k, mr, e, nv, c, acc);
+                vector_step(a + mr, mr, e, nv, c, acc);
             }
         left -= WEIGHT_PER_WORD;
     }

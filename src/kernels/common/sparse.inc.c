@@ -40,16 +40,16 @@ VFN void ISA(tile_sparse)(const struct weight_tile *t, size_t mr, size_t nv)
             values[v] += rows;
         }
         size_t r = 0;
-        for (; r + 2 <= rows; r += 2, a += 2 * t->a_k)
+        for (; r + 2 <= rows; r += 2, a += 2 * mr)
             UNROLL for (size_t v = 0; v < nv; v++) {
                 const uint32_t two = ISA(two_masks)(masks[v], r);
                 v_expand_2(two, values[v], b, c);
                 __builtin_prefetch((const char *)values[v] + ahead);
                 values[v] += __builtin_popcount(two);
                 weight_step(a, mr, v, nv, b, acc);
-                weight_step(a + t->a_k, mr, v, nv, c, acc);
+                weight_step(a + mr, mr, v, nv, c, acc);
             }
-        for (; r < rows; r++, a += t->a_k)
+        for (; r < rows; r++, a += mr)
             UNROLL for (size_t v = 0; v < nv; v++) {
                 v_expand(masks[v][r], values[v], b);
                 values[v] += __builtin_popcount(masks[v][r]);
@@ -170,12 +170,12 @@ static void ISA(list_special)(const float *a, const struct weight_panel *p, floa
             c[j] = NAN;
 }
 
-static void ISA(gemm_tile_lists)(size_t mr, size_t nv, const float *a, size_t a_k,
+static void ISA(gemm_tile_lists)(size_t mr, size_t nv, const float *a,
                                  const struct weight_panel *panels, float *c, size_t ldc)
 {
     const bool finite = ISA(all_finite)(a, panels[0].k);
     size_t v = 0;
-    (void)mr, (void)a_k, (void)ldc;
+    (void)mr, (void)ldc;
     for (; !finite && v < nv; v++)
         ISA(list_special)(a, &panels[v], c + v * ANF_PANEL);
 #define LIST_WIDTH(n)                                                                              \

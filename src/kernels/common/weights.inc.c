@@ -9,8 +9,7 @@ enum {
     LINE_INT8 = 4, /* rows of a cache line */
 };
 struct weight_tile {
-    const float *a;
-    size_t a_k;
+    const float *a; /* [k][mr] */
     const struct weight_panel *panels;
     float *c;
     size_t ldc;
@@ -23,12 +22,14 @@ struct list_at {
     const float *a; /* the rows that the last step chose from */
 };
 
-/* A row of vector e of nv panels, and of all of panel v. */
+/* A row of vector e of nv panels, and of all of panel v.  Elements of A are memory operands, which
+ * take no broadcast; one row alone waits for memory, by a fiftieth more with so many loads (int4,
+ * AMD Zen 4). */
 VFN void vector_step(const float *a, size_t mr, size_t e, size_t nv, vf b, vf *acc)
 {
     UNROLL for (size_t i = 0; i < mr; i++) {
         vf *s = &acc[i * nv * PANEL_VECS + e];
-        *s = v_fma(v_set(a[i]), b, *s);
+        *s = mr == 1 ? v_fma_to(v_set(a[0]), b, *s) : v_fma_at(&a[i], b, *s);
     }
 }
 
@@ -100,10 +101,10 @@ VFN void ISA(tile_bytes)(const struct weight_tile *t, size_t mr, size_t nv, bool
                 s[e] = v_load_f16(scale + e / PANEL_VECS * scales + e % PANEL_VECS * VL);
         for (; r + LINE_INT8 <= block; r += LINE_INT8) {
             weight_ahead(w, nv, panel, (k - k0 - r) * ANF_PANEL);
-            UNROLL for (size_t e = 0; e < LINE_INT8; e++, a += t->a_k, w += ANF_PANEL)
+            UNROLL for (size_t e = 0; e < LINE_INT8; e++, a += mr, w += ANF_PANEL)
                 ISA(byte_row)(w, panel, scaled, s, a, mr, nv, acc);
         }
-        for (; r < block; r++, a += t->a_k, w += ANF_PANEL)
+        for (; r < block; r++, a += mr, w += ANF_PANEL)
             ISA(byte_row)(w, panel, scaled, s, a, mr, nv, acc);
     }
     weight_end(t, acc, mr, nv);
@@ -155,10 +156,10 @@ VFN void ISA(tile_blockwise)(const struct weight_tile *t, size_t mr, size_t nv)
         default: break;                                                                            \
         }                                                                                          \
     }                                                                                              \
-    static void ISA(gemm_tile_##encoding)(size_t mr, size_t nv, const float *a, size_t a_k,        \
+    static void ISA(gemm_tile_##encoding)(size_t mr, size_t nv, const float *a,                    \
                                           const struct weight_panel *panels, float *c, size_t ldc) \
     {                                                                                              \
-        const struct weight_tile t = {a, a_k, panels, c, ldc};                                     \
+        const struct weight_tile t = {a, panels, c, ldc};                                          \
         ISA(any_##encoding)(&t, mr, nv);                                                           \
     }
 WEIGHT_TILE(int8, WEIGHT_UP_TO_ROW_NV)

@@ -227,12 +227,12 @@ static void ISA(widen_int4)(const struct weight_panel *p, size_t k0, size_t kc, 
 }
 
 #define INT4_ROWS(rows) case rows: int4_rows(&t, &book, groups, rows); break;
-static void ISA(gemm_tile_int4)(size_t mr, size_t nv, const float *a, size_t a_k,
+static void ISA(gemm_tile_int4)(size_t mr, size_t nv, const float *a,
                                 const struct weight_panel *panels, float *c, size_t ldc)
 {
-    const struct weight_tile t = {a, a_k, panels, c, ldc};
+    const struct weight_tile t = {a, panels, c, ldc};
     const struct int4_book book = int4_book(panels[0].side);
-    const bool many_at_once = book.finite && a_k == mr && mr <= INT4_FEW;
+    const bool many_at_once = book.finite && mr <= INT4_FEW;
     const size_t k = panels[0].k, groups = many_at_once ? k / WEIGHT_PER_WORD : 0;
     for (size_t i = 0; i < mr; i++)
         memset(c + i * ldc, 0, nv * ANF_PANEL * sizeof *c);
@@ -249,8 +249,7 @@ static void ISA(gemm_tile_int4)(size_t mr, size_t nv, const float *a, size_t a_k
         kc = k - k0 < INT4_WIDE ? k - k0 : INT4_WIDE;
         for (size_t v = 0; v < nv; v++) {
             ISA(widen_int4)(&panels[v], k0, kc, wide);
-            ISA(gemm_tile)(mr, 1, kc, a + k0 * a_k, a_k, wide, 0, c + v * ANF_PANEL, ldc, true,
-                           NULL);
+            ISA(gemm_tile)(mr, 1, kc, a + k0 * mr, mr, wide, 0, c + v * ANF_PANEL, ldc, true, NULL);
         }
     }
 }

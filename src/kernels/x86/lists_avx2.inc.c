@@ -78,13 +78,13 @@ VFN const f16 *list_block_of_bytes(const struct list_bytes *a, size_t *row, cons
     return block + ((size_t)(values - block) + 1) / 2 * 2;
 }
 
-static void ISA(gemm_tile_lists_of_bytes)(size_t mr, size_t nv, const float *a, size_t a_k,
+static void ISA(gemm_tile_lists_of_bytes)(size_t mr, size_t nv, const float *a,
                                           const struct weight_panel *panels, float *c, size_t ldc)
 {
     const size_t k = panels[0].k;
     struct list_bytes bytes;
     if (k > LIST_BYTES || !ISA(all_finite)(a, k)) {
-        ISA(gemm_tile_lists)(mr, nv, a, a_k, panels, c, ldc);
+        ISA(gemm_tile_lists)(mr, nv, a, panels, c, ldc);
         return;
     }
     list_bytes(a, k, &bytes);

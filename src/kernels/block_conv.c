@@ -37,7 +37,8 @@ struct conv_cut {
     bool plain; /* see conv_plain */
     size_t k, kc, pixels;
     size_t image_panels, pixel_panels, channel_panels; /* of an image, of all images, of a group */
-    size_t pixel_units; /* dealt out to tasks: the last pixels of a single image come on top */
+    size_t pixel_units; /* panels dealt out to tasks; the others come last, */
+    size_t rest_parts;  /* cut by channels into so many tasks, or with the last units if 0 */
     size_t block_pixels, block_channels;               /* panels of the largest block */
     size_t gathered;                                   /* pixel panels at a time */
     size_t patch_panel;                                /* floats from one panel to the next */
@@ -61,6 +62,31 @@ static size_t last_pixels(const struct conv_cut *cut)
     return cut->plain && whole ? cut->pixels % ANF_PANEL : 0;
 }
 
+/* The grid of pixel_units.  A task has at least the work of four that want no second thread. */
+static struct block_grid conv_grid(const struct conv_job *job, const struct conv_cut *cut,
+                                   size_t threads)
+{
+    const size_t work = job->images * cut->pixels * job->cout * cut->k;
+    return block_grid_fine(cut->pixel_units, cut->channel_panels, threads,
+                           gather_cost(&job->geom), WIDEN_COST,
+                           block_least(BLOCK_FINE * threads, work / SMALL_CONV / 4));
+}
+
+/* Takes from the units of a single image what does not divide evenly among the threads, where each
+ * of them can have a share of its channels instead. */
+static void cut_rest(const struct conv_job *job, struct conv_cut *cut, size_t threads)
+{
+    struct conv_cut even = *cut;
+    even.pixel_units -= even.pixel_units % threads;
+    even.rest_parts = threads;
+    if (!cut->plain || job->images > 1 || cut->channel_panels < threads || !even.pixel_units ||
+        even.pixel_units == even.pixel_panels)
+        return;
+    even.grid = conv_grid(job, &even, threads);
+    if (even.grid.n_cols == 1 && even.grid.n_rows % threads == 0)
+        *cut = even;
+}
+
 static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *job)
 {
     const struct conv_geom *g = &job->geom;
@@ -81,16 +107,15 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     cut.pixel_units = cut.pixel_panels;
     if (job->images == 1 && cut.pixel_panels > 1 && last_pixels(&cut))
         cut.pixel_units--;
-    if (n_threads > 1 && !small)
-        cut.grid = block_grid_fine(cut.pixel_units, cut.channel_panels,
-                                   block_threads(job->groups, n_threads), gather_cost(g),
-                                   WIDEN_COST,
-                                   block_least(BLOCK_FINE * block_threads(job->groups, n_threads),
-                                               job->images * cut.pixels * job->cout * cut.k /
-                                                   SMALL_CONV / 4));
+    if (n_threads > 1 && !small) {
+        const size_t threads = block_threads(job->groups, n_threads);
+        cut.grid = conv_grid(job, &cut, threads);
+        if (threads > 1)
+            cut_rest(job, &cut, threads);
+    }
 
     const size_t q = (cut.pixel_units + cut.grid.n_rows - 1) / cut.grid.n_rows +
-                     (cut.pixel_panels - cut.pixel_units);
+                     (cut.rest_parts ? 0 : cut.pixel_panels - cut.pixel_units);
     const size_t c = (cut.channel_panels + cut.grid.n_cols - 1) / cut.grid.n_cols;
     cut.block_pixels = block_even(q, kern->nc / ANF_PANEL);
     cut.gathered = cut.plain ? block_least(cut.block_pixels, kern->nv) : cut.block_pixels;
@@ -101,6 +126,11 @@ static struct conv_cut conv_cut(const struct kern *kern, const struct conv_job *
     /* Odd strides: rows and panels that are used together must not share cache sets. */
     cut.ld = (cut.gathered | 1) * ANF_PANEL;
     return cut;
+}
+
+static size_t group_tasks(const struct conv_cut *cut)
+{
+    return cut->grid.n_rows * cut->grid.n_cols + cut->rest_parts;
 }
 
 size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t phase)
@@ -119,7 +149,7 @@ size_t conv_tasks(const struct kern *kern, const struct conv_job *job, size_t ph
     if (strips_chosen(kern, job))
         return strips_tasks(kern, job);
     const struct conv_cut cut = conv_cut(kern, job);
-    return job->groups * cut.grid.n_rows * cut.grid.n_cols;
+    return job->groups * group_tasks(&cut);
 }
 
 /* The last pixels of an image are a panel of their own here, behind those of a tile. */
@@ -178,6 +208,7 @@ struct block {
     size_t q0, n_pixels;   /* pixel panels */
     size_t c0, n_channels; /* channel panels */
     float *patches, *weights, *sums, *last;
+    size_t w0, n_wide;     /* channel panels that the weights are of, where they are kept */
     float *bias;           /* of its channels, or NULL */
 };
 
@@ -292,7 +323,8 @@ static void run_gathered(const struct block *b, bool kept)
     size_t k0 = 0;
     do {
         const size_t kc = block_least(cut->kc, cut->k - k0);
-        float *wide = b->weights + (cut->plain ? k0 * b->n_channels * ANF_PANEL : 0);
+        const size_t at = cut->plain ? k0 * b->n_wide + (b->c0 - b->w0) * kc : 0;
+        float *wide = b->weights + at * ANF_PANEL;
         gather(b, k0, kc);
         for (size_t c = 0; c < b->n_channels && !kept; c++)
             b->kern->f32_from_f16(weights(b, k0, c), wide + c * kc * ANF_PANEL, kc * ANF_PANEL);
@@ -371,6 +403,36 @@ static void run_block(const struct block *b, bool kept)
             .channels = block_least(b->n_channels * ANF_PANEL, b->job->cout - b->c0 * ANF_PANEL)});
 }
 
+/* Pixel panels q0 .. q1-1, channel panels c0 .. c1-1, which are a column of the grid or some of the
+ * only one. */
+struct part {
+    size_t q0, q1, c0, c1, col;
+    bool rest;
+};
+
+/* A thread's share of the tasks of a group, which follow each other, ends with its part of the
+ * rest. */
+static struct part conv_part(const struct conv_cut *cut, size_t task)
+{
+    const size_t share = cut->rest_parts ? cut->grid.n_rows / cut->rest_parts + 1 : SIZE_MAX;
+    if (task % share == share - 1)
+        return (struct part){
+            .q0 = cut->pixel_units, .q1 = cut->pixel_panels,
+            .c0 = block_start(cut->channel_panels, cut->rest_parts, task / share),
+            .c1 = block_start(cut->channel_panels, cut->rest_parts, task / share + 1),
+            .rest = true};
+    task -= task / share;
+    const size_t row = task / cut->grid.n_cols, col = task % cut->grid.n_cols;
+    const bool takes_rest = !cut->rest_parts && row + 1 == cut->grid.n_rows;
+    return (struct part){
+        .q0 = block_start(cut->pixel_units, cut->grid.n_rows, row),
+        .q1 = takes_rest ? cut->pixel_panels
+                         : block_start(cut->pixel_units, cut->grid.n_rows, row + 1),
+        .c0 = block_start(cut->channel_panels, cut->grid.n_cols, col),
+        .c1 = block_start(cut->channel_panels, cut->grid.n_cols, col + 1),
+        .col = col};
+}
+
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
                void *shared, void *own, size_t *kept)
 {
@@ -395,38 +457,34 @@ void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase
         return;
     }
     const struct conv_cut cut = conv_cut(kern, job);
-    const size_t per_group = cut.grid.n_rows * cut.grid.n_cols, part = task % per_group;
-    const size_t row = part / cut.grid.n_cols;
-    const size_t q0 = block_start(cut.pixel_units, cut.grid.n_rows, row);
-    const size_t q1 = row + 1 == cut.grid.n_rows
-                          ? cut.pixel_panels
-                          : block_start(cut.pixel_units, cut.grid.n_rows, row + 1);
-    const size_t c1 = block_start(cut.channel_panels, cut.grid.n_cols, part % cut.grid.n_cols + 1);
+    const struct part part = conv_part(&cut, task % group_tasks(&cut));
     float bias[MOST_CHANNELS * ANF_PANEL], *at = own;
     struct block b = {
         .kern = kern,
         .job = job,
         .cut = &cut,
-        .group = task / per_group,
+        .group = task / group_tasks(&cut),
         .patches = block_floats(&at, patch_floats(&cut)),
         .weights = block_floats(&at, weight_floats(&cut)),
         .sums = block_floats(&at, sum_floats(&cut)),
         .last = at,
         .bias = job->bias ? bias : NULL,
     };
-    b.c0 = block_start(cut.channel_panels, cut.grid.n_cols, part % cut.grid.n_cols);
-    /* A task of the same channels, all of them at once, finds their weights wide. */
-    const size_t channels = b.group * cut.grid.n_cols + part % cut.grid.n_cols + 1;
-    const bool kept_before = cut.plain && *kept == channels;
-    *kept = c1 - b.c0 <= cut.block_channels ? channels : 0;
-    for (; b.c0 < c1; b.c0 += b.n_channels) {
-        b.n_channels = block_least(cut.block_channels, c1 - b.c0);
+    /* A task of the same column, all of it at once, finds the weights wide. */
+    const size_t column = b.group * cut.grid.n_cols + part.col + 1;
+    const bool found = cut.plain && *kept == column;
+    if (!found)
+        *kept = !part.rest && part.c1 - part.c0 <= cut.block_channels ? column : 0;
+    for (b.c0 = part.c0; b.c0 < part.c1; b.c0 += b.n_channels) {
+        b.n_channels = block_least(cut.block_channels, part.c1 - b.c0);
+        b.w0 = found && part.rest ? 0 : b.c0;
+        b.n_wide = found && part.rest ? cut.channel_panels : b.n_channels;
         if (job->bias)
             kern->f32_from_f16(job->bias + b.group * job->cout + b.c0 * ANF_PANEL, bias,
                                block_least(b.n_channels * ANF_PANEL, job->cout - b.c0 * ANF_PANEL));
-        for (b.q0 = q0; b.q0 < q1; b.q0 += b.n_pixels) {
-            b.n_pixels = block_least(cut.block_pixels, q1 - b.q0);
-            run_block(&b, kept_before || (cut.plain && b.q0 > q0));
+        for (b.q0 = part.q0; b.q0 < part.q1; b.q0 += b.n_pixels) {
+            b.n_pixels = block_least(cut.block_pixels, part.q1 - b.q0);
+            run_block(&b, found || (cut.plain && b.q0 > part.q0));
         }
     }
 }

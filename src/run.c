@@ -1,7 +1,7 @@
 /* Running: the memory of one execution, conversions at the ports, profiling.
  *
- * A run state owns one slab: a block per port, the arena and the scratch of the largest
- * instruction, in one piece because what is large has large pages, which are touched for the first
+ * A run state owns one slab: the scratch of the largest instruction, a block per port and the
+ * arena, in one piece because what is large has large pages, which are touched for the first
  * time in a tenth of the time.  Nothing is allocated after it exists (profiling allocates when
  * switched on).  Shared ports exchange their blocks after each execution. */
 #include "model.h"
@@ -83,9 +83,9 @@ static size_t kept_bytes(const struct anf_run_state *rs)
 
 /* Its size; without memory nothing else is found out.  From `zeroed` on it is what a run may read
  * before it has written it: a loaded program shall find zeros there, not the host's memory.
- * Scratch comes first: results that several threads store row by row, as far apart as planes are,
- * make AMD Zen 4 fetch lines for writing up to 150 KB past their end, away from the core whose
- * scratch would lie there. */
+ * Scratch comes first: with the first thread's scratch less than 150 KB behind results that another
+ * thread stores, each row as far from the next as planes are, stores to it were up to four times
+ * slower on AMD Zen 4, as if lines were fetched for writing past the end of the results. */
 static size_t lay_out(struct anf_run_state *rs, char *slab, size_t *zeroed)
 {
     const struct program *p = rs->x.p;

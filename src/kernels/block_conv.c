@@ -208,7 +208,7 @@ struct block {
     size_t q0, n_pixels;   /* pixel panels */
     size_t c0, n_channels; /* channel panels */
     float *patches, *weights, *sums, *last;
-    size_t w0, n_wide;     /* channel panels that the weights are of, where they are kept */
+    size_t w0, n_wide;     /* channel panels that are wide in `weights`: its own, or a column's */
     float *bias;           /* of its channels, or NULL */
 };
 
@@ -421,7 +421,7 @@ static struct part conv_part(const struct conv_cut *cut, size_t task)
             .c0 = block_start(cut->channel_panels, cut->rest_parts, task / share),
             .c1 = block_start(cut->channel_panels, cut->rest_parts, task / share + 1),
             .rest = true};
-    task -= task / share;
+    task -= task / share; /* those of the rest before it */
     const size_t row = task / cut->grid.n_cols, col = task % cut->grid.n_cols;
     const bool takes_rest = !cut->rest_parts && row + 1 == cut->grid.n_rows;
     return (struct part){

@@ -16,8 +16,6 @@
 #include "lower/lower.h"
 #include "ops/op_attrs.h"
 
-#include <string.h>
-
 struct planner {
     const struct graph *g;
     const uint32_t *uses;

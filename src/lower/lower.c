@@ -37,17 +37,6 @@ bool strided_is_dense(const struct strided *s)
                                  (stride == 1 || count == 1));
 }
 
-static void dense_strides(const anf_dims *dims, struct strided *s)
-{
-    int64_t step = 1;
-    memset(s, 0, sizeof *s);
-    s->dims = *dims;
-    for (int d = dims->rank - 1; d >= 0; d--) {
-        s->stride[d] = step;
-        step *= dims->dim[d];
-    }
-}
-
 /* Plain (unpacked) constant in the program's own memory. */
 static anf_status store_const(struct lowering *lw, node_id id)
 {
@@ -82,7 +71,7 @@ anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, st
         TRY(store_const(lw, id));
     if (lw->value[id].buf) {
         *at = lw->value[id];
-        dense_strides(&n->type.shape, s);
+        *s = strided_dense(&n->type.shape);
         return ANF_OK;
     }
     const struct op *op = node_op(n);
@@ -94,7 +83,7 @@ anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, st
     if (op->view(&call, &n->type, s))
         return ANF_OK;
     TRY(lower_dense(lw, n->in[0], at));
-    dense_strides(&src->type.shape, s);
+    *s = strided_dense(&src->type.shape);
     if (!op->view(&call, &n->type, s))
         FAIL(INTERNAL, "lower: %s of a dense %s has no strides", op->name,
              dims_text(&src->type.shape));
@@ -105,8 +94,7 @@ static anf_status emit_move(struct lowering *lw, node_id id, struct operand y, s
                             const struct strided *s)
 {
     struct move_param m = {.rank = s->dims.rank};
-    struct strided dense;
-    dense_strides(&s->dims, &dense);
+    struct strided dense = strided_dense(&s->dims);
     for (int d = 0; d < s->dims.rank; d++) {
         m.dims[d] = s->dims.dim[d];
         m.src[d] = s->stride[d];
@@ -121,10 +109,9 @@ anf_status lower_copy(struct lowering *lw, struct strided *s, struct operand fro
                       struct operand *out)
 {
     struct move_param m = {.rank = s->dims.rank};
-    struct strided dense;
+    struct strided dense = strided_dense(&s->dims);
     size_t count = 0;
     dims_count(&s->dims, &count);
-    dense_strides(&s->dims, &dense);
     for (int d = 0; d < s->dims.rank; d++) {
         m.dims[d] = s->dims.dim[d];
         m.src[d] = s->stride[d];

@@ -3,8 +3,6 @@
 #include "lower/lower.h"
 #include "ops/op_attrs.h"
 
-#include <string.h>
-
 /* An operand seen as [batch][rows][cols] with unit column stride. */
 struct matrix {
     struct operand at;
@@ -44,14 +42,8 @@ static anf_status right_operand(struct lowering *lw, node_id id, int n_batch, st
                                 enum gemm_b *kind)
 {
     struct strided s, t;
-    int r;
     TRY(lower_strided(lw, id, &m->at, &s));
-    r = s.dims.rank;
-    t = s;
-    t.dims.dim[r - 2] = s.dims.dim[r - 1];
-    t.dims.dim[r - 1] = s.dims.dim[r - 2];
-    t.stride[r - 2] = s.stride[r - 1];
-    t.stride[r - 1] = s.stride[r - 2];
+    t = strided_swapped(&s, s.dims.rank - 2, s.dims.rank - 1);
     *kind = GEMM_B_COLS;
     if (!as_matrix(&s, n_batch, m) && as_matrix(&t, n_batch, m)) {
         m->at.offset += (uint64_t)s.offset * sizeof(f16);
@@ -175,13 +167,8 @@ static anf_status keys_of(struct lowering *lw, node_id id, int n_batch, struct m
 {
     struct strided s, t;
     TRY(lower_strided(lw, id, &m->at, &s));
-    int r = s.dims.rank;
     m->at.offset += (uint64_t)s.offset * sizeof(f16);
-    t = s;
-    t.dims.dim[r - 2] = s.dims.dim[r - 1];
-    t.dims.dim[r - 1] = s.dims.dim[r - 2];
-    t.stride[r - 2] = s.stride[r - 1];
-    t.stride[r - 1] = s.stride[r - 2];
+    t = strided_swapped(&s, s.dims.rank - 2, s.dims.rank - 1);
     if (as_matrix(&t, n_batch, m))
         return ANF_OK;
     struct operand from = m->at;

@@ -16,15 +16,12 @@ static int64_t eps_bits(double eps)
 }
 
 /* The value of `id` with its dims in order `perm`, dense, in `out`. */
-static anf_status permuted(struct lowering *lw, node_id id, const int *perm, struct operand *out)
+static anf_status permuted(struct lowering *lw, node_id id, const anf_dims *perm,
+                           struct operand *out)
 {
     struct strided s, t;
     TRY(lower_strided(lw, id, out, &s));
-    t = s;
-    for (int d = 0; d < s.dims.rank; d++) {
-        t.dims.dim[d] = s.dims.dim[perm[d]];
-        t.stride[d] = s.stride[perm[d]];
-    }
+    t = strided_permuted(&s, perm);
     out->offset += (uint64_t)s.offset * sizeof(f16);
     if (strided_is_dense(&t))
         return ANF_OK;
@@ -36,7 +33,7 @@ static anf_status lower_reduce(struct lowering *lw, node_id id, enum reduce_kind
     const struct node *n = lower_node(lw, id);
     const struct axes_attrs *a = n->attrs;
     const anf_dims *x = &lower_node(lw, n->in[0])->type.shape;
-    int perm[ANF_MAX_RANK], at = 0;
+    anf_dims perm = {0};
     bool reduced[ANF_MAX_RANK] = {false};
     struct reduce_param r = {.kind = kind, .rows = 1, .n = 1};
     for (int i = 0; i < a->axes.rank; i++)
@@ -44,11 +41,11 @@ static anf_status lower_reduce(struct lowering *lw, node_id id, enum reduce_kind
     for (int pass = 0; pass < 2; pass++)
         for (int d = 0; d < x->rank; d++)
             if (reduced[d] == (pass == 1)) {
-                perm[at++] = d;
+                perm.dim[perm.rank++] = d;
                 *(pass ? &r.n : &r.rows) *= x->dim[d];
             }
     struct operand operands[2] = {{0}, {0}};
-    TRY(permuted(lw, n->in[0], perm, &operands[1]));
+    TRY(permuted(lw, n->in[0], &perm, &operands[1]));
     return lower_emit(lw, id, INSTR_REDUCE, operands, 2, &r, sizeof r);
 }
 
@@ -87,31 +84,24 @@ static anf_status lower_over_axis(struct lowering *lw, node_id id, int axis, enu
         TRY(lower_dense(lw, n->in[0], &operands[1]));
         return lower_emit(lw, id, op, operands, 2, param, param_bytes);
     }
-    int perm[ANF_MAX_RANK], at = 0;
+    anf_dims perm = {0};
     for (int d = 0; d < x->rank; d++)
         if (d != axis)
-            perm[at++] = d;
-    perm[at] = axis;
-    TRY(permuted(lw, n->in[0], perm, &operands[1]));
+            perm.dim[perm.rank++] = d;
+    perm.dim[perm.rank++] = axis;
+    TRY(permuted(lw, n->in[0], &perm, &operands[1]));
     operands[0].buf = program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
     if (!operands[0].buf)
         return ANF_E_NOMEM;
     TRY(program_instr(lw->p, op, operands, 2, param, param_bytes, 0, lower_source(lw, id),
                       lower_flops(lw, id)));
+    const struct strided y = strided_dense(x), to = strided_permuted(&y, &perm);
+    const struct strided from = strided_dense(&to.dims);
     struct move_param m = {.rank = x->rank};
-    int64_t dense[ANF_MAX_RANK], step = 1;
-    for (int d = x->rank - 1; d >= 0; d--) {
-        dense[d] = step;
-        step *= x->dim[d];
-    }
     for (int d = 0; d < x->rank; d++) {
-        m.dims[d] = x->dim[perm[d]];
-        m.dst[d] = dense[perm[d]];
-    }
-    step = 1;
-    for (int d = x->rank - 1; d >= 0; d--) {
-        m.src[d] = step;
-        step *= m.dims[d];
+        m.dims[d] = to.dims.dim[d];
+        m.src[d] = from.stride[d];
+        m.dst[d] = to.stride[d];
     }
     struct operand back[2] = {{0}, operands[0]};
     return lower_emit(lw, id, INSTR_MOVE, back, 2, &m, sizeof m);
@@ -228,27 +218,24 @@ anf_status lower_concat(struct lowering *lw, node_id id)
     const struct node *n = lower_node(lw, id);
     int axis = (int)((const struct axis_attrs *)n->attrs)->axis;
     const anf_dims *y = &n->type.shape;
-    int64_t stride[ANF_MAX_RANK], step = 1, begin = 0;
-    for (int d = y->rank - 1; d >= 0; d--) {
-        stride[d] = step;
-        step *= y->dim[d];
-    }
+    const struct strided dense = strided_dense(y);
+    int64_t begin = 0;
     struct operand dst = {0};
     dst.buf = lw->port[id] ? lw->p->outputs[lw->port[id] - 1].buf
-                           : program_buffer(lw->p, BUF_ARENA, (uint64_t)step * sizeof(f16));
+                           : program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
     if (!dst.buf)
         return ANF_E_NOMEM;
     for (int i = 0; i < n->n_in; i++) {
         struct operand operands[2] = {dst, {0}};
         struct strided s;
         TRY(lower_strided(lw, n->in[i], &operands[1], &s));
-        operands[0].offset = (uint64_t)(begin * stride[axis]) * sizeof(f16);
+        operands[0].offset = (uint64_t)(begin * dense.stride[axis]) * sizeof(f16);
         operands[1].offset += (uint64_t)s.offset * sizeof(f16);
         struct move_param m = {.rank = y->rank};
         for (int d = 0; d < y->rank; d++) {
             m.dims[d] = s.dims.dim[d];
             m.src[d] = s.stride[d];
-            m.dst[d] = stride[d];
+            m.dst[d] = dense.stride[d];
         }
         TRY(program_instr(lw->p, INSTR_MOVE, operands, 2, &m, sizeof m, 0, "concat", 0));
         begin += s.dims.dim[axis];

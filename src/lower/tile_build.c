@@ -63,11 +63,7 @@ static anf_status add_operand(struct builder *b, node_id id, bool self, struct o
     struct strided s;
     if (self) {
         /* The destination itself, just written: dense over the root's dims. */
-        int64_t step = 1;
-        for (int d = to->rank - 1; d >= 0; d--) {
-            o->stride[d] = step;
-            step *= to->dim[d];
-        }
+        s = strided_dense(to);
         o->slot = 0;
     } else {
         struct operand at;
@@ -80,11 +76,11 @@ static anf_status add_operand(struct builder *b, node_id id, bool self, struct o
         }
         at.offset +=
             (uint64_t)s.offset * dtype_info[n->type.dtype == ANF_U8 ? ANF_U8 : ANF_F16].n_bytes;
-        broadcast_strides(&s, to, o->stride);
         o->slot = (uint32_t)*n_operands;
         o->is_u8 = n->type.dtype == ANF_U8;
         operands[(*n_operands)++] = at;
     }
+    broadcast_strides(&s, to, o->stride);
     b->operand[b->t.n_operands++] = id;
     return ANF_OK;
 }

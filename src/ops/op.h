@@ -66,6 +66,40 @@ struct strided {
     int64_t offset;
 };
 
+/* A dense row-major tensor of this shape. */
+static inline struct strided strided_dense(const anf_dims *shape)
+{
+    struct strided s = {.dims = *shape};
+    int64_t step = 1;
+    for (int d = shape->rank - 1; d >= 0; d--) {
+        s.stride[d] = step;
+        step *= shape->dim[d];
+    }
+    return s;
+}
+
+/* The same elements, dim d of the result being dim perm[d]. */
+static inline struct strided strided_permuted(const struct strided *s, const anf_dims *perm)
+{
+    struct strided t = *s;
+    for (int d = 0; d < s->dims.rank; d++) {
+        t.dims.dim[d] = s->dims.dim[perm->dim[d]];
+        t.stride[d] = s->stride[perm->dim[d]];
+    }
+    return t;
+}
+
+/* The same elements with dims i and j exchanged. */
+static inline struct strided strided_swapped(const struct strided *s, int i, int j)
+{
+    struct strided t = *s;
+    t.dims.dim[i] = s->dims.dim[j];
+    t.dims.dim[j] = s->dims.dim[i];
+    t.stride[i] = s->stride[j];
+    t.stride[j] = s->stride[i];
+    return t;
+}
+
 enum op_traits {
     OP_ELEMENTWISE = 1 << 0, /* one micro-op per element, operands broadcast */
     OP_COMMUTES = 1 << 1,    /* op(a, b) is op(b, a), bit for bit */
@@ -209,9 +243,6 @@ float ref_min(const float *x, size_t n);
 
 /* fma chain over k ascending, from 0; steps in elements. */
 float ref_chain(const f16 *a, size_t a_step, const f16 *b, size_t b_step, size_t k);
-
-/* A dense row-major tensor. */
-void ref_dense(const anf_dims *shape, struct strided *s);
 
 /* Dense y from x seen through strides: transpositions, slices, broadcasts. */
 void ref_gather(const f16 *x, const struct strided *s, f16 *y);

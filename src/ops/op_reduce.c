@@ -24,9 +24,8 @@ static f16 *rows_of(const struct op_eval *e, size_t *n)
 {
     const struct axes_attrs *a = e->call.attrs;
     const anf_dims *x = &e->call.in[0].shape;
-    struct strided own, moved = {.dims.rank = x->rank};
+    struct strided own = strided_dense(x), moved = {.dims.rank = x->rank};
     int kept = 0, last = x->rank - a->axes.rank, next = 0;
-    ref_dense(x, &own);
     for (int d = 0; d < x->rank; d++) {
         bool reduced = next < a->axes.rank && a->axes.dim[next] == d;
         int to = reduced ? last + next++ : kept++;

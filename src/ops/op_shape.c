@@ -224,11 +224,8 @@ static anf_status infer_transpose(const struct op_call *c, void *attrs, struct v
 
 static bool view_transpose(const struct op_call *c, const struct value_type *out, struct strided *s)
 {
-    const struct perm_attrs *a = c->attrs;
-    struct strided r = {.dims = out->shape, .offset = s->offset};
-    for (int i = 0; i < r.dims.rank; i++)
-        r.stride[i] = s->stride[a->perm.dim[i]];
-    *s = r;
+    (void)out;
+    *s = strided_permuted(s, &((const struct perm_attrs *)c->attrs)->perm);
     return true;
 }
 

@@ -329,7 +329,6 @@ done:
 anf_status op_eval(const struct op_eval *e)
 {
     const struct op *op = e->call.op;
-    struct strided s;
     TRY(cancel_check(4 * dims_product(&e->out.shape, 0, e->out.shape.rank)));
     if (op->ref)
         return op->ref(e);
@@ -339,7 +338,7 @@ anf_status op_eval(const struct op_eval *e)
         return eval_expansion(e);
     if (!op->view)
         FAIL(ARG, "%s: has no value of its own to compute", op->name);
-    ref_dense(&e->call.in[0].shape, &s);
+    struct strided s = strided_dense(&e->call.in[0].shape);
     op->view(&e->call, &e->out, &s);
     ref_gather(e->x[0], &s, e->y);
     return ANF_OK;

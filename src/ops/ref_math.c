@@ -7,7 +7,6 @@
 #include "ops/op.h"
 
 #include <math.h>
-#include <string.h>
 
 static float fold_sum(float a, float b)
 {
@@ -73,16 +72,6 @@ float ref_chain(const f16 *a, size_t a_step, const f16 *b, size_t b_step, size_t
     return s;
 }
 
-void ref_dense(const anf_dims *shape, struct strided *s)
-{
-    int64_t step = 1;
-    *s = (struct strided){.dims = *shape};
-    for (int d = shape->rank - 1; d >= 0; d--) {
-        s->stride[d] = step;
-        step *= shape->dim[d];
-    }
-}
-
 void ref_gather(const f16 *x, const struct strided *s, f16 *y)
 {
     size_t n = dims_product(&s->dims, 0, s->dims.rank);
@@ -101,8 +90,7 @@ void ref_gather(const f16 *x, const struct strided *s, f16 *y)
 
 void ref_broadcast(const f16 *x, const anf_dims *from, const anf_dims *to, f16 *y)
 {
-    struct strided own, s = {.dims = *to};
-    ref_dense(from, &own);
+    struct strided own = strided_dense(from), s = {.dims = *to};
     for (int d = 0; d < from->rank; d++)
         if (from->dim[d] > 1)
             s.stride[to->rank - from->rank + d] = own.stride[d];
@@ -111,14 +99,8 @@ void ref_broadcast(const f16 *x, const anf_dims *from, const anf_dims *to, f16 *
 
 void ref_swap_last(const f16 *x, const anf_dims *shape, int axis, f16 *y)
 {
-    struct strided own, s;
-    int last = shape->rank - 1;
-    ref_dense(shape, &own);
-    s = own;
-    s.dims.dim[axis] = own.dims.dim[last];
-    s.stride[axis] = own.stride[last];
-    s.dims.dim[last] = own.dims.dim[axis];
-    s.stride[last] = own.stride[axis];
+    struct strided own = strided_dense(shape);
+    struct strided s = strided_swapped(&own, axis, shape->rank - 1);
     ref_gather(x, &s, y);
 }
 

@@ -64,7 +64,7 @@ static int view_depth(const struct lowering *lw, node_id id)
     return depth;
 }
 
-anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, struct strided *s)
+static anf_status strided_of(struct lowering *lw, node_id id, struct operand *at, struct strided *s)
 {
     const struct node *n = lower_node(lw, id);
     if (n->op == OP_const && !lw->value[id].buf)
@@ -79,7 +79,7 @@ anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, st
         FAIL(INTERNAL, "lower: %s (node %u) is used before it is computed", op->name, id);
     const struct node *src = lower_node(lw, n->in[0]);
     struct op_call call = {op, 1, &src->type, n->attrs};
-    TRY(lower_strided(lw, n->in[0], at, s));
+    TRY(strided_of(lw, n->in[0], at, s));
     if (op->view(&call, &n->type, s))
         return ANF_OK;
     TRY(lower_dense(lw, n->in[0], at));
@@ -87,6 +87,15 @@ anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, st
     if (!op->view(&call, &n->type, s))
         FAIL(INTERNAL, "lower: %s of a dense %s has no strides", op->name,
              dims_text(&src->type.shape));
+    return ANF_OK;
+}
+
+anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, struct strided *s)
+{
+    TRY(strided_of(lw, id, at, s));
+    const bool is_u8 = lower_node(lw, id)->type.dtype == ANF_U8;
+    at->offset += (uint64_t)s->offset * (is_u8 ? sizeof(uint8_t) : sizeof(f16));
+    s->offset = 0;
     return ANF_OK;
 }
 
@@ -133,7 +142,6 @@ anf_status lower_dense(struct lowering *lw, node_id id, struct operand *out)
         struct strided s;
         const struct node *n = lower_node(lw, id);
         TRY(lower_strided(lw, id, &at, &s));
-        at.offset += (uint64_t)s.offset * sizeof(f16);
         if (!lw->value[id].buf) {
             if (strided_is_dense(&s) && !lw->port[id]) {
                 lw->value[id] = at;
@@ -330,7 +338,6 @@ static anf_status copy_outputs(struct lowering *lw)
         struct operand at, y = {.buf = lw->p->outputs[i].buf};
         struct strided s;
         TRY(lower_strided(lw, id, &at, &s));
-        at.offset += (uint64_t)s.offset * sizeof(f16);
         TRY(emit_move(lw, id, y, at, &s));
     }
     return ANF_OK;

@@ -67,10 +67,10 @@ anf_status lower_weight_records(struct program *p, const struct graph *g,
 
 /* A node's value as dense memory (emits a move when it is a view that is not). */
 anf_status lower_dense(struct lowering *lw, node_id id, struct operand *out);
-/* A node's value as strides over memory. */
+/* A node's value as strides over memory: `at` is its first element, `s` has no offset. */
 anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, struct strided *s);
-/* A dense copy of `from` seen through the strides `s` (its offset already applied) in a new
- * buffer; `s` becomes the strides of the copy. */
+/* A dense copy of `from` seen through the strides `s` in a new buffer; `s` becomes the strides of
+ * the copy. */
 anf_status lower_copy(struct lowering *lw, struct strided *s, struct operand from,
                       struct operand *out);
 /* Merge dims [from, to) of `s` into one of `count` elements with `stride`; false: not possible. */

@@ -29,11 +29,10 @@ static anf_status matrix_of(struct lowering *lw, node_id id, int n_batch, struct
     TRY(lower_strided(lw, id, &m->at, &s));
     if (!as_matrix(&s, n_batch, m)) {
         TRY(lower_dense(lw, id, &m->at));
-        TRY(lower_strided(lw, id, &m->at, &s));
+        s = strided_dense(&s.dims);
         if (!as_matrix(&s, n_batch, m))
             FAIL(INTERNAL, "lower: %s is not a matrix", dims_text(&s.dims));
     }
-    m->at.offset += (uint64_t)s.offset * sizeof(f16);
     return ANF_OK;
 }
 
@@ -45,10 +44,8 @@ static anf_status right_operand(struct lowering *lw, node_id id, int n_batch, st
     TRY(lower_strided(lw, id, &m->at, &s));
     t = strided_swapped(&s, s.dims.rank - 2, s.dims.rank - 1);
     *kind = GEMM_B_COLS;
-    if (!as_matrix(&s, n_batch, m) && as_matrix(&t, n_batch, m)) {
-        m->at.offset += (uint64_t)s.offset * sizeof(f16);
+    if (!as_matrix(&s, n_batch, m) && as_matrix(&t, n_batch, m))
         return ANF_OK;
-    }
     *kind = GEMM_B_ROWS;
     return matrix_of(lw, id, n_batch, m);
 }
@@ -125,7 +122,6 @@ static anf_status broadcast_batch(struct lowering *lw, node_id id, const anf_dim
     struct strided s;
     struct operand at;
     TRY(lower_strided(lw, id, &at, &s));
-    at.offset += (uint64_t)s.offset * sizeof(f16);
     struct strided t = {.dims = {.rank = y->rank}};
     for (int d = 0; d < y->rank; d++) {
         bool is_batch = d < n_batch;
@@ -134,9 +130,9 @@ static anf_status broadcast_batch(struct lowering *lw, node_id id, const anf_dim
     }
     TRY(lower_copy(lw, &t, at, &m->at));
     *kind = GEMM_B_ROWS;
-    return as_matrix(&t, n_batch, m)
-               ? ANF_OK
-               : status_fail(ANF_E_INTERNAL, "lower: %s is no matrix", dims_text(&t.dims));
+    if (!as_matrix(&t, n_batch, m))
+        FAIL(INTERNAL, "lower: %s is no matrix", dims_text(&t.dims));
+    return ANF_OK;
 }
 
 anf_status lower_bmm(struct lowering *lw, node_id id)
@@ -167,15 +163,12 @@ static anf_status keys_of(struct lowering *lw, node_id id, int n_batch, struct m
 {
     struct strided s, t;
     TRY(lower_strided(lw, id, &m->at, &s));
-    m->at.offset += (uint64_t)s.offset * sizeof(f16);
     t = strided_swapped(&s, s.dims.rank - 2, s.dims.rank - 1);
     if (as_matrix(&t, n_batch, m))
         return ANF_OK;
-    struct operand from = m->at;
-    TRY(lower_copy(lw, &t, from, &m->at));
-    TRY(as_matrix(&t, n_batch, m)
-            ? ANF_OK
-            : status_fail(ANF_E_INTERNAL, "lower: keys %s are no matrix", dims_text(&t.dims)));
+    TRY(lower_copy(lw, &t, m->at, &m->at));
+    if (!as_matrix(&t, n_batch, m))
+        FAIL(INTERNAL, "lower: keys %s are no matrix", dims_text(&t.dims));
     return ANF_OK;
 }
 

@@ -22,7 +22,6 @@ static anf_status permuted(struct lowering *lw, node_id id, const anf_dims *perm
     struct strided s, t;
     TRY(lower_strided(lw, id, out, &s));
     t = strided_permuted(&s, perm);
-    out->offset += (uint64_t)s.offset * sizeof(f16);
     if (strided_is_dense(&t))
         return ANF_OK;
     return lower_copy(lw, &t, *out, out);
@@ -230,7 +229,6 @@ anf_status lower_concat(struct lowering *lw, node_id id)
         struct strided s;
         TRY(lower_strided(lw, n->in[i], &operands[1], &s));
         operands[0].offset = (uint64_t)(begin * dense.stride[axis]) * sizeof(f16);
-        operands[1].offset += (uint64_t)s.offset * sizeof(f16);
         struct move_param m = {.rank = y->rank};
         for (int d = 0; d < y->rank; d++) {
             m.dims[d] = s.dims.dim[d];

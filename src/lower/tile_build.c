@@ -72,10 +72,8 @@ static anf_status add_operand(struct builder *b, node_id id, bool self, struct o
         /* Gathering columns one element at a time is slower than a blocked transpose first. */
         if (inner >= 0 && s.dims.dim[inner] != 1 && s.stride[inner] != 1 && s.stride[inner] != 0) {
             TRY(lower_dense(lw, id, &at));
-            TRY(lower_strided(lw, id, &at, &s));
+            s = strided_dense(&s.dims);
         }
-        at.offset +=
-            (uint64_t)s.offset * dtype_info[n->type.dtype == ANF_U8 ? ANF_U8 : ANF_F16].n_bytes;
         o->slot = (uint32_t)*n_operands;
         o->is_u8 = n->type.dtype == ANF_U8;
         operands[(*n_operands)++] = at;

@@ -37,6 +37,17 @@ bool strided_is_dense(const struct strided *s)
                                  (stride == 1 || count == 1));
 }
 
+struct move_param strided_move(const struct strided *from, const struct strided *to)
+{
+    struct move_param m = {.rank = from->dims.rank};
+    for (int d = 0; d < from->dims.rank; d++) {
+        m.dims[d] = from->dims.dim[d];
+        m.src[d] = from->stride[d];
+        m.dst[d] = to->stride[d];
+    }
+    return m;
+}
+
 /* Plain (unpacked) constant in the program's own memory. */
 static anf_status store_const(struct lowering *lw, node_id id)
 {
@@ -99,40 +110,33 @@ anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, st
     return ANF_OK;
 }
 
-static anf_status emit_move(struct lowering *lw, node_id id, struct operand y, struct operand x,
-                            const struct strided *s)
+uint32_t lower_destination(struct lowering *lw, node_id id)
 {
-    struct move_param m = {.rank = s->dims.rank};
-    struct strided dense = strided_dense(&s->dims);
-    for (int d = 0; d < s->dims.rank; d++) {
-        m.dims[d] = s->dims.dim[d];
-        m.src[d] = s->stride[d];
-        m.dst[d] = dense.stride[d];
-    }
-    struct operand operands[2] = {y, x};
-    return program_instr(lw->p, INSTR_MOVE, operands, 2, &m, sizeof m, 0,
-                         lower_source(lw, id), 0);
+    if (lw->port[id])
+        return lw->p->outputs[lw->port[id] - 1].buf;
+    return program_buffer(lw->p, BUF_ARENA, node_count(lower_node(lw, id)) * sizeof(f16));
+}
+
+/* Dense `y` from `x` seen through `s`. */
+static anf_status emit_move(struct lowering *lw, struct operand y, struct operand x,
+                            const struct strided *s, const char *source)
+{
+    const struct strided dense = strided_dense(&s->dims);
+    const struct move_param m = strided_move(s, &dense);
+    const struct operand operands[2] = {y, x};
+    return program_instr(lw->p, INSTR_MOVE, operands, 2, &m, sizeof m, 0, source, 0);
 }
 
 anf_status lower_copy(struct lowering *lw, struct strided *s, struct operand from,
                       struct operand *out)
 {
-    struct move_param m = {.rank = s->dims.rank};
-    struct strided dense = strided_dense(&s->dims);
-    size_t count = 0;
-    dims_count(&s->dims, &count);
-    for (int d = 0; d < s->dims.rank; d++) {
-        m.dims[d] = s->dims.dim[d];
-        m.src[d] = s->stride[d];
-        m.dst[d] = dense.stride[d];
-    }
-    struct operand operands[2] = {{0}, from};
-    operands[0].buf = program_buffer(lw->p, BUF_ARENA, count * sizeof(f16));
-    if (!operands[0].buf)
+    const size_t count = dims_product(&s->dims, 0, s->dims.rank);
+    *out = (struct operand){.buf = program_buffer(lw->p, BUF_ARENA, count * sizeof(f16))};
+    if (!out->buf)
         return ANF_E_NOMEM;
-    *s = dense;
-    *out = operands[0];
-    return program_instr(lw->p, INSTR_MOVE, operands, 2, &m, sizeof m, 0, "copy", 0);
+    TRY(emit_move(lw, *out, from, s, "copy"));
+    *s = strided_dense(&s->dims);
+    return ANF_OK;
 }
 
 anf_status lower_dense(struct lowering *lw, node_id id, struct operand *out)
@@ -140,19 +144,15 @@ anf_status lower_dense(struct lowering *lw, node_id id, struct operand *out)
     if (!lw->value[id].buf) {
         struct operand at;
         struct strided s;
-        const struct node *n = lower_node(lw, id);
         TRY(lower_strided(lw, id, &at, &s));
         if (!lw->value[id].buf) {
             if (strided_is_dense(&s) && !lw->port[id]) {
                 lw->value[id] = at;
             } else {
-                uint32_t buf = lw->port[id]
-                                   ? lw->p->outputs[lw->port[id] - 1].buf
-                                   : program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
-                if (!buf)
+                struct operand y = {.buf = lower_destination(lw, id)};
+                if (!y.buf)
                     return ANF_E_NOMEM;
-                struct operand y = {.buf = buf};
-                TRY(emit_move(lw, id, y, at, &s));
+                TRY(emit_move(lw, y, at, &s, lower_source(lw, id)));
                 lw->value[id] = y;
             }
         }
@@ -249,39 +249,19 @@ uint64_t lower_flops(struct lowering *lw, node_id root)
 anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct operand *operands,
                       int n_operands, const void *param, size_t param_bytes)
 {
-    node_id root = lw->epilogue ? lw->epilogue : id;
-    const struct node *n = lower_node(lw, root);
+    node_id root = lw->group ? lw->group : id;
     struct operand all[TILE_MAX_OPERANDS + 8];
     uint32_t tile = 0;
     memcpy(all, operands, (size_t)n_operands * sizeof *all);
     all[0] = (struct operand){0};
-    if (lw->epilogue)
+    if (lw->group)
         TRY(lower_tile(lw, root, id, all, &n_operands, &tile));
-    all[0].buf = lw->port[root] ? lw->p->outputs[lw->port[root] - 1].buf
-                                : program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
+    all[0].buf = lower_destination(lw, root);
     if (!all[0].buf)
         return ANF_E_NOMEM;
     TRY(program_instr(lw->p, op, all, n_operands, param, param_bytes, tile,
                       lower_source(lw, root), lower_flops(lw, root)));
     lw->value[root] = all[0];
-    return ANF_OK;
-}
-
-static anf_status emit_tile(struct lowering *lw, node_id root)
-{
-    const struct node *n = lower_node(lw, root);
-    struct operand operands[TILE_MAX_OPERANDS + 1] = {{0}};
-    int n_operands = 1;
-    uint32_t tile;
-    TRY(lower_tile(lw, root, 0, operands, &n_operands, &tile));
-    operands[0].buf = lw->port[root]
-                          ? lw->p->outputs[lw->port[root] - 1].buf
-                          : program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
-    if (!operands[0].buf)
-        return ANF_E_NOMEM;
-    TRY(program_instr(lw->p, INSTR_TILE, operands, n_operands, NULL, 0, tile,
-                      lower_source(lw, root), lower_flops(lw, root)));
-    lw->value[root] = operands[0];
     return ANF_OK;
 }
 
@@ -293,11 +273,12 @@ static anf_status lower_one(struct lowering *lw, node_id id)
     if ((op->traits & OP_LEAF) || f->role == FUSE_INSIDE)
         return ANF_OK;
     if (f->role == FUSE_TILE) {
-        if (!f->producer)
-            return emit_tile(lw, id);
-        lw->epilogue = id;
-        anf_status st = node_op(lower_node(lw, f->producer))->lower(lw, f->producer);
-        lw->epilogue = 0;
+        struct operand y = {0};
+        lw->group = id;
+        anf_status st = f->producer
+                            ? node_op(lower_node(lw, f->producer))->lower(lw, f->producer)
+                            : lower_emit(lw, 0, INSTR_TILE, &y, 1, NULL, 0);
+        lw->group = 0;
         return st;
     }
     if (f->role == FUSE_ATTENTION)
@@ -338,7 +319,7 @@ static anf_status copy_outputs(struct lowering *lw)
         struct operand at, y = {.buf = lw->p->outputs[i].buf};
         struct strided s;
         TRY(lower_strided(lw, id, &at, &s));
-        TRY(emit_move(lw, id, y, at, &s));
+        TRY(emit_move(lw, y, at, &s, lower_source(lw, id)));
     }
     return ANF_OK;
 }

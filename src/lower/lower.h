@@ -54,7 +54,7 @@ struct lowering {
     struct packed **packed;      /* by node id: its weight panels; NULL: none */
     struct encoded_at *encoded;  /* by weight of the compression, FORMS each */
     uint32_t *port;              /* by node id: 1 + the output port it is written to directly */
-    node_id epilogue; /* root of the group that the instruction being emitted shall run */
+    node_id group; /* root of the elementwise group that the instruction being emitted shall run */
 };
 
 /* The whole graph into `p` (initialised, no instructions yet), lifetimes set, memory not planned.
@@ -73,12 +73,18 @@ anf_status lower_strided(struct lowering *lw, node_id id, struct operand *at, st
  * the copy. */
 anf_status lower_copy(struct lowering *lw, struct strided *s, struct operand from,
                       struct operand *out);
+/* The buffer for the value of node `id`: its output port, or a new one.  0 on failure. */
+uint32_t lower_destination(struct lowering *lw, node_id id);
+
 /* Merge dims [from, to) of `s` into one of `count` elements with `stride`; false: not possible. */
 bool strided_merge(const struct strided *s, int from, int to, int64_t *count, int64_t *stride);
 bool strided_is_dense(const struct strided *s);
+/* Elements that lie as in `from` to where they lie by the strides of `to`. */
+struct move_param strided_move(const struct strided *from, const struct strided *to);
 
-/* Emit the instruction that computes node `id`: operands[0] is filled in here, and the epilogue,
- * if the fusion plan has one, is added.  `y` returns nothing; value[] is set. */
+/* Emit the instruction that computes node `id` and then the group, if there is one, and set the
+ * value of its last node: operands[0] and what the group reads are filled in here.  `id` 0: TILE,
+ * the group alone. */
 anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct operand *operands,
                       int n_operands, const void *param, size_t param_bytes);
 

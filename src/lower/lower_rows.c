@@ -96,12 +96,7 @@ static anf_status lower_over_axis(struct lowering *lw, node_id id, int axis, enu
                       lower_flops(lw, id)));
     const struct strided y = strided_dense(x), to = strided_permuted(&y, &perm);
     const struct strided from = strided_dense(&to.dims);
-    struct move_param m = {.rank = x->rank};
-    for (int d = 0; d < x->rank; d++) {
-        m.dims[d] = to.dims.dim[d];
-        m.src[d] = from.stride[d];
-        m.dst[d] = to.stride[d];
-    }
+    const struct move_param m = strided_move(&from, &to);
     struct operand back[2] = {{0}, operands[0]};
     return lower_emit(lw, id, INSTR_MOVE, back, 2, &m, sizeof m);
 }
@@ -216,12 +211,9 @@ anf_status lower_concat(struct lowering *lw, node_id id)
 {
     const struct node *n = lower_node(lw, id);
     int axis = (int)((const struct axis_attrs *)n->attrs)->axis;
-    const anf_dims *y = &n->type.shape;
-    const struct strided dense = strided_dense(y);
+    const struct strided dense = strided_dense(&n->type.shape);
     int64_t begin = 0;
-    struct operand dst = {0};
-    dst.buf = lw->port[id] ? lw->p->outputs[lw->port[id] - 1].buf
-                           : program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
+    const struct operand dst = {.buf = lower_destination(lw, id)};
     if (!dst.buf)
         return ANF_E_NOMEM;
     for (int i = 0; i < n->n_in; i++) {
@@ -229,12 +221,7 @@ anf_status lower_concat(struct lowering *lw, node_id id)
         struct strided s;
         TRY(lower_strided(lw, n->in[i], &operands[1], &s));
         operands[0].offset = (uint64_t)(begin * dense.stride[axis]) * sizeof(f16);
-        struct move_param m = {.rank = y->rank};
-        for (int d = 0; d < y->rank; d++) {
-            m.dims[d] = s.dims.dim[d];
-            m.src[d] = s.stride[d];
-            m.dst[d] = dense.stride[d];
-        }
+        const struct move_param m = strided_move(&s, &dense);
         TRY(program_instr(lw->p, INSTR_MOVE, operands, 2, &m, sizeof m, 0, "concat", 0));
         begin += s.dims.dim[axis];
     }

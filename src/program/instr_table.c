@@ -477,34 +477,32 @@ static anf_status check_pack(const struct program *p, const struct instr *i)
 /* ---- the table ------------------------------------------------------------------------------- */
 #define COUNT(S) (sizeof(struct S) / sizeof(int64_t))
 
-/* Name and synopsis come from instr.def, the rest from the INFO lines. */
-#define INFO_GEMM .param_count = COUNT(gemm_param), .min_operands = 3, .max_operands = 5, \
-                  .check = check_gemm, .scratch = scratch_gemm, .run = exec_gemm, .text = text_gemm
-#define INFO_CONV .param_count = COUNT(conv_param), .min_operands = 3, .max_operands = 4, \
-                  .check = check_conv, .scratch = scratch_conv, .run = exec_conv, .text = text_conv
-#define INFO_ATTENTION .param_count = COUNT(attention_param), .min_operands = 4, \
-                       .max_operands = 5, .check = check_attention, \
+/* What is not in instr.def. */
+#define INFO_GEMM .param_count = COUNT(gemm_param), .check = check_gemm, \
+                  .scratch = scratch_gemm, .run = exec_gemm, .text = text_gemm
+#define INFO_CONV .param_count = COUNT(conv_param), .check = check_conv, \
+                  .scratch = scratch_conv, .run = exec_conv, .text = text_conv
+#define INFO_ATTENTION .param_count = COUNT(attention_param), .check = check_attention, \
                        .scratch = scratch_attention, .run = exec_attention, .text = text_attention
-#define INFO_REDUCE .param_count = COUNT(reduce_param), .min_operands = 2, .max_operands = 2, \
-                    .check = check_reduce, .run = exec_reduce, .text = text_reduce
-#define INFO_SOFTMAX .param_count = COUNT(softmax_param), .min_operands = 2, .max_operands = 2, \
-                     .check = check_softmax, .scratch = scratch_softmax, .run = exec_softmax, \
-                     .text = text_softmax
-#define INFO_NORM .param_count = COUNT(norm_param), .min_operands = 2, .max_operands = 4, \
-                  .check = check_norm, .run = exec_norm, .text = text_norm
-#define INFO_AFFINE .param_count = COUNT(affine_param), .min_operands = 6, .max_operands = 6, \
-                    .check = check_affine, .run = exec_affine, .text = text_affine
-#define INFO_POOL .param_count = COUNT(pool_param), .min_operands = 2, .max_operands = 2, \
-                  .check = check_pool, .run = exec_pool, .text = text_pool
-#define INFO_TILE .param_count = 0, .min_operands = 2, .max_operands = TILE_MAX_OPERANDS + 1, \
-                  .check = check_tile_instr, .run = exec_tile
-#define INFO_MOVE .param_count = COUNT(move_param), .min_operands = 2, .max_operands = 2, \
-                  .check = check_move, .run = exec_move, .text = text_move
-#define INFO_PACK .param_count = COUNT(pack_param), .min_operands = 2, .max_operands = 2, \
-                  .check = check_pack, .run = exec_pack
+#define INFO_REDUCE .param_count = COUNT(reduce_param), .check = check_reduce, \
+                    .run = exec_reduce, .text = text_reduce
+#define INFO_SOFTMAX .param_count = COUNT(softmax_param), .check = check_softmax, \
+                     .scratch = scratch_softmax, .run = exec_softmax, .text = text_softmax
+#define INFO_NORM .param_count = COUNT(norm_param), .check = check_norm, .run = exec_norm, \
+                  .text = text_norm
+#define INFO_AFFINE .param_count = COUNT(affine_param), .check = check_affine, \
+                    .run = exec_affine, .text = text_affine
+#define INFO_POOL .param_count = COUNT(pool_param), .check = check_pool, .run = exec_pool, \
+                  .text = text_pool
+#define INFO_TILE .param_count = 0, .check = check_tile_instr, .run = exec_tile
+#define INFO_MOVE .param_count = COUNT(move_param), .check = check_move, .run = exec_move, \
+                  .text = text_move
+#define INFO_PACK .param_count = COUNT(pack_param), .check = check_pack, .run = exec_pack
 
 const struct instr_info instr_info[INSTR_COUNT] = {
-#define I(id, text, syn) [INSTR_##id] = {.name = text, .synopsis = syn, INFO_##id},
+#define I(id, instr, least, most, tile, doc)                                                       \
+    [INSTR_##id] = {.name = instr, .min_operands = least, .max_operands = most, .runs_tile = tile, \
+                    INFO_##id},
 #include "program/instr.def"
 #undef I
 };
@@ -575,8 +573,7 @@ static anf_status check_instr(const struct program *p, size_t at)
     uint32_t kind = p->buffers[p->operands[i->operand].buf].kind;
     if (kind != BUF_ARENA && kind != BUF_OUTPUT)
         return fail_instr(p, i, "the destination cannot be written");
-    if (i->tile && info->check != check_tile_instr && info->check != check_gemm &&
-        info->check != check_conv)
+    if (i->tile && !info->runs_tile)
         return fail_instr(p, i, "this instruction runs no epilogue");
     return info->check(p, i);
 }

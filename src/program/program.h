@@ -40,7 +40,7 @@ struct operand {
 };
 
 enum instr_op {
-#define I(id, name, synopsis) INSTR_##id,
+#define I(id, name, least, most, runs_tile, doc) INSTR_##id,
 #include "program/instr.def"
 #undef I
     INSTR_COUNT
@@ -206,19 +206,24 @@ anf_status program_check(const struct program *p);
 
 /* ---- instruction table ---- */
 struct exec;
+/* Geometry against buffers; indices are already known to be in range. */
+typedef anf_status check_fn(const struct program *p, const struct instr *i);
+/* Scratch a run needs: each is raised to it. */
+typedef void scratch_fn(const struct program *p, const struct instr *i, const struct kern *k,
+                        int n_threads, size_t *shared, size_t *per_thread);
+typedef void exec_fn(struct exec *x, const struct instr *i);
+/* Its geometry for explain, "[1,3,32,32] -> ...". */
+typedef void text_fn(const struct program *p, const struct instr *i, struct buf *out);
+
 struct instr_info {
     const char *name;
-    const char *synopsis;
     size_t param_count; /* int64_t's */
     int min_operands, max_operands; /* epilogue operands not counted */
-    /* Geometry against buffers; indices are already known to be in range. */
-    anf_status (*check)(const struct program *p, const struct instr *i);
-    /* Scratch a run needs. */
-    void (*scratch)(const struct program *p, const struct instr *i, const struct kern *k,
-                    int n_threads, size_t *shared, size_t *per_thread);
-    void (*run)(struct exec *x, const struct instr *i);
-    /* Its geometry for explain, "[1,3,32,32] -> ..."; NULL: nothing to say. */
-    void (*text)(const struct program *p, const struct instr *i, struct buf *out);
+    bool runs_tile; /* TILE itself, and those that run one as an epilogue */
+    check_fn *check;
+    scratch_fn *scratch; /* NULL: none */
+    exec_fn *run;
+    text_fn *text; /* NULL: nothing to say */
 };
 extern const struct instr_info instr_info[INSTR_COUNT];
 

@@ -91,7 +91,8 @@ static int find_operand(const struct builder *b, node_id id)
     return -1;
 }
 
-/* Registers: a member's value lives until its last use inside the group. */
+/* Registers: a member's value lives until its last use inside the group, and takes the lowest that
+ * is free. */
 static void emit_ops(struct builder *b)
 {
     int8_t reg[TILE_MAX_OPS];

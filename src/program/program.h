@@ -130,6 +130,12 @@ struct tile_op {
     uint8_t unused[2];
     float p[2];
 };
+/* m values that are in registers at once took m micro-ops, and at least (m - 1) / 2 more use them
+ * up: one reads three values and leaves one, the last leaves none.  So no order of TILE_MAX_OPS
+ * micro-ops needs more registers than there are. */
+_Static_assert(sizeof((struct tile_op){0}.src) == 3 &&
+                   TILE_MAX_REGS + 1 + (TILE_MAX_REGS + 1) / 2 > TILE_MAX_OPS,
+               "enough registers for any tile program");
 struct tile_operand {
     uint32_t slot;  /* which operand of the instruction */
     uint32_t is_u8; /* bytes, widened to binary16 */

@@ -12,7 +12,8 @@
 
 #include <string.h>
 
-enum { MAX_VALUES = TILE_MAX_OPERANDS + TILE_MAX_REGS }; /* fewer than the bits of a set */
+enum { MAX_VALUES = TILE_MAX_OPERANDS + TILE_MAX_REGS };
+_Static_assert(MAX_VALUES < 32, "sets of values are the bits of an uint32_t");
 
 static bool is_dense(const struct tile_prog *t, const struct tile_operand *o)
 {

@@ -319,6 +319,51 @@ static void test_identities(void **state)
     }
 }
 
+/* ---- registers ------------------------------------------------------------------------------- */
+/* As many values alive at once as a tile program can have: sixteen of x, y and z, then selections,
+ * each of three of them. */
+static void test_most_registers(void **state)
+{
+    (void)state;
+    anf_graph *g;
+    struct arena a;
+    uint64_t seed = 9;
+    anf_array ports[3];
+    need(anf_graph_new(engines.ctx[0], &g));
+    anf_tensor x = anf_input(g, "x", ANF_SHAPE(3, 700)), y = anf_input(g, "y", ANF_SHAPE(700));
+    anf_tensor z = anf_input(g, "z", ANF_SHAPE(3, 1)), flag[7], number[9];
+    flag[0] = anf_less(x, y);
+    flag[1] = anf_less_equal(x, y);
+    flag[2] = anf_greater(x, y);
+    flag[3] = anf_greater_equal(x, y);
+    flag[4] = anf_less(x, z);
+    flag[5] = anf_less_equal(x, z);
+    flag[6] = anf_greater(x, z);
+    for (int i = 0; i < 9; i++)
+        number[i] = anf_scale(x, 0.375 + i);
+    anf_tensor v = number[0];
+    for (int i = 0; i < 7; i++)
+        v = anf_select(flag[i], number[i + 1], v);
+    need(anf_output(anf_add(v, number[8]), NULL));
+    arena_init(&a, g->g.allocator);
+    fill_port(&ports[0], graph_node(&g->g, x.id), &seed, false, &a);
+    fill_port(&ports[1], graph_node(&g->g, y.id), &seed, false, &a);
+    fill_port(&ports[2], graph_node(&g->g, z.id), &seed, false, &a);
+    const f16 *want = graph_reference(&g->g, ports, &a)[g->g.outputs[0].node];
+    failing_graph = &g->g;
+    failing_seed = 0;
+    for (int e = 0; e < engines.n; e++) {
+        anf_model *m = compile_for(g, engines.ctx[e], ANF_OPT_DEFAULT);
+        assert_int_equal(m->program.n_instrs, 1);
+        assert_int_equal(m->program.tiles[0].n_ops, TILE_MAX_OPS);
+        assert_int_equal(m->program.tiles[0].n_regs, TILE_MAX_REGS);
+        anf_model_free(m);
+        run_engine(g, engines.ctx[e], ANF_OPT_DEFAULT, ports, &want, &a);
+    }
+    arena_free(&a);
+    anf_graph_free(g);
+}
+
 /* ---- size ------------------------------------------------------------------------------------ */
 static void test_chain_of_ten_thousand(void **state)
 {
@@ -402,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_random_graphs),
         cmocka_unit_test(test_weight_of_two_convolutions),
         cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_most_registers),
         cmocka_unit_test(test_chain_of_ten_thousand),
         cmocka_unit_test(test_chain_of_views),
         cmocka_unit_test(test_five_hundred_layers),

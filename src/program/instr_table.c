@@ -70,18 +70,9 @@ static bool may_be_in_place(const struct program *p, const struct instr *i, uint
     if (i->op != INSTR_TILE)
         return k == 1 && (i->op == INSTR_SOFTMAX || i->op == INSTR_NORM || i->op == INSTR_AFFINE);
     const struct tile_prog *t = &p->tiles[i->tile - 1];
-    for (uint32_t v = 0; v < t->n_operands; v++) {
-        int64_t step = 1;
-        if (t->operands[v].slot != k)
-            continue;
-        if (t->operands[v].is_u8)
+    for (uint32_t v = 0; v < t->n_operands; v++)
+        if (t->operands[v].slot == k && !tile_operand_dense(t, &t->operands[v]))
             return false;
-        for (int d = (int)t->rank - 1; d >= 0; d--) {
-            if (t->operands[v].stride[d] != step)
-                return false;
-            step *= t->dims[d];
-        }
-    }
     return true;
 }
 
@@ -164,19 +155,14 @@ static anf_status check_tile(const struct program *p, const struct instr *i, uin
     for (uint32_t v = 0; v < t->n_operands; v++) {
         const struct tile_operand *o = &t->operands[v];
         struct extent e = {0};
-        bool dense = true;
-        int64_t step = 1;
         if (o->slot >= i->n_operand || !(o->is_u8 == 0 || o->is_u8 == 1))
             return fail_instr(p, i, "tile operand out of range");
-        for (int d = (int)t->rank - 1; d >= 0; d--) {
+        for (uint32_t d = 0; d < t->rank; d++)
             extent_dim(&e, t->dims[d], o->stride[d]);
-            dense = dense && o->stride[d] == step;
-            step *= t->dims[d];
-        }
         if (e.bad)
             return fail_instr(p, i, "tile strides out of range");
         /* The destination is read where it is written, or not at all. */
-        if (o->slot == 0 && (!dense || o->is_u8 || count == 0))
+        if (o->slot == 0 && (!tile_operand_dense(t, o) || count == 0))
             return fail_instr(p, i, "tile operand overlaps the destination");
         TRY(need(p, i, o->slot, e.n + 1, o->is_u8 ? 1 : sizeof(f16)));
     }

@@ -256,6 +256,8 @@ struct tile_run {
     uint8_t chain[TILE_MAX_OPS]; /* micro-ops of the call that begins here */
     struct uop_step steps[TILE_MAX_OPS];
 };
+/* Whether an operand's elements lie like the dense destination's, binary16 in the same order. */
+bool tile_operand_dense(const struct tile_prog *t, const struct tile_operand *o);
 void tile_prepare(struct tile_run *r);
 void tile_run(const struct tile_run *r, size_t offset, size_t n);
 

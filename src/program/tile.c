@@ -15,9 +15,11 @@
 enum { MAX_VALUES = TILE_MAX_OPERANDS + TILE_MAX_REGS };
 _Static_assert(MAX_VALUES < 32, "sets of values are the bits of an uint32_t");
 
-static bool is_dense(const struct tile_prog *t, const struct tile_operand *o)
+bool tile_operand_dense(const struct tile_prog *t, const struct tile_operand *o)
 {
     int64_t want = 1;
+    if (o->is_u8)
+        return false;
     for (int d = (int)t->rank - 1; d >= 0; d--) {
         if (t->dims[d] != 1 && o->stride[d] != want)
             return false;
@@ -132,7 +134,7 @@ void tile_prepare(struct tile_run *r)
     const struct tile_prog *t = r->t;
     for (uint32_t v = 0; v < t->n_operands; v++) {
         const struct tile_operand *o = &t->operands[v];
-        r->dense[v] = !o->is_u8 && is_dense(t, o);
+        r->dense[v] = tile_operand_dense(t, o);
         r->splat[v] = !r->dense[v];
         for (uint32_t d = 0; d < t->rank && r->splat[v]; d++)
             r->splat[v] = o->stride[d] == 0;

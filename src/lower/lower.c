@@ -246,12 +246,14 @@ uint64_t lower_flops(struct lowering *lw, node_id root)
     return total;
 }
 
-anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct operand *operands,
-                      int n_operands, const void *param, size_t param_bytes)
+anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op,
+                      const struct operand *operands, int n_operands, const void *param,
+                      size_t param_bytes)
 {
     node_id root = lw->group ? lw->group : id;
-    struct operand all[TILE_MAX_OPERANDS + 8];
+    struct operand all[INSTR_MAX_OPERANDS + TILE_MAX_OPERANDS];
     uint32_t tile = 0;
+    ANF_ASSERT(n_operands <= INSTR_MAX_OPERANDS);
     memcpy(all, operands, (size_t)n_operands * sizeof *all);
     all[0] = (struct operand){0};
     if (lw->group)

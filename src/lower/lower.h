@@ -85,8 +85,9 @@ struct move_param strided_move(const struct strided *from, const struct strided 
 /* Emit the instruction that computes node `id` and then the group, if there is one, and set the
  * value of its last node: operands[0] and what the group reads are filled in here.  `id` 0: TILE,
  * the group alone. */
-anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op, struct operand *operands,
-                      int n_operands, const void *param, size_t param_bytes);
+anf_status lower_emit(struct lowering *lw, node_id id, enum instr_op op,
+                      const struct operand *operands, int n_operands, const void *param,
+                      size_t param_bytes);
 
 /* Weight panels of node `id` (a constant: packed now; otherwise a PACK instruction). */
 anf_status lower_packed(struct lowering *lw, node_id id, const struct pack_param *pack,

@@ -492,6 +492,10 @@ const struct instr_info instr_info[INSTR_COUNT] = {
 #include "program/instr.def"
 #undef I
 };
+#define I(id, instr, least, most, tile, doc)                                                       \
+    _Static_assert(INSTR_##id == INSTR_TILE || (most) <= INSTR_MAX_OPERANDS, instr);
+#include "program/instr.def"
+#undef I
 
 /* ---- the whole program ----------------------------------------------------------------------- */
 static anf_status check_buffers(const struct program *p)

@@ -211,6 +211,9 @@ anf_status program_check(const struct program *p);
 #define PARAM(p, i, S) ((const struct S *)(const void *)((p)->params + (i)->param))
 
 /* ---- instruction table ---- */
+/* Operands of an instruction, but for those of its tile program. */
+enum { INSTR_MAX_OPERANDS = 6 };
+
 struct exec;
 /* Geometry against buffers; indices are already known to be in range. */
 typedef anf_status check_fn(const struct program *p, const struct instr *i);

@@ -14,4 +14,9 @@ struct anf_ctx {
     struct pool *pool;
 };
 
+/* A public struct whose caller may know fewer fields of it: the bytes that its first field, the
+ * uint32_t `size`, says it has (0: all n), then zeros.  `from` NULL: zeros alone.  `what` names it
+ * in the message, "compile: opts". */
+anf_status desc_read(void *to, size_t n, const void *from, const char *what);
+
 #endif

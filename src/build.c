@@ -338,16 +338,11 @@ anf_status anf_graph_print(const anf_graph *g, bool brief, anf_sink sink, void *
 anf_status anf_graph_parse(anf_ctx *ctx, const char *text, size_t n, const anf_parse_opts *opts,
                            anf_graph **out)
 {
-    anf_parse_opts o = {0};
+    anf_parse_opts o;
     if (!out || !text)
         FAIL(ARG, "anf_graph_parse: text or out is NULL");
     *out = NULL;
-    if (opts) {
-        if (opts->size > sizeof o)
-            FAIL(ARG, "anf_graph_parse: opts.size %u is larger than this library's %zu", opts->size,
-                 sizeof o);
-        memcpy(&o, opts, opts->size ? opts->size : sizeof o);
-    }
+    TRY(desc_read(&o, sizeof o, opts, "anf_graph_parse: opts"));
     anf_graph *g;
     TRY(anf_graph_new(ctx, &g));
     struct fpenv saved;

@@ -50,19 +50,27 @@ static anf_status choose_kern(const char *isa, const struct kern **out)
          available_names(names, sizeof names));
 }
 
+anf_status desc_read(void *to, size_t n, const void *from, const char *what)
+{
+    uint32_t size;
+    memset(to, 0, n);
+    if (!from)
+        return ANF_OK;
+    memcpy(&size, from, sizeof size);
+    if (size > n)
+        FAIL(ARG, "%s.size %u is larger than this library's %zu (it is an older one)", what, size,
+             n);
+    memcpy(to, from, size ? size : n);
+    return ANF_OK;
+}
+
 anf_status anf_ctx_new(const anf_ctx_desc *desc, anf_ctx **out)
 {
     if (!out)
         FAIL(ARG, "anf_ctx_new: out is NULL");
     *out = NULL;
-    anf_ctx_desc d = {0};
-    if (desc) {
-        if (desc->size > sizeof d)
-            FAIL(ARG,
-                 "anf_ctx_new: desc.size %u is larger than this library's %zu (0 is always right)",
-                 desc->size, sizeof d);
-        memcpy(&d, desc, desc->size ? desc->size : sizeof d);
-    }
+    anf_ctx_desc d;
+    TRY(desc_read(&d, sizeof d, desc, "anf_ctx_new: desc"));
     if (d.threads < 0 || d.threads > 1024)
         FAIL(ARG, "anf_ctx_new: threads %d must lie in 0..1024", d.threads);
     const anf_allocator *a = d.allocator ? d.allocator : &alloc_default;

@@ -23,13 +23,7 @@ anf_status model_new(anf_ctx *ctx, struct program *p, struct anf_model **out)
 
 static anf_status read_opts(const anf_compile_opts *opts, anf_compile_opts *o)
 {
-    memset(o, 0, sizeof *o);
-    if (!opts)
-        return ANF_OK;
-    if (opts->size > sizeof *o)
-        FAIL(ARG, "compile: opts.size %u is larger than this library's %zu (0 is always right)",
-             opts->size, sizeof *o);
-    memcpy(o, opts, opts->size ? opts->size : sizeof *o);
+    TRY(desc_read(o, sizeof *o, opts, "compile: opts"));
     if (o->opt != ANF_OPT_DEFAULT && o->opt != ANF_OPT_NONE)
         FAIL(ARG, "compile: unknown opt level %d", (int)o->opt);
     return ANF_OK;

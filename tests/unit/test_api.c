@@ -69,7 +69,7 @@ static void test_context(void **state)
     anf_ctx_desc d = {.size = 4096};
     expect_start(anf_ctx_new(&d, &c), ANF_E_ARG,
                  "anf_ctx_new: desc.size 4096 is larger than this library's ");
-    /* "anf_ctx_new: desc.size 4096 is larger than this library's 48 (0 is always right)" */
+    /* "anf_ctx_new: desc.size 4096 is larger than this library's 48 (it is an older one)" */
     d = (anf_ctx_desc){.threads = -1};
     expect(anf_ctx_new(&d, &c), ANF_E_ARG, "anf_ctx_new: threads -1 must lie in 0..1024");
     d = (anf_ctx_desc){.isa = "sse9"};
@@ -301,7 +301,7 @@ static void test_output_mistakes(void **state)
            "anf_graph_parse: text or out is NULL");
     expect_start(anf_graph_parse(ctx, "", 0, &o, &parsed), ANF_E_ARG,
                  "anf_graph_parse: opts.size 999 is larger than this library's ");
-    /* "anf_graph_parse: opts.size 999 is larger than this library's 24" */
+    /* "anf_graph_parse: opts.size 999 is larger than this library's 24 (it is an older one)" */
 }
 
 /* ---- compiling ------------------------------------------------------------------------------- */
@@ -333,7 +333,7 @@ static void test_compile_mistakes(void **state)
     expect(anf_compile_graph(NULL, NULL, &m), ANF_E_ARG, "anf_compile_graph: graph is NULL");
     expect_start(anf_compile(x, &o, &m), ANF_E_ARG,
                  "compile: opts.size 4096 is larger than this library's ");
-    /* "compile: opts.size 4096 is larger than this library's 48 (0 is always right)" */
+    /* "compile: opts.size 4096 is larger than this library's 48 (it is an older one)" */
     o = (anf_compile_opts){.opt = (anf_opt)9};
     expect(anf_compile(x, &o, &m), ANF_E_ARG, "compile: unknown opt level 9");
     o = (anf_compile_opts){.progress = stop};

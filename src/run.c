@@ -308,69 +308,72 @@ static anf_status check_array(const char *what, const anf_port *port, const anf_
     return ANF_OK;
 }
 
-static anf_status put_input(const anf_run_state *rs, size_t i, const anf_array *a)
+static anf_status check_input(const anf_port *port, const anf_array *a)
 {
-    const anf_port *port = &rs->x.p->inputs[i].info;
-    size_t n = port->n_elements;
     TRY(check_array("input", port, a));
     if (port->dtype == ANF_U8) {
         if (a->dtype != ANF_U8)
             FAIL(DTYPE, "run: input '%s' takes uint8, given %s", port->name,
                  anf_dtype_name(a->dtype));
-        memcpy(rs->ports[i], a->data, n);
-        return ANF_OK;
-    }
-    f16 *y = (f16 *)(void *)rs->ports[i];
-    if (a->dtype == ANF_F16) {
-        memcpy(y, a->data, n * sizeof *y);
-    } else if (a->dtype == ANF_F32) {
-        rs->x.kern->f16_from_f32(a->data, y, n);
-    } else if (a->dtype == ANF_F64) {
-        const double *x = a->data;
-        for (size_t k = 0; k < n; k++)
-            y[k] = f64_to_f16(x[k]);
-    } else {
+    } else if (a->dtype != ANF_F16 && a->dtype != ANF_F32 && a->dtype != ANF_F64) {
         FAIL(DTYPE, "run: input '%s' takes float16, float32 or float64, given %s", port->name,
              anf_dtype_name(a->dtype));
     }
     return ANF_OK;
 }
 
-static anf_status get_output(const anf_run_state *rs, size_t i, const anf_array *a)
+static anf_status check_output(const anf_port *port, const anf_array *a)
 {
-    const anf_port *port = &rs->x.p->outputs[i].info;
+    TRY(check_array("output", port, a));
+    if (a->dtype != ANF_F32 && a->dtype != ANF_F16)
+        FAIL(DTYPE, "run: output '%s' is given as float32 or float16, not %s", port->name,
+             anf_dtype_name(a->dtype));
+    return ANF_OK;
+}
+
+static void put_input(const anf_run_state *rs, size_t i, const anf_array *a)
+{
+    const size_t n = rs->x.p->inputs[i].info.n_elements;
+    f16 *y = (f16 *)(void *)rs->ports[i];
+    if (a->dtype == ANF_F32) {
+        rs->x.kern->f16_from_f32(a->data, y, n);
+    } else if (a->dtype == ANF_F64) {
+        const double *x = a->data;
+        for (size_t k = 0; k < n; k++)
+            y[k] = f64_to_f16(x[k]);
+    } else { /* the port's own */
+        memcpy(y, a->data, n * dtype_info[a->dtype].n_bytes);
+    }
+}
+
+static void get_output(const anf_run_state *rs, size_t i, const anf_array *a)
+{
+    const size_t n = rs->x.p->outputs[i].info.n_elements;
     /* After an exchange the result lies in the input's block. */
     const char *from = rs->ports[rs->x.p->n_inputs + i];
     for (size_t k = 0; k < rs->x.p->n_inputs; k++)
         if (rs->shared_with[k] == (int32_t)i)
             from = rs->ports[k];
     const f16 *x = (const f16 *)(const void *)from;
-    TRY(check_array("output", port, a));
     if (a->dtype == ANF_F32)
-        rs->x.kern->f32_from_f16(x, a->data, port->n_elements);
-    else if (a->dtype == ANF_F16)
-        memcpy(a->data, x, port->n_elements * sizeof *x);
+        rs->x.kern->f32_from_f16(x, a->data, n);
     else
-        FAIL(DTYPE, "run: output '%s' is given as float32 or float16, not %s", port->name,
-             anf_dtype_name(a->dtype));
-    return ANF_OK;
+        memcpy(a->data, x, n * sizeof *x);
 }
 
 static anf_status run_arrays(anf_run_state *rs, const anf_array *inputs, const anf_array *outputs)
 {
     const struct program *p = rs->x.p;
     /* Everything is checked before anything is written. */
-    for (size_t i = 0; i < p->n_outputs; i++) {
-        TRY(check_array("output", &p->outputs[i].info, &outputs[i]));
-        if (outputs[i].dtype != ANF_F32 && outputs[i].dtype != ANF_F16)
-            FAIL(DTYPE, "run: output '%s' is given as float32 or float16, not %s",
-                 p->outputs[i].info.name, anf_dtype_name(outputs[i].dtype));
-    }
+    for (size_t i = 0; i < p->n_outputs; i++)
+        TRY(check_output(&p->outputs[i].info, &outputs[i]));
     for (size_t i = 0; i < p->n_inputs; i++)
-        TRY(put_input(rs, i, &inputs[i]));
+        TRY(check_input(&p->inputs[i].info, &inputs[i]));
+    for (size_t i = 0; i < p->n_inputs; i++)
+        put_input(rs, i, &inputs[i]);
     TRY(anf_execute(rs));
     for (size_t i = 0; i < p->n_outputs; i++)
-        TRY(get_output(rs, i, &outputs[i]));
+        get_output(rs, i, &outputs[i]);
     return ANF_OK;
 }
 

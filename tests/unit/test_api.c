@@ -500,6 +500,12 @@ static void test_run_mistakes(void **state)
     expect(anf_share_buffer(NULL, 0, 0), ANF_E_ARG, "anf_share_buffer: run state is NULL");
     expect(anf_profile(NULL, true), ANF_E_ARG, "anf_profile: run state is NULL");
     ok(anf_run_state_new(m, &rs));
+    uint16_t *total = anf_input_view(rs, 0);
+    out[1] = ANF_ARRAY_F32(o, 4);
+    in[1].shape = ANF_SHAPE(3);
+    total[0] = 0x7777;
+    expect(anf_run_state_run(rs, in, out), ANF_E_SHAPE, "run: input 'x' has shape [4], given [3]");
+    assert_int_equal(total[0], 0x7777); /* nothing is written where something is refused */
     expect(anf_share_buffer(rs, 3, 0), ANF_E_ARG, "anf_share_buffer: output 3 of 3, input 0 of 2");
     expect(anf_share_buffer(rs, 2, 0), ANF_E_SHAPE,
            "anf_share_buffer: output 'mean' is float16 [1], input 'total' is float16 [4]");

@@ -97,28 +97,25 @@ anf_status lower_matmul(struct lowering *lw, node_id id)
     return lower_rows_by_weight(lw, id, false);
 }
 
-/* An operand's batch dims repeated to those of the result, as strides. */
+/* An operand whose batch dims are repeated to those of `y`: by a stride of 0 where it has no other,
+ * else by a copy. */
 static anf_status broadcast_batch(struct lowering *lw, node_id id, const anf_dims *y,
                                   bool transposed, struct matrix *m, enum gemm_b *kind)
 {
     const anf_dims *x = &lower_node(lw, id)->type.shape;
-    int n_batch = y->rank - 2, shift = y->rank - x->rank;
+    int n_batch = y->rank - 2, shift = y->rank - x->rank, own = x->rank - 2;
     bool same = true, single = true;
     for (int d = 0; d < n_batch; d++) {
         int64_t have = d < shift ? 1 : x->dim[d - shift];
         same = same && have == y->dim[d];
         single = single && have == 1;
     }
-    int own = x->rank - 2;
-    if (transposed)
-        TRY(right_operand(lw, id, own, m, kind));
-    else
-        TRY(matrix_of(lw, id, own, m));
-    if (single)
-        m->batch_stride = 0;
-    if (same || single)
+    if (same || single) {
+        TRY(transposed ? right_operand(lw, id, own, m, kind) : matrix_of(lw, id, own, m));
+        if (single)
+            m->batch_stride = 0;
         return ANF_OK;
-    /* Mixed: strides of a dense copy over the full batch, by a move. */
+    }
     struct strided s;
     struct operand at;
     TRY(lower_strided(lw, id, &at, &s));

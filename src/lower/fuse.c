@@ -56,18 +56,11 @@ static bool same_batch(const struct node *a, const struct node *b)
     return true;
 }
 
-/* A mask that is shared by all heads: [..1.., Sq or 1, Skv]. */
+/* A mask has a value for each key: the instruction reads rows. */
 static bool mask_fits(const struct node *mask, const struct node *scores)
 {
     const anf_dims *m = &mask->type.shape, *s = &scores->type.shape;
-    if (m->rank < 1 || m->rank > s->rank || m->dim[m->rank - 1] != s->dim[s->rank - 1])
-        return false;
-    if (m->rank >= 2 && m->dim[m->rank - 2] != 1 && m->dim[m->rank - 2] != s->dim[s->rank - 2])
-        return false;
-    for (int i = 0; i + 2 < m->rank; i++)
-        if (m->dim[i] != 1)
-            return false;
-    return true;
+    return m->rank >= 1 && m->dim[m->rank - 1] == s->dim[s->rank - 1];
 }
 
 /* Nodes come from the last to the first, nearly always: their place is the front of the list. */

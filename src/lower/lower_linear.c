@@ -103,7 +103,7 @@ static anf_status broadcast_batch(struct lowering *lw, node_id id, const anf_dim
                                   bool transposed, struct matrix *m, enum gemm_b *kind)
 {
     const anf_dims *x = &lower_node(lw, id)->type.shape;
-    int n_batch = y->rank - 2, shift = y->rank - x->rank, own = x->rank - 2;
+    int n_batch = y->rank - 2, shift = y->rank - x->rank, own = x->rank > 2 ? x->rank - 2 : 0;
     bool same = true, single = true;
     for (int d = 0; d < n_batch; d++) {
         int64_t have = d < shift ? 1 : x->dim[d - shift];
@@ -192,10 +192,13 @@ anf_status lower_attention(struct lowering *lw, node_id id)
     }
     struct operand operands[5] = {{0}, q.at, k.at, v.at};
     if (f->mask) {
-        const anf_dims *m = &lower_node(lw, f->mask)->type.shape;
-        TRY(lower_dense(lw, f->mask, &operands[count++]));
+        struct matrix m;
+        enum gemm_b unused;
+        TRY(broadcast_batch(lw, f->mask, y, false, &m, &unused));
+        operands[count++] = m.at;
         p.has_mask = 1;
-        p.mask_row = m->rank >= 2 && m->dim[m->rank - 2] != 1 ? p.skv : 0;
+        p.mask_head = m.batch_stride;
+        p.mask_row = m.rows > 1 ? m.row_stride : 0;
     }
     return lower_emit(lw, id, INSTR_ATTENTION, operands, count, &p, sizeof p);
 }

@@ -429,7 +429,13 @@ static inline node_id rg_attention(struct random_graph *r)
         at = rg_add(r, OP_mul, mul, 2, "");
     }
     if (at && rg_chance(r, 50)) {
-        anf_dims m = {2, {rg_chance(r, 50) ? 1 : s.dim[rank - 2], k.dim[rank - 2]}};
+        anf_dims m = s; /* of all dims, or 1 where it is the same along one, the first left out */
+        m.dim[rank - 1] = k.dim[rank - 2];
+        for (int d = 0; d < rank - 1; d++)
+            if (rg_chance(r, 50))
+                m.dim[d] = 1;
+        for (; m.rank > 1 && m.dim[0] == 1 && rg_chance(r, 60); m.rank--)
+            memmove(m.dim, m.dim + 1, (size_t)(m.rank - 1) * sizeof m.dim[0]);
         node_id add[2] = {at, rg_weight(r, m)};
         at = rg_add(r, OP_add, add, 2, "");
     }

@@ -319,6 +319,52 @@ static void test_identities(void **state)
     }
 }
 
+/* ---- masks of attention ---------------------------------------------------------------------- */
+/* Every way to give a mask to two sequences of three heads is part of the one instruction: for all,
+ * for each head, for each sequence, for both, with one row or many. */
+static void test_attention_masks(void **state)
+{
+    (void)state;
+    static const anf_dims masks[] = {
+        {1, {37}},          {2, {19, 37}},       {3, {3, 19, 37}},    {3, {3, 1, 37}},
+        {4, {2, 1, 1, 37}}, {4, {2, 1, 19, 37}}, {4, {1, 3, 19, 37}}, {4, {2, 3, 1, 37}},
+        {4, {2, 3, 19, 37}}};
+    for (size_t k = 0; k < 2 * sizeof masks / sizeof *masks; k++) {
+        anf_graph *g;
+        struct arena a;
+        uint64_t seed = k + 1;
+        anf_array ports[4];
+        const anf_dims mask = masks[k / 2], begin = {.rank = mask.rank};
+        anf_dims larger = mask;
+        need(anf_graph_new(engines.ctx[0], &g));
+        anf_tensor in[4] = {anf_input(g, "q", ANF_SHAPE(2, 3, 19, 8)),
+                            anf_input(g, "k", ANF_SHAPE(2, 3, 37, 8)),
+                            anf_input(g, "v", ANF_SHAPE(2, 3, 37, 16))};
+        for (int d = 0; d < larger.rank; d++)
+            larger.dim[d] += k % 2 ? d + 2 : 0; /* and cut out of a larger one */
+        in[3] = anf_input(g, "mask", larger);
+        anf_tensor s = anf_bmm(in[0], anf_transpose(in[1], ANF_AXES(0, 1, 3, 2)));
+        s = anf_add(anf_mul(s, anf_scalar(g, 0.3)), anf_slice(in[3], begin, mask));
+        need(anf_output(anf_bmm(anf_softmax(s, -1), in[2]), NULL));
+        arena_init(&a, g->g.allocator);
+        for (int i = 0; i < 4; i++)
+            fill_port(&ports[i], graph_node(&g->g, in[i].id), &seed, false, &a);
+        const f16 *want = graph_reference(&g->g, ports, &a)[g->g.outputs[0].node];
+        failing_graph = &g->g;
+        failing_seed = 0;
+        for (int e = 0; e < engines.n; e++) {
+            anf_model *m = compile_for(g, engines.ctx[e], ANF_OPT_DEFAULT);
+            const struct program *p = &m->program;
+            assert_int_equal(p->instrs[p->n_instrs - 1].op, INSTR_ATTENTION);
+            anf_model_free(m);
+            for (anf_opt opt = ANF_OPT_DEFAULT; opt <= ANF_OPT_NONE; opt++)
+                run_engine(g, engines.ctx[e], opt, ports, &want, &a);
+        }
+        arena_free(&a);
+        anf_graph_free(g);
+    }
+}
+
 /* ---- registers ------------------------------------------------------------------------------- */
 /* As many values alive at once as a tile program can have: sixteen of x, y and z, then selections,
  * each of three of them. */
@@ -447,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_random_graphs),
         cmocka_unit_test(test_weight_of_two_convolutions),
         cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_attention_masks),
         cmocka_unit_test(test_most_registers),
         cmocka_unit_test(test_chain_of_ten_thousand),
         cmocka_unit_test(test_chain_of_views),

@@ -97,8 +97,11 @@ static anf_status lower_over_axis(struct lowering *lw, node_id id, int axis, enu
     const struct strided y = strided_dense(x), to = strided_permuted(&y, &perm);
     const struct strided from = strided_dense(&to.dims);
     const struct move_param m = strided_move(&from, &to);
-    struct operand back[2] = {{0}, operands[0]};
-    return lower_emit(lw, id, INSTR_MOVE, back, 2, &m, sizeof m);
+    const struct operand back[2] = {{.buf = lower_destination(lw, id)}, operands[0]};
+    if (!back[0].buf)
+        return ANF_E_NOMEM;
+    lw->value[id] = back[0];
+    return program_instr(lw->p, INSTR_MOVE, back, 2, &m, sizeof m, 0, lower_source(lw, id), 0);
 }
 
 anf_status lower_softmax(struct lowering *lw, node_id id)

@@ -113,18 +113,20 @@ anf_status lower_softmax(struct lowering *lw, node_id id)
     return lower_over_axis(lw, id, axis, INSTR_SOFTMAX, &s, sizeof s);
 }
 
+/* Every row has all of gamma and beta. */
+static struct norm_param whole_rows(const struct node *n, enum norm_kind kind, int64_t len,
+                                    double eps)
+{
+    return (struct norm_param){.kind = kind, .rows = (int64_t)node_count(n) / len, .n = len,
+                               .run = 1, .per_row = len, .row_period = 1,
+                               .eps_f32 = eps_bits(eps)};
+}
+
 anf_status lower_l2_norm(struct lowering *lw, node_id id)
 {
     const struct node *n = lower_node(lw, id);
     const struct l2_norm_attrs *a = n->attrs;
-    int64_t len = n->type.shape.dim[a->axis];
-    struct norm_param p = {.kind = NORM_L2,
-                           .rows = (int64_t)node_count(n) / len,
-                           .n = len,
-                           .run = 1,
-                           .per_row = len,
-                           .row_period = 1,
-                           .eps_f32 = eps_bits(a->eps)};
+    const struct norm_param p = whole_rows(n, NORM_L2, n->type.shape.dim[a->axis], a->eps);
     return lower_over_axis(lw, id, (int)a->axis, INSTR_NORM, &p, sizeof p);
 }
 
@@ -144,9 +146,8 @@ static anf_status lower_last_dim_norm(struct lowering *lw, node_id id, enum norm
 {
     const struct node *n = lower_node(lw, id);
     const struct eps_attrs *a = n->attrs;
-    int64_t len = n->type.shape.dim[n->type.shape.rank - 1];
-    struct norm_param p = {.kind = kind, .rows = (int64_t)node_count(n) / len, .n = len, .run = 1,
-                           .per_row = len, .row_period = 1, .eps_f32 = eps_bits(a->eps)};
+    struct norm_param p =
+        whole_rows(n, kind, n->type.shape.dim[n->type.shape.rank - 1], a->eps);
     return lower_norm(lw, id, &p);
 }
 

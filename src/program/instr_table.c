@@ -142,7 +142,7 @@ static anf_status check_tile_ops(const struct program *p, const struct instr *i,
 /* `count`: elements of the destination when the instruction has its own geometry, 0 for TILE. */
 static anf_status check_tile(const struct program *p, const struct instr *i, uint64_t count)
 {
-    if (i->tile == 0 || i->tile > p->n_tiles)
+    if (!i->tile)
         return fail_instr(p, i, "tile program is not there");
     const struct tile_prog *t = &p->tiles[i->tile - 1];
     bool bad = false;

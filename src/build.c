@@ -308,8 +308,7 @@ anf_status anf_output(anf_tensor t, const char *name)
     if (!t.graph)
         FAIL(ARG, "anf_output: the tensor belongs to no graph");
     struct graph *g = &t.graph->g;
-    if (g->error != ANF_OK)
-        return status_fail(g->error, "%s", g->message);
+    TRY(graph_error(g));
     anf_status st = graph_add_output(g, t.id, name);
     if (st != ANF_OK)
         poison(t.graph, st);
@@ -320,8 +319,7 @@ anf_status anf_graph_print(const anf_graph *g, bool brief, anf_sink sink, void *
 {
     if (!g || !sink)
         FAIL(ARG, "anf_graph_print: graph or sink is NULL");
-    if (g->g.error != ANF_OK)
-        return status_fail(g->g.error, "%s", g->g.message);
+    TRY(graph_error(&g->g));
     struct buf text;
     struct fpenv saved;
     buf_init(&text, g->g.allocator);

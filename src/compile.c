@@ -110,8 +110,7 @@ anf_status compile_graph(const struct graph *g, const struct kern *kern, struct 
     TRY(compress_opts_read(opts, &s.compress));
     s.compresses = s.compress.mode != ANF_COMPRESS_NONE;
     s.cancel.total += s.compresses ? COMPRESS_STEPS : 0;
-    if (g->error != ANF_OK)
-        return status_fail(g->error, "%s", g->message);
+    TRY(graph_error(g));
     if (g->n_outputs == 0)
         FAIL(STATE, "compile: the graph has no outputs");
     TRY(graph_verify(g));

@@ -65,8 +65,7 @@ anf_status anf_compile(anf_tensor out, const anf_compile_opts *opts, anf_model *
     if (!out.graph)
         FAIL(ARG, "anf_compile: the tensor belongs to no graph");
     struct graph *g = &out.graph->g;
-    if (g->error != ANF_OK)
-        return status_fail(g->error, "%s", g->message);
+    TRY(graph_error(g));
     /* The marked outputs are set aside: this program computes `out` alone. */
     struct graph_output *outputs = g->outputs;
     size_t n = g->n_outputs, cap = g->cap_outputs;
@@ -124,19 +123,8 @@ anf_status anf_model_explain(const anf_model *m, anf_sink sink, void *user)
 void anf_model_get_stats(const anf_model *m, anf_model_stats *out)
 {
     memset(out, 0, sizeof *out);
-    if (!m)
-        return;
-    const struct program *p = &m->program;
-    out->n_instructions = (int)p->n_instrs;
-    out->n_buffers = (int)p->n_buffers - 1;
-    out->activation_bytes = p->arena_bytes;
-    for (size_t i = 0; i < p->n_instrs; i++) {
-        out->flops += p->instrs[i].flops;
-        out->bytes += p->instrs[i].bytes;
-    }
-    for (size_t b = 1; b < p->n_buffers; b++)
-        if (p->buffers[b].kind == BUF_CONST)
-            out->weight_bytes += p->buffers[b].n_bytes;
+    if (m)
+        program_stats(&m->program, out);
 }
 
 int anf_model_n_weights(const anf_model *m)

@@ -28,6 +28,11 @@ void graph_free(struct graph *g)
     arena_free(&g->arena);
 }
 
+anf_status graph_error(const struct graph *g)
+{
+    return g->error == ANF_OK ? ANF_OK : status_set(g->error, g->message);
+}
+
 size_t node_count(const struct node *n)
 {
     size_t count = 0;

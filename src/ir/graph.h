@@ -84,6 +84,9 @@ static inline const struct node *graph_node(const struct graph *g, node_id id)
     return &g->nodes[id];
 }
 
+/* The error that was kept while building, with its message. */
+anf_status graph_error(const struct graph *g);
+
 /* Number of elements of a node's value. */
 size_t node_count(const struct node *n);
 

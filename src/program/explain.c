@@ -165,18 +165,14 @@ void explain_instr(const struct program *p, const struct instr *i, struct buf *o
 
 anf_status explain_program(const struct program *p, const struct kern *k, struct buf *out)
 {
-    uint64_t flops = 0, weights = 0;
-    for (size_t i = 0; i < p->n_instrs; i++)
-        flops += p->instrs[i].flops;
-    for (size_t b = 1; b < p->n_buffers; b++)
-        if (p->buffers[b].kind == BUF_CONST)
-            weights += p->buffers[b].n_bytes;
+    anf_model_stats stats;
+    program_stats(p, &stats);
     buf_printf(out, "program: %zu instructions from %" PRIu64 " operators", p->n_instrs, p->n_ops);
     if (k)
         buf_printf(out, ", kernels %s (%zu rows x %d columns)", k->name, k->mr,
                    (int)k->nv * ANF_PANEL);
-    buf_printf(out, "\nflops %.3g, weights ", (double)flops);
-    put_bytes(weights, out);
+    buf_printf(out, "\nflops %.3g, weights ", (double)stats.flops);
+    put_bytes(stats.weight_bytes, out);
     buf_str(out, ", arena ");
     put_bytes(p->arena_bytes, out);
     buf_str(out, "\n\n");

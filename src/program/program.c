@@ -155,3 +155,17 @@ anf_status program_port(struct program *p, bool is_input, const char *name, anf_
     *buf = id;
     return ANF_OK;
 }
+
+void program_stats(const struct program *p, anf_model_stats *out)
+{
+    *out = (anf_model_stats){.n_instructions = (int)p->n_instrs,
+                             .n_buffers = (int)p->n_buffers - 1,
+                             .activation_bytes = p->arena_bytes};
+    for (size_t i = 0; i < p->n_instrs; i++) {
+        out->flops += p->instrs[i].flops;
+        out->bytes += p->instrs[i].bytes;
+    }
+    for (size_t b = 1; b < p->n_buffers; b++)
+        if (p->buffers[b].kind == BUF_CONST)
+            out->weight_bytes += p->buffers[b].n_bytes;
+}

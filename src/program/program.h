@@ -207,6 +207,9 @@ anf_status program_weight(struct program *p, const struct weight_record *w, cons
 /* Every index, size and geometry: what a run may rely on. ANF_E_FORMAT with a message. */
 anf_status program_check(const struct program *p);
 
+/* Sizes of the whole program. */
+void program_stats(const struct program *p, anf_model_stats *out);
+
 /* The parameters of an instruction as their struct. */
 #define PARAM(p, i, S) ((const struct S *)(const void *)((p)->params + (i)->param))
 

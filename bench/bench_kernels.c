@@ -155,11 +155,11 @@ static void workload_phase(struct running *r, size_t phase, size_t thread, size_
     size_t kept = 0;
     for (size_t t = block_start(r->tasks[phase], n_threads, thread); t < end; t++)
         if (r->w->kind == GEMM)
-            gemm_task(r->kern, &r->gemm, phase, t, NULL, own, &kept);
+            gemm_task(r->kern, &r->gemm, t, own, &kept);
         else if (r->w->kind == CONV)
             conv_task(r->kern, &r->conv, phase, t, r->shared, own, &kept);
         else
-            attention_task(r->kern, &r->attention, phase, t, NULL, own);
+            attention_task(r->kern, &r->attention, t, own);
 }
 
 static void first_phase(void *arg, size_t thread, size_t n_threads)
@@ -202,7 +202,7 @@ static double prepare(struct running *r)
         r->gemm = (struct gemm_job){.batch = 1, .m = m, .n = n, .k = k, .a = values(m * k),
                                     .a_row = k, .b = values(gemm_packed_size(k, n)),
                                     .c = values(m * n), .c_row = n, .n_threads = pool.n};
-        r->tasks[0] = gemm_tasks(r->kern, &r->gemm, 0);
+        r->tasks[0] = gemm_tasks(r->kern, &r->gemm);
         r->bytes = gemm_thread_bytes(r->kern, &r->gemm);
         return 2.0 * (double)m * (double)n * (double)k;
     }
@@ -214,7 +214,7 @@ static double prepare(struct running *r)
             .v_head = rows * d, .q_row = d, .k_row = d, .v_row = d, .out = values(n),
             .out_head = rows * d, .out_row = d, .has_scale = true, .scale = 0x3000,
             .n_threads = pool.n};
-        r->tasks[0] = attention_tasks(r->kern, &r->attention, 0);
+        r->tasks[0] = attention_tasks(r->kern, &r->attention);
         r->bytes = attention_thread_bytes(r->kern, &r->attention);
         return 4.0 * (double)heads * (double)rows * (double)rows * (double)d;
     }

@@ -54,9 +54,8 @@ static struct attention_cut attention_cut(const struct kern *kern, const struct 
     return cut;
 }
 
-size_t attention_tasks(const struct kern *kern, const struct attention_job *job, size_t phase)
+size_t attention_tasks(const struct kern *kern, const struct attention_job *job)
 {
-    (void)phase;
     if (!job->heads || !job->sq || !job->dv)
         return 0;
     return job->heads * attention_cut(kern, job).parts;
@@ -80,18 +79,9 @@ static void scratch_floats(const struct attention_job *job, const struct attenti
 size_t attention_thread_bytes(const struct kern *kern, const struct attention_job *job)
 {
     const struct attention_cut cut = attention_cut(kern, job);
-    size_t n[N_SCRATCH], total = 0;
+    size_t n[N_SCRATCH];
     scratch_floats(job, &cut, n);
-    for (size_t i = 0; i < N_SCRATCH; i++)
-        total += (n[i] + 15) / 16 * 16;
-    return total * sizeof(float);
-}
-
-size_t attention_shared_bytes(const struct kern *kern, const struct attention_job *job)
-{
-    (void)kern;
-    (void)job;
-    return 0;
+    return block_bytes(N_SCRATCH, n);
 }
 
 struct task {
@@ -214,22 +204,16 @@ static void begin(const struct task *t, struct block *b, size_t n, size_t r0, si
     start_softmax(t, b);
 }
 
-void attention_task(const struct kern *kern, const struct attention_job *job, size_t phase,
-                    size_t task, void *shared, void *own)
+void attention_task(const struct kern *kern, const struct attention_job *job, size_t task,
+                    void *own)
 {
     const struct attention_cut cut = attention_cut(kern, job);
     const size_t mr = kern->rows_mr, strips = (job->sq + mr - 1) / mr, part = task % cut.parts;
     const size_t end = block_least(block_start(strips, cut.parts, part + 1) * mr, job->sq);
     struct task t = {.kern = kern, .job = job, .cut = &cut, .head = task / cut.parts};
     size_t n[N_SCRATCH];
-    float *at = own;
-
-    (void)phase;
-    (void)shared;
     scratch_floats(job, &cut, n);
-    for (size_t i = 0; i < N_SCRATCH; i++)
-        t.at[i] = block_floats(&at, n[i]);
-
+    block_lay(N_SCRATCH, n, own, t.at);
     kern->pack_panels_t(job->k + t.head * job->k_head, job->k_row, job->d, job->skv, t.at[KEYS],
                         job->d * ANF_PANEL);
     kern->pack_panels(job->v + t.head * job->v_head, job->v_row, job->skv, job->dv, t.at[VALUES],

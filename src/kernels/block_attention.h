@@ -5,11 +5,11 @@
  *     p = round(softmax(s));  out = round(p v)
  *
  * Both products are chains of multiply-adds, over d and over the keys, ascending.  Run as
- * block_gemm.h says. */
+ * block.h says. */
 #ifndef ANF_KERNELS_BLOCK_ATTENTION_H
 #define ANF_KERNELS_BLOCK_ATTENTION_H
 
-#include "kernels/block_gemm.h"
+#include "kernels/block.h"
 
 struct attention_job {
     size_t heads;        /* batch times heads */
@@ -27,15 +27,12 @@ struct attention_job {
     /* The dense output is [heads][sq][dv]. */
     block_epilogue_fn *epilogue; /* or NULL */
     void *epilogue_arg;
-    size_t n_threads;    /* 0 means 1 */
+    size_t n_threads;
 };
 
-enum { ATTENTION_PHASES = 1 };
-
-size_t attention_tasks(const struct kern *kern, const struct attention_job *job, size_t phase);
+size_t attention_tasks(const struct kern *kern, const struct attention_job *job);
 size_t attention_thread_bytes(const struct kern *kern, const struct attention_job *job);
-size_t attention_shared_bytes(const struct kern *kern, const struct attention_job *job);
-void attention_task(const struct kern *kern, const struct attention_job *job, size_t phase,
-                    size_t task, void *shared, void *own);
+void attention_task(const struct kern *kern, const struct attention_job *job, size_t task,
+                    void *own);
 
 #endif

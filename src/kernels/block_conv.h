@@ -2,18 +2,24 @@
  *
  *     y[i][c][p] = round(chain over k ascending of fma(w[c][k], tap k of pixel p, s) + bias[c])
  *
- * k = (input channel of the group, kernel row, kernel column), see struct conv_geom.  Run as
- * block_gemm.h says.
+ * k = (input channel of the group, kernel row, kernel column), see struct conv_geom.  Run as block.h
+ * says, in two phases with a barrier between them:
+ *
+ *     for phase in 0 .. CONV_PHASES-1:
+ *         for every task < conv_tasks(kern, job, phase):
+ *             conv_task(kern, job, phase, task, shared, own, kept)
+ *
+ * `shared` is conv_shared_bytes of scratch for all threads, aligned to 64 bytes (NULL where that is
+ * 0), without contents that outlive the job.
  *
  * A transposed convolution with stride s, padding p, dilation d and kernel n is the same sum over
  * an input with s - 1 gaps between its rows and columns, of which no tap is part:
  *     stride = 1, up = s, dil = d, pad = d*(n - 1) - p (may be negative), kernels turned by 180
- * degrees, and the output size of the transposed operator; conv_pack_weights turns the kernels.
- * See block_transposed.h. */
+ * degrees, and the output size of the transposed operator; conv_pack_weights turns the kernels. */
 #ifndef ANF_KERNELS_BLOCK_CONV_H
 #define ANF_KERNELS_BLOCK_CONV_H
 
-#include "kernels/block_gemm.h"
+#include "kernels/block.h"
 
 struct conv_job {
     size_t images, groups, cout;  /* cout: output channels of one group */
@@ -29,7 +35,7 @@ struct conv_job {
     void *epilogue_arg;
     bool relu;                    /* the epilogue is the micro-op relu: it need not be called where
                                      results are made so while they are rounded */
-    size_t n_threads;             /* 0 means 1 */
+    size_t n_threads;
 };
 
 enum { CONV_PHASES = 2 };
@@ -40,26 +46,6 @@ size_t conv_shared_bytes(const struct kern *kern, const struct conv_job *job);
 /* `kept` is as of gemm_task, for weights that are widened once. */
 void conv_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
                void *shared, void *own, size_t *kept);
-
-/* Finished sums of output channels channel .. channel+channels-1 of a group, pixels p0 ..
- * p0+n-1. */
-struct conv_sums {
-    size_t image, group, p0, n, channel, channels;
-    const float *sums;
-    size_t ld;
-};
-/* Rounds sums[pixel*ld + channel] to their places in the output, with the bias, and hands them on
- * to the epilogue. */
-void conv_store_turned(const struct kern *kern, const struct conv_job *job,
-                       const struct conv_sums *s);
-
-/* Lanes that the pixels of an image fill where they lie along the vectors and one tap meets all of
- * them.  Up to twelve that are left over are better off as rows of a tile. */
-static inline size_t conv_gathered_lanes(size_t pixels)
-{
-    const size_t over = pixels % ANF_PANEL;
-    return over > 12 ? pixels - over + ANF_PANEL : pixels;
-}
 
 static inline bool conv_depthwise(const struct conv_geom *geom, size_t cout)
 {

@@ -18,7 +18,6 @@
 enum {
     SMALL_JOB = 3 << 15,    /* multiply-adds not worth a second thread, */
     LEAST_PART = 5 << 17,   /* nor another part for each */
-    ROW_AWAY = 8,           /* of block_grid: what a row from another core costs */
     FEW_ROWS = 8,
     /* What packing costs, of block_grid; a single row is not transposed. */
     PACK_ROW = 1, PACK_STRIP = 6, PACK_PANEL = 4,
@@ -33,50 +32,6 @@ enum {
     COLUMN_ROWS = 16,
     TALL_PANELS = 12, /* that repay packing strips taller than what is transposed at once */
 };
-
-/* ---- splitting ------------------------------------------------------------------------------- */
-struct block_grid block_grid(size_t rows, size_t cols, size_t n_threads, size_t row_cost,
-                             size_t col_cost)
-{
-    struct block_grid best = {1, 1};
-    size_t best_cost = SIZE_MAX;
-    for (size_t r = 1; r <= n_threads && r <= rows; r++) {
-        const size_t c = block_least(n_threads / r, cols);
-        const size_t rs = (rows + r - 1) / r, cs = (cols + c - 1) / c;
-        const size_t away = c > 1 ? ROW_AWAY : 0;
-        const size_t cost = 8 * rs * cs + (row_cost + away) * rs + col_cost * cs;
-        if (cost < best_cost) {
-            best_cost = cost;
-            best = (struct block_grid){r, c};
-        }
-    }
-    return best;
-}
-
-struct block_grid block_grid_fine(size_t rows, size_t cols, size_t n_threads, size_t row_cost,
-                                  size_t col_cost, size_t most_parts)
-{
-    struct block_grid best = {1, 1};
-    size_t least = SIZE_MAX;
-    for (size_t m = 1; m == 1 || m * n_threads <= most_parts; m *= 2) {
-        const struct block_grid g = block_grid(rows, cols, m * n_threads, row_cost, col_cost);
-        const size_t packing = row_cost * rows * g.n_cols + col_cost * cols * g.n_rows;
-        least = block_least(least, packing);
-        if (m == 1 || (packing - least) * 4 <= rows * cols) /* 8*rows*cols is the product */
-            best = g;
-    }
-    return best;
-}
-
-size_t block_threads(size_t n, size_t n_threads)
-{
-    for (size_t per = 1; per < n_threads; per++) {
-        const size_t parts = n * per, rounds = (parts + n_threads - 1) / n_threads;
-        if (rounds * n_threads * 8 <= parts * 9) /* at most an eighth of the time idle */
-            return per;
-    }
-    return n_threads;
-}
 
 /* ---- the shape of a job ---------------------------------------------------------------------- */
 struct gemm_cut {
@@ -133,27 +88,36 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
     cut.block_panels = block_least(cut.panels, kern->nc / ANF_PANEL);
     cut.kc = nonzeros ? WEIGHT_GROUP : block_even(job->k, kern->kc * kern->nv / cut.nv);
     if (job->b_kind == GEMM_B_INT4) /* its tile begins with a whole word of indices */
-        cut.kc = (cut.kc + WEIGHT_PER_WORD - 1) / WEIGHT_PER_WORD * WEIGHT_PER_WORD;
+        cut.kc = weight_words(cut.kc) * WEIGHT_PER_WORD;
     /* Odd: the rows of a tile must not share cache sets. */
     cut.ldc = (cut.block_panels | 1) * ANF_PANEL;
     return cut;
 }
 
-/* Of GEMM_B_SPARSE_T: what a row of a strip takes in scratch, in whole vectors of any table; and
- * all strips of a task, [strips][k][room]. */
+/* Of GEMM_B_SPARSE_T: what a row of a strip takes in scratch, in whole vectors of any table; strips
+ * lie there as [strips][k][room]. */
 static size_t strip_room(const struct gemm_cut *cut)
 {
     return (block_least(cut->block_rows, cut->mr) + ANF_PANEL - 1) / ANF_PANEL * ANF_PANEL;
 }
 
-static size_t sparse_floats(const struct gemm_cut *cut, const struct gemm_job *job)
+enum scratch { ROWS, SUMS, PANELS, N_SCRATCH };
+
+static void scratch_floats(const struct kern *kern, const struct gemm_job *job,
+                           const struct gemm_cut *cut, size_t n[N_SCRATCH])
 {
-    return (cut->block_rows + cut->mr - 1) / cut->mr * job->k * strip_room(cut);
+    n[ROWS] = cut->block_rows * job->k;
+    n[SUMS] = cut->block_rows * cut->ldc;
+    n[PANELS] = reads_panels(kern, job) ? 0 : cut->kc * cut->nv * ANF_PANEL;
+    if (job->b_kind == GEMM_B_SPARSE_T) {
+        n[ROWS] = (cut->block_rows + cut->mr - 1) / cut->mr * job->k * strip_room(cut);
+        n[SUMS] = cut->block_panels * ANF_PANEL * strip_room(cut);
+        n[PANELS] = 0;
+    }
 }
 
-size_t gemm_tasks(const struct kern *kern, const struct gemm_job *job, size_t phase)
+size_t gemm_tasks(const struct kern *kern, const struct gemm_job *job)
 {
-    (void)phase;
     if (!job->batch || !job->m || !job->n)
         return 0;
     const struct gemm_cut cut = gemm_cut(kern, job);
@@ -163,19 +127,9 @@ size_t gemm_tasks(const struct kern *kern, const struct gemm_job *job, size_t ph
 size_t gemm_thread_bytes(const struct kern *kern, const struct gemm_job *job)
 {
     const struct gemm_cut cut = gemm_cut(kern, job);
-    size_t n = (cut.block_rows * job->k + 15) / 16 * 16 + cut.block_rows * cut.ldc;
-    if (job->b_kind == GEMM_B_SPARSE_T)
-        n = sparse_floats(&cut, job) + cut.block_panels * ANF_PANEL * strip_room(&cut);
-    else if (!reads_panels(kern, job))
-        n += cut.kc * cut.nv * ANF_PANEL + 15;
-    return (n + 15) / 16 * 64;
-}
-
-size_t gemm_shared_bytes(const struct kern *kern, const struct gemm_job *job)
-{
-    (void)kern;
-    (void)job;
-    return 0;
+    size_t n[N_SCRATCH];
+    scratch_floats(kern, job, &cut, n);
+    return block_bytes(N_SCRATCH, n);
 }
 
 /* ---- one block ------------------------------------------------------------------------------- */
@@ -190,6 +144,16 @@ static const f16 *column_scale(const struct gemm_job *job)
     return job->b_kind == GEMM_B_INT8 ? job->b_side : NULL;
 }
 
+/* n finished float32 sums to binary16, with a run of biases or without (NULL). */
+static void store_run(const struct kern *kern, const float *s, const f16 *bias, f16 *y,
+                      size_t n)
+{
+    if (bias)
+        kern->add_bias_run(s, bias, y, n);
+    else
+        kern->f16_from_f32(s, y, n);
+}
+
 /* The sums of all rows and of columns from j0 are final. */
 static void store_sums(const struct kern *kern, const struct gemm_job *job, size_t z, size_t j0,
                        size_t cols, float *c, size_t ldc)
@@ -199,7 +163,7 @@ static void store_sums(const struct kern *kern, const struct gemm_job *job, size
     for (size_t i = 0; i < job->m; i++) {
         if (scale)
             kern->scale_columns(c + i * ldc, scale + j0, cols);
-        block_store_run(kern, c + i * ldc, bias, output(job, z, i, j0), cols);
+        store_run(kern, c + i * ldc, bias, output(job, z, i, j0), cols);
     }
 }
 
@@ -246,30 +210,24 @@ static struct slice slice_at(const struct gemm_job *job, size_t q, size_t k0)
     return s;
 }
 
-/* What an encoding is expanded by, into a tile's sums and to float32; NULL for what is none. */
-static gemm_tile_weights_fn *tile_of(const struct kern *kern, enum gemm_b kind)
-{
-    gemm_tile_weights_fn *const tile[GEMM_B_COUNT] = {
-        [GEMM_B_INT8] = kern->gemm_tile_int8, [GEMM_B_INT4] = kern->gemm_tile_int4,
-        [GEMM_B_SPARSE] = kern->gemm_tile_sparse, [GEMM_B_BLOCKWISE] = kern->gemm_tile_blockwise,
-        [GEMM_B_LISTS] = kern->gemm_tile_lists};
-    return tile[kind];
-}
+/* What an encoding is expanded by: into a tile's sums, to float32, and to float32 by the first strip
+ * while it multiplies.  NULL for what is not done so. */
+struct expansion {
+    gemm_tile_weights_fn *tile;
+    widen_weights_fn *widen;
+    gemm_tile_widen_weights_fn *tile_widen;
+};
 
-static widen_weights_fn *widen_of(const struct kern *kern, enum gemm_b kind)
+static struct expansion expansion_of(const struct kern *kern, enum gemm_b kind)
 {
-    widen_weights_fn *const widen[GEMM_B_COUNT] = {
-        [GEMM_B_INT8] = kern->widen_int8, [GEMM_B_INT4] = kern->widen_int4,
-        [GEMM_B_SPARSE] = kern->widen_sparse, [GEMM_B_BLOCKWISE] = kern->widen_blockwise};
-    return widen[kind];
-}
-
-/* Of those that the first strip widens while it multiplies. */
-static gemm_tile_widen_weights_fn *tile_widen_of(const struct kern *kern, enum gemm_b kind)
-{
-    gemm_tile_widen_weights_fn *const tile[GEMM_B_COUNT] = {
-        [GEMM_B_INT8] = kern->gemm_tile_widen_int8, [GEMM_B_INT4] = kern->gemm_tile_widen_int4};
-    return tile[kind];
+    const struct expansion of[GEMM_B_COUNT] = {
+        [GEMM_B_INT8] = {kern->gemm_tile_int8, kern->widen_int8, kern->gemm_tile_widen_int8},
+        [GEMM_B_INT4] = {kern->gemm_tile_int4, kern->widen_int4, kern->gemm_tile_widen_int4},
+        [GEMM_B_SPARSE] = {kern->gemm_tile_sparse, kern->widen_sparse, NULL},
+        [GEMM_B_BLOCKWISE] = {kern->gemm_tile_blockwise, kern->widen_blockwise, NULL},
+        [GEMM_B_LISTS] = {kern->gemm_tile_lists, NULL, NULL},
+    };
+    return of[kind];
 }
 
 /* The rows that begin at x. */
@@ -290,7 +248,7 @@ static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z
                    size_t kc, size_t q, size_t n_panels, float *b)
 {
     const size_t j0 = q * ANF_PANEL, n = block_least(n_panels * ANF_PANEL, job->n - j0);
-    widen_weights_fn *const widen = widen_of(kern, job->b_kind);
+    widen_weights_fn *const widen = expansion_of(kern, job->b_kind).widen;
     if (widen) {
         for (size_t v = 0; v < n_panels; v++) {
             const struct weight_panel panel = encoded_panel(job, q + v);
@@ -311,7 +269,7 @@ static void tile_panels(const struct kern *kern, const struct gemm_job *job, siz
                         size_t rows, size_t nv, size_t q, const float *a, float *c, size_t ldc)
 {
     enum { MOST_PANELS = 16 };
-    gemm_tile_weights_fn *const tile = tile_of(kern, job->b_kind);
+    gemm_tile_weights_fn *const tile = expansion_of(kern, job->b_kind).tile;
     struct weight_panel panels[MOST_PANELS];
     const size_t j0 = q * ANF_PANEL;
     if (!tile) {
@@ -366,7 +324,7 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
                             q + v, packed->at + i * job->k, c + i * cut->ldc + v * ANF_PANEL,
                             cut->ldc);
         const size_t j0 = q * ANF_PANEL, cols = block_least(end * ANF_PANEL, job->n) - j0;
-        if (tile_of(kern, job->b_kind))
+        if (expansion_of(kern, job->b_kind).tile)
             store_sums(kern, job, z, j0, cols, c, cut->ldc);
         hand_on(job, z, 0, m, j0, cols);
     }
@@ -399,7 +357,8 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const str
                            .cols = block_least(nv * ANF_PANEL, job->n - j0),
                            .scale = scale ? scale + j0 : NULL};
     const struct gemm_out *last = k0 + kc >= job->k ? &out : NULL;
-    gemm_tile_widen_weights_fn *const tile_widen = tile_widen_of(kern, job->b_kind);
+    gemm_tile_widen_weights_fn *const tile_widen =
+        expansion_of(kern, job->b_kind).tile_widen;
     const bool widens = tile_widen || job->b_kind == GEMM_B_PACKED;
     if (!widens)
         pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
@@ -442,14 +401,13 @@ static void multiply(const struct block *s)
     }
 }
 
-/* Rows from i0 on times the non-zeros of panels q0 .. q1-1.  `own` has the rows already, or not. */
+/* Rows from i0 on times the non-zeros of panels q0 .. q1-1.  `a` has the rows already, or not. */
 static void multiply_nonzeros(const struct kern *kern, const struct gemm_job *job,
                               const struct gemm_cut *cut, size_t z, size_t i0, size_t rows,
-                              size_t q0, size_t q1, bool packed, float *own)
+                              size_t q0, size_t q1, bool packed, float *a, float *c)
 {
     const size_t h = block_even(rows, cut->mr), room = strip_room(cut);
     const f16 *x = job->a + z * job->a_batch + i0 * job->a_row;
-    float *a = own, *c = own + sparse_floats(cut, job);
     for (size_t i = 0; i < rows && !packed; i += h)
         kern->pack_rows(x + i * job->a_row, job->a_row, block_least(h, rows - i), job->k,
                         a + i / h * job->k * room, room);
@@ -471,8 +429,8 @@ static void multiply_nonzeros(const struct kern *kern, const struct gemm_job *jo
     }
 }
 
-void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase, size_t task,
-               void *shared, void *own, size_t *kept)
+void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t task, void *own,
+               size_t *kept)
 {
     const struct gemm_cut cut = gemm_cut(kern, job);
     const size_t part_rows = task / cut.grid.n_cols, part_col = task % cut.grid.n_cols;
@@ -483,24 +441,24 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
     const size_t h = block_even(rows, few ? few_rows(kern, job) : cut.mr);
     const size_t q0 = block_start(cut.panels, cut.grid.n_cols, part_col);
     const size_t q1 = block_start(cut.panels, cut.grid.n_cols, part_col + 1);
-    float *at = own;
-    float *a = block_floats(&at, cut.block_rows * job->k);
-    float *c = block_floats(&at, cut.block_rows * cut.ldc);
-    float *b = at;
-    const struct gemm_rows packed = {a, rows, h, job->k, few ? job->k : cut.kc};
+    float *at[N_SCRATCH];
+    size_t n[N_SCRATCH];
+    scratch_floats(kern, job, &cut, n);
+    block_lay(N_SCRATCH, n, own, at);
+    const struct gemm_rows packed = {at[ROWS], rows, h, job->k, few ? job->k : cut.kc};
 
-    (void)phase;
-    (void)shared;
     const bool is_packed = *kept == part_rows + 1;
     *kept = part_rows + 1;
     if (job->b_kind == GEMM_B_SPARSE_T) {
-        multiply_nonzeros(kern, job, &cut, z, i0, rows, q0, q1, is_packed, own);
+        multiply_nonzeros(kern, job, &cut, z, i0, rows, q0, q1, is_packed, at[ROWS],
+                          at[SUMS]);
         return;
     }
     if (!is_packed)
-        pack_block(kern, job->a + z * job->a_batch + i0 * job->a_row, job->a_row, &packed, a);
+        pack_block(kern, job->a + z * job->a_batch + i0 * job->a_row, job->a_row, &packed,
+                   at[ROWS]);
     if (few) {
-        stream_panels(kern, job, &cut, z, q0, q1, &packed, c);
+        stream_panels(kern, job, &cut, z, q0, q1, &packed, at[SUMS]);
         return;
     }
     for (size_t q = q0, n_panels; q < q1; q += n_panels) {
@@ -508,7 +466,8 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t phase
         const size_t left = multiply_columns(kern, job, z, i0, &packed, q + n_panels) - q;
         if (left)
             multiply(&(struct block){kern, job, z, i0, rows, h, q, left,
-                                     block_even(left, cut.nv), cut.kc, a, b, c, cut.ldc});
+                                     block_even(left, cut.nv), cut.kc, at[ROWS], at[PANELS],
+                                     at[SUMS], cut.ldc});
         const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
         hand_on(job, z, i0, rows, j0, cols);
     }

@@ -1,4 +1,5 @@
-/* Convolutions whose input is read where it lies.
+/* Convolutions whose input is read where it lies: strips of a few neighbouring pixels of an output
+ * row are the rows of the register tile, channels lie along its vectors.
  *
  * A task owns a range of the output rows of all images x a range of output channel panels of one
  * group.  A block of it is some rows of one image.  For a slice of the input channels it keeps
@@ -11,12 +12,10 @@
  * a strip of a row needs no gathering: tap k of its pixels is at an offset that depends on k only.
  * Where one tap meets every pixel, a row is sixteen pixels as they lie in memory, and planes are
  * packed as panels.  Sums are transposed when they are stored. */
-#include "kernels/block_strips.h"
-
 #include "kernels/conv_patch.h"
+#include "kernels/conv_way.h"
 
 enum {
-    SMALL_STRIPS = 1 << 17,    /* multiply-adds not worth a second thread */
     MOST_TAPS = 256,           /* of one input channel */
     MOST_OFFSETS = 512,        /* taps of a slice */
     PLANE_FLOATS = 1 << 16,    /* of a block: 256 KiB */
@@ -63,7 +62,7 @@ static size_t plain_row(const struct conv_job *job, size_t pixels, size_t n_thre
 static struct strips_cut strips_cut(const struct kern *kern, const struct conv_job *job)
 {
     const struct conv_geom *g = &job->geom;
-    const size_t n_threads = job->n_threads ? job->n_threads : 1;
+    const size_t n_threads = job->n_threads;
     struct strips_cut cut = {.grid = {1, 1}, .taps = g->kh * g->kw, .pixels = g->out_h * g->out_w};
     cut.plain = conv_plain(g);
     cut.row = cut.plain ? plain_row(job, cut.pixels, n_threads) : g->out_w;
@@ -76,11 +75,11 @@ static struct strips_cut strips_cut(const struct kern *kern, const struct conv_j
     const size_t all_rows = job->images * cut.image_rows;
     const size_t work = job->images * cut.pixels * job->groups * job->cout * g->cin * cut.taps;
     const size_t threads = block_threads(job->groups, n_threads);
-    if (n_threads > 1 && work > SMALL_STRIPS)
+    if (n_threads > 1 && work > CONV_SMALL)
         cut.grid = block_grid_fine(all_rows, cut.channel_panels, threads, plane_cost(&cut, g),
                                    1 + WIDEN_COST * ANF_PANEL / cut.row,
                                    block_least(BLOCK_FINE * threads,
-                                               work / job->groups / SMALL_STRIPS / 4));
+                                               work / job->groups / CONV_SMALL / 4));
     const size_t rows = (all_rows + cut.grid.n_rows - 1) / cut.grid.n_rows;
     const size_t channels = (cut.channel_panels + cut.grid.n_cols - 1) / cut.grid.n_cols;
     const size_t most = block_least(rows, cut.image_rows);
@@ -95,10 +94,10 @@ static struct strips_cut strips_cut(const struct kern *kern, const struct conv_j
     return cut;
 }
 
-bool strips_chosen(const struct kern *kern, const struct conv_job *job)
+static bool strips_chosen(const struct kern *kern, const struct conv_job *job)
 {
     const struct conv_geom *g = &job->geom;
-    if (!g->cin || !g->out_h || !g->out_w || !job->cout || g->kh * g->kw > MOST_TAPS)
+    if (!g->cin || g->kh * g->kw > MOST_TAPS)
         return false;
     const struct strips_cut cut = strips_cut(kern, job);
     /* A strip of one or two waits for the latency of its multiply-adds. */
@@ -118,33 +117,28 @@ bool strips_chosen(const struct kern *kern, const struct conv_job *job)
            job->cout * (gathered * n * (k + STORE_COST) + KEEP_COST * k);
 }
 
-size_t strips_tasks(const struct kern *kern, const struct conv_job *job)
+static size_t strips_tasks(const struct kern *kern, const struct conv_job *job)
 {
     const struct strips_cut cut = strips_cut(kern, job);
     return job->groups * cut.grid.n_rows * cut.grid.n_cols;
 }
 
-static size_t plane_floats(const struct strips_cut *cut)
+enum scratch { PLANES, WEIGHTS, SUMS, N_SCRATCH };
+
+static void scratch_floats(const struct kern *kern, const struct strips_cut *cut,
+                           size_t n[N_SCRATCH])
 {
-    return cut->planes * cut->room;
+    n[PLANES] = cut->planes * cut->room;
+    n[WEIGHTS] = kern->nv * cut->planes * cut->taps * ANF_PANEL;
+    n[SUMS] = cut->rows * cut->row * cut->ld;
 }
 
-static size_t weight_floats(const struct kern *kern, const struct strips_cut *cut)
-{
-    return kern->nv * cut->planes * cut->taps * ANF_PANEL;
-}
-
-static size_t sum_floats(const struct strips_cut *cut)
-{
-    return cut->rows * cut->row * cut->ld;
-}
-
-size_t strips_thread_bytes(const struct kern *kern, const struct conv_job *job)
+static size_t strips_thread_bytes(const struct kern *kern, const struct conv_job *job)
 {
     const struct strips_cut cut = strips_cut(kern, job);
-    size_t n = (plane_floats(&cut) + 15) / 16 + (weight_floats(kern, &cut) + 15) / 16 +
-               (sum_floats(&cut) + 15) / 16;
-    return n * 16 * sizeof(float);
+    size_t n[N_SCRATCH];
+    scratch_floats(kern, &cut, n);
+    return block_bytes(N_SCRATCH, n);
 }
 
 /* ---- one block ------------------------------------------------------------------------------- */
@@ -282,23 +276,27 @@ static void run_block(const struct block *b)
         .sums = b->sums, .ld = cut->ld});
 }
 
-void strips_task(const struct kern *kern, const struct conv_job *job, size_t task, void *own)
+static void strips_run(const struct kern *kern, const struct conv_job *job,
+                       const struct conv_run *run)
 {
     const struct strips_cut cut = strips_cut(kern, job);
-    const size_t per_group = cut.grid.n_rows * cut.grid.n_cols, part = task % per_group;
+    const size_t per_group = cut.grid.n_rows * cut.grid.n_cols, part = run->task % per_group;
     const size_t part_row = part / cut.grid.n_cols, part_col = part % cut.grid.n_cols;
     const size_t rows = job->images * cut.image_rows;
     const size_t end = block_start(rows, cut.grid.n_rows, part_row + 1);
     const size_t c1 = block_start(cut.channel_panels, cut.grid.n_cols, part_col + 1);
-    float *at = own;
+    float *at[N_SCRATCH];
+    size_t n[N_SCRATCH];
+    scratch_floats(kern, &cut, n);
+    block_lay(N_SCRATCH, n, run->own, at);
     struct block b = {
         .kern = kern,
         .job = job,
         .cut = &cut,
-        .group = task / per_group,
-        .planes = block_floats(&at, plane_floats(&cut)),
-        .weights = block_floats(&at, weight_floats(kern, &cut)),
-        .sums = at,
+        .group = run->task / per_group,
+        .planes = at[PLANES],
+        .weights = at[WEIGHTS],
+        .sums = at[SUMS],
     };
     for (size_t row = block_start(rows, cut.grid.n_rows, part_row); row < end; row += b.n_rows) {
         b.image = row / cut.image_rows;
@@ -312,3 +310,10 @@ void strips_task(const struct kern *kern, const struct conv_job *job, size_t tas
         }
     }
 }
+
+const struct conv_way conv_strips = {
+    .chosen = strips_chosen,
+    .tasks = strips_tasks,
+    .run = strips_run,
+    .thread_bytes = strips_thread_bytes,
+};

@@ -1,4 +1,10 @@
-/* Transposed convolution as convolutions of its residues.
+/* Transposed convolution with a stride, up > 1, as convolutions of its residues.
+ *
+ * Output pixel o of an axis meets the taps v for which o - pad + v*dil is a multiple of `up`: the
+ * gaps of the input between its rows and columns have no tap.  Those are the same for all pixels
+ * with one o % up, and next to each other in steps of conv_tap_step.  So it is up * up ordinary
+ * convolutions with smaller kernels, and their outputs are woven together.  A pixel without any tap
+ * is its bias.
  *
  * A residue (r, s) is the output pixels (y, x) with y % up = r, x % up = s.  All residues get
  * planes of one size, ceil(out_h / up) x ceil(out_w / up), of which the last row and column may
@@ -8,7 +14,7 @@
  *
  * and phase 1 weaves the rows of the residues into rows of the output.  A convolution with more
  * residues than there are threads to keep busy gives each to one thread. */
-#include "kernels/block_transposed.h"
+#include "kernels/conv_way.h"
 
 struct residues {
     size_t n_h, n_w; /* residues that occur: fewer than `up` in a small output */
@@ -47,8 +53,7 @@ static struct conv_job one_residue(const struct conv_job *job, const struct resi
     const struct conv_geom *g = &job->geom;
     struct conv_job one = *job;
     one.up = 1;
-    one.epilogue = NULL;
-    one.relu = false;
+    one.epilogue = NULL; /* but relu is as good before weaving */
     one.n_threads = r->n_threads;
     one.geom.out_h = r->rows;
     one.geom.out_w = r->cols;
@@ -101,16 +106,26 @@ static size_t residue_size(const struct residues *r)
     return r->planes * r->rows * r->cols;
 }
 
-size_t transposed_tasks(const struct kern *kern, const struct conv_job *job, size_t phase)
+static bool transposed_chosen(const struct kern *kern, const struct conv_job *job)
+{
+    (void)kern;
+    return job->up > 1;
+}
+
+static size_t residue_tasks(const struct kern *kern, const struct conv_job *job)
 {
     const struct residues r = residues_of(kern, job);
-    const size_t n_threads = job->n_threads ? job->n_threads : 1;
-    if (phase)
-        return n_threads > 1 ? block_least(r.planes, 4 * n_threads) : r.planes ? 1 : 0;
     return r.n_h * r.n_w * r.most_tasks;
 }
 
-size_t transposed_thread_bytes(const struct kern *kern, const struct conv_job *job)
+static size_t weave_tasks(const struct kern *kern, const struct conv_job *job)
+{
+    const size_t planes = job->images * job->groups * job->cout;
+    (void)kern;
+    return job->n_threads > 1 ? block_least(planes, BLOCK_FINE * job->n_threads) : 1;
+}
+
+static size_t transposed_thread_bytes(const struct kern *kern, const struct conv_job *job)
 {
     const struct residues r = residues_of(kern, job);
     size_t most = 0;
@@ -122,34 +137,36 @@ size_t transposed_thread_bytes(const struct kern *kern, const struct conv_job *j
     return most;
 }
 
-size_t transposed_shared_bytes(const struct kern *kern, const struct conv_job *job)
+static size_t transposed_shared_bytes(const struct kern *kern, const struct conv_job *job)
 {
     const struct residues r = residues_of(kern, job);
     return r.n_h * r.n_w * residue_size(&r) * sizeof(f16);
 }
 
-static void convolve(const struct kern *kern, const struct conv_job *job, const struct residues *r,
-                     size_t task, f16 *residues, void *own)
+static void convolve(const struct kern *kern, const struct conv_job *job,
+                     const struct conv_run *run)
 {
     const struct conv_geom *g = &job->geom;
-    const size_t i = task / r->most_tasks, step_h = conv_tap_step(job->up, g->dil_h);
+    const struct residues r = residues_of(kern, job);
+    const size_t i = run->task / r.most_tasks, part = run->task % r.most_tasks;
+    const size_t step_h = conv_tap_step(job->up, g->dil_h);
     const size_t step_w = conv_tap_step(job->up, g->dil_w);
-    const struct axis_taps h = axis_taps(i / r->n_w, g->kh, job->up, g->dil_h, g->pad_h);
-    const struct axis_taps w = axis_taps(i % r->n_w, g->kw, job->up, g->dil_w, g->pad_w);
-    struct conv_job one = one_residue(job, r, h.n, w.n);
+    const struct axis_taps h = axis_taps(i / r.n_w, g->kh, job->up, g->dil_h, g->pad_h);
+    const struct axis_taps w = axis_taps(i % r.n_w, g->kw, job->up, g->dil_w, g->pad_w);
+    struct conv_job one = one_residue(job, &r, h.n, w.n);
     one.geom.pad_h = h.pad;
     one.geom.pad_w = w.pad;
-    one.y = residues + i * residue_size(r);
+    one.y = (f16 *)run->shared + i * residue_size(&r);
     one.weights += (taps_before(g->kh, step_h, h.first) * g->kw +
                     h.n * taps_before(g->kw, step_w, w.first)) *
                    (conv_packed_size(g, job->groups, job->cout) / (g->kh * g->kw));
     size_t kept = 0; /* the task before was of other weights */
-    if (task % r->most_tasks < conv_tasks(kern, &one, 1))
-        conv_task(kern, &one, 1, task % r->most_tasks, NULL, own, &kept);
+    if (part < conv_tasks(kern, &one, 1))
+        conv_task(kern, &one, 1, part, NULL, run->own, &kept);
 }
 
-static void weave(const struct kern *kern, const struct conv_job *job, const struct residues *r,
-                  const f16 *residues, size_t plane)
+static void weave_plane(const struct kern *kern, const struct conv_job *job, const struct residues *r,
+                        const f16 *residues, size_t plane)
 {
     const struct conv_geom *g = &job->geom;
     const size_t size = residue_size(r), whole = g->out_w / job->up;
@@ -162,19 +179,23 @@ static void weave(const struct kern *kern, const struct conv_job *job, const str
         for (size_t s = 0; s < g->out_w % job->up; s++)
             y[whole * job->up + s] = row[s * size + whole];
     }
-    if (job->epilogue)
-        job->epilogue(job->epilogue_arg, plane * g->out_h * g->out_w, g->out_h * g->out_w);
+    conv_hand_on(job, plane, 1, 0, g->out_h * g->out_w);
 }
 
-void transposed_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
-                     void *shared, void *own)
+static void weave(const struct kern *kern, const struct conv_job *job, const struct conv_run *run)
 {
     const struct residues r = residues_of(kern, job);
-    if (!phase) {
-        convolve(kern, job, &r, task, shared, own);
-        return;
-    }
-    const size_t n = transposed_tasks(kern, job, 1), end = block_start(r.planes, n, task + 1);
-    for (size_t p = block_start(r.planes, n, task); p < end; p++)
-        weave(kern, job, &r, shared, p);
+    const size_t n = weave_tasks(kern, job), end = block_start(r.planes, n, run->task + 1);
+    for (size_t p = block_start(r.planes, n, run->task); p < end; p++)
+        weave_plane(kern, job, &r, run->shared, p);
 }
+
+const struct conv_way conv_transposed = {
+    .chosen = transposed_chosen,
+    .tasks = weave_tasks,
+    .run = weave,
+    .thread_bytes = transposed_thread_bytes,
+    .prepare_tasks = residue_tasks,
+    .prepare = convolve,
+    .shared_bytes = transposed_shared_bytes,
+};

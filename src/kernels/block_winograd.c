@@ -1,4 +1,4 @@
-/* Winograd's convolution in blocks.
+/* Winograd's convolution in blocks; winograd.h has the arithmetic.
  *
  * Tiles are counted by rows of tiles, one image after the other.  A task has a range of them, cut
  * in strips: whole rows where there are many, any tiles where that would leave threads idle or a
@@ -22,8 +22,7 @@
  *
  * Where a task has few tiles, U would go to L2 and back for too little: winograd_few makes it in
  * L1, some channels and positions at a time. */
-#include "kernels/block_winograd.h"
-
+#include "kernels/conv_way.h"
 #include "kernels/winograd.h"
 
 #include <stdatomic.h>
@@ -71,7 +70,7 @@ static size_t strip_tiles(const struct wino_cut *cut, size_t tiles, size_t most)
 static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *job)
 {
     const struct conv_geom *g = &job->geom;
-    const size_t n_threads = job->n_threads ? job->n_threads : 1;
+    const size_t n_threads = job->n_threads;
     struct wino_cut cut = {
         .form = winograd_form(g, job->cout),
         .grid = {1, 1},
@@ -113,29 +112,45 @@ static struct wino_cut wino_cut(const struct kern *kern, const struct conv_job *
     return cut;
 }
 
-size_t winograd_tasks(const struct kern *kern, const struct conv_job *job, size_t phase)
+static bool winograd_is_set(const struct kern *kern, const struct conv_job *job)
 {
-    if (!job->images || !job->cout || !job->geom.out_h || !job->geom.out_w)
-        return 0;
-    const struct wino_cut cut = wino_cut(kern, job);
-    return phase ? cut.grid.n_rows * cut.grid.n_cols : cut.grid.n_cols > 1;
+    (void)kern;
+    return job->winograd;
 }
 
-static size_t u_floats(const struct wino_cut *cut)
-{
-    return cut->u_rows * cut->form.in * cut->u_pos;
-}
-
-size_t winograd_thread_bytes(const struct kern *kern, const struct conv_job *job)
+static size_t winograd_tasks(const struct kern *kern, const struct conv_job *job)
 {
     const struct wino_cut cut = wino_cut(kern, job);
-    return (cut.v_floats + u_floats(&cut) + cut.positions * cut.m_pos) * sizeof(float);
+    return cut.grid.n_rows * cut.grid.n_cols;
 }
 
-size_t winograd_shared_bytes(const struct kern *kern, const struct conv_job *job)
+enum scratch { INPUT, WEIGHTS, PRODUCTS, N_SCRATCH };
+
+static void scratch_floats(const struct wino_cut *cut, size_t n[N_SCRATCH])
+{
+    n[INPUT] = cut->v_floats;
+    n[WEIGHTS] = cut->u_rows * cut->form.in * cut->u_pos;
+    n[PRODUCTS] = cut->positions * cut->m_pos;
+}
+
+static size_t winograd_thread_bytes(const struct kern *kern, const struct conv_job *job)
 {
     const struct wino_cut cut = wino_cut(kern, job);
-    return cut.grid.n_cols > 1 ? cut.grid.n_rows * cut.grid.n_cols * sizeof(atomic_size_t) : 0;
+    size_t n[N_SCRATCH];
+    scratch_floats(&cut, n);
+    return block_bytes(N_SCRATCH, n);
+}
+
+/* Threads with the same tiles need counters. */
+static size_t winograd_prepare_tasks(const struct kern *kern, const struct conv_job *job)
+{
+    return wino_cut(kern, job).grid.n_cols > 1;
+}
+
+static size_t winograd_shared_bytes(const struct kern *kern, const struct conv_job *job)
+{
+    const struct block_grid grid = wino_cut(kern, job).grid;
+    return grid.n_cols > 1 ? grid.n_rows * grid.n_cols * sizeof(atomic_size_t) : 0;
 }
 
 /* ---- one strip ------------------------------------------------------------------------------- */
@@ -244,6 +259,21 @@ static void transform_weights(const struct kern *kern, const struct conv_job *jo
                                cut->u_rows, u + i * n * ANF_PANEL, cut->u_pos);
 }
 
+/* Asks for part `part` of `parts` of the next slice of packed weights: kc rows of n_panels
+ * panels that lie `stride` elements apart.  Slices are short and far from each other, so that
+ * the hardware would meet each of them with a miss; the parts are spread over the multiplication
+ * before. */
+static void prefetch(const f16 *from, size_t stride, size_t n_panels, size_t kc,
+                     size_t part, size_t parts)
+{
+    const size_t lines = (kc * ANF_PANEL + 31) / 32;
+    size_t at = block_start(n_panels * lines, parts, part);
+    const size_t end = block_start(n_panels * lines, parts, part + 1);
+    for (size_t v = lines ? at / lines : 0; at < end; v++)
+        for (size_t line = at - v * lines; line < lines && at < end; line++, at++)
+            __builtin_prefetch(from + v * stride + line * 32);
+}
+
 /* Panels q .. q+nv-1 of the strip; U is made already if `kept`.  The weights of the next slice are
  * asked for meanwhile. */
 static void multiply(const struct kern *kern, const struct conv_job *job,
@@ -264,7 +294,7 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
             if (pos % in_u == 0 && !kept)
                 transform_weights(kern, job, cut, q, nv, c, n, pos / cut->form.in, u);
             if (next < channels)
-                block_prefetch(weights + next * each, all, nv,
+                prefetch(weights + next * each, all, nv,
                                block_least(cut->slice, channels - next) * each / ANF_PANEL, pos,
                                cut->positions);
             const struct winograd_range *tiles = &s->positions[pos];
@@ -286,25 +316,13 @@ static void hand_on(const struct conv_job *job, const struct wino_cut *cut, cons
                     size_t channel, size_t n)
 {
     const struct conv_geom *g = &job->geom;
-    const size_t out = cut->form.out;
-    const size_t pixels = g->out_h * g->out_w, plane = p->image * job->cout + channel;
+    const size_t out = cut->form.out, plane = p->image * job->cout + channel;
     const size_t y0 = p->row * out, x0 = p->col * out;
     const size_t height = block_least(p->n_rows * out, g->out_h - y0);
     const size_t width = block_least(p->n_cols * out, g->out_w - x0);
-    if (!job->epilogue)
-        return;
-    if (width == g->out_w && height == g->out_h) {
-        job->epilogue(job->epilogue_arg, plane * pixels, n * pixels);
-        return;
-    }
-    for (size_t c = 0; c < n; c++) {
-        const size_t at = (plane + c) * pixels + y0 * g->out_w + x0;
-        if (width == g->out_w)
-            job->epilogue(job->epilogue_arg, at, height * width);
-        else
-            for (size_t y = 0; y < height; y++)
-                job->epilogue(job->epilogue_arg, at + y * g->out_w, width);
-    }
+    const bool rows = width == g->out_w; /* are one run */
+    for (size_t y = 0; y < height; y += rows ? height : 1)
+        conv_hand_on(job, plane, n, (y0 + y) * g->out_w + x0, rows ? height * width : width);
 }
 
 static void store(const struct kern *kern, const struct conv_job *job, const struct wino_cut *cut,
@@ -334,8 +352,7 @@ static void store(const struct kern *kern, const struct conv_job *job, const str
                         p.col * out,
                     block_least(out, g->out_h - y), cols);
         }
-        if (!job->relu)
-            hand_on(job, cut, &p, q * ANF_PANEL, channels);
+        hand_on(job, cut, &p, q * ANF_PANEL, channels);
     }
 }
 
@@ -369,29 +386,45 @@ static void claim(struct part *p, size_t q0, size_t q1, atomic_size_t *next)
     }
 }
 
-void winograd_task(const struct kern *kern, const struct conv_job *job, size_t phase, size_t task,
-                   void *shared, void *own)
+static void winograd_prepare(const struct kern *kern, const struct conv_job *job,
+                             const struct conv_run *run)
+{
+    const struct block_grid grid = wino_cut(kern, job).grid;
+    atomic_size_t *counters = run->shared;
+    for (size_t k = 0; k < grid.n_rows * grid.n_cols; k++)
+        atomic_init(&counters[k], 0);
+}
+
+static void winograd_run(const struct kern *kern, const struct conv_job *job,
+                         const struct conv_run *run)
 {
     const struct wino_cut cut = wino_cut(kern, job);
-    const size_t cols = cut.grid.n_cols, i = task / cols, units = cut.tiles / cut.unit;
-    atomic_size_t *counters = shared, alone = 0;
-    if (!phase) {
-        for (size_t k = 0; k < cut.grid.n_rows * cols; k++)
-            atomic_init(&counters[k], 0);
-        return;
-    }
+    const size_t cols = cut.grid.n_cols, i = run->task / cols, units = cut.tiles / cut.unit;
+    atomic_size_t *counters = run->shared, alone = 0;
+    float *at[N_SCRATCH];
+    size_t n[N_SCRATCH];
+    scratch_floats(&cut, n);
+    block_lay(N_SCRATCH, n, run->own, at);
     struct part p = {.kern = kern, .job = job, .cut = &cut, .strip = SIZE_MAX,
-                     .u_of = SIZE_MAX, .v = own,
+                     .u_of = SIZE_MAX, .v = at[INPUT], .u = at[WEIGHTS], .m = at[PRODUCTS],
                      .tile = block_start(units, cut.grid.n_rows, i) * cut.unit};
     p.n_tiles = block_start(units, cut.grid.n_rows, i + 1) * cut.unit - p.tile;
     /* Even in a task that has the most: a tile less, cut evenly, may have larger strips. */
     p.strip_tiles = strip_tiles(&cut, p.n_tiles, cut.strip_tiles);
     p.n_strips = (p.n_tiles + p.strip_tiles - 1) / p.strip_tiles;
-    p.u = p.v + cut.v_floats;
-    p.m = p.u + u_floats(&cut);
     for (size_t k = 0; k < cols; k++) {
-        const size_t j = (task + k) % cols;
+        const size_t j = (run->task + k) % cols;
         claim(&p, block_start(cut.panels, cols, j), block_start(cut.panels, cols, j + 1),
               cols > 1 ? &counters[i * cols + j] : &alone);
     }
 }
+
+const struct conv_way conv_winograd = {
+    .chosen = winograd_is_set,
+    .tasks = winograd_tasks,
+    .run = winograd_run,
+    .thread_bytes = winograd_thread_bytes,
+    .prepare_tasks = winograd_prepare_tasks,
+    .prepare = winograd_prepare,
+    .shared_bytes = winograd_shared_bytes,
+};

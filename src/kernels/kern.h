@@ -316,8 +316,9 @@ static inline size_t softmax_floats(size_t n)
 }
 struct norm_args {
     const f16 *gamma, *beta; /* NULL: 1 and 0 (no multiplication, no addition) */
-    /* element j of row r has affine index (r % row_period)*per_row + j / run; all at least 1 */
-    size_t run, per_row, row_period;
+    /* element j of row r has affine index ((first_row + r) % row_period)*per_row + j / run; the
+     * others are at least 1 */
+    size_t first_row, run, per_row, row_period;
     float eps;
 };
 /* l2_norm:    y = x * (1 / sqrt(ss + eps)),              ss = sum of fma-free squares x*x
@@ -396,11 +397,16 @@ struct kern {
     size_t kc;          /* k-block: a B sliver of nv panels stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
     uop_fn *uops[UOP_COUNT];
-    uop_chain_fn *uop_chain;
 #define K(slot, type, doc) type *slot;
 #include "kernels/kernels.def"
 #undef K
 };
+
+/* The tile sizes of a table, which the files of common/ define in an ISA file. */
+#define KERN_TILES                                                                                 \
+    .mr = TILE_MR, .nv = TILE_NV, .tall_mr = TALL_MR, .tall_nv = TALL_NV, .row_nv = ROW_NV,        \
+    .few_rows = TILE_FEW, .sparse_rows = SPARSE_ROWS, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV,      \
+    .rows_beside = ROWS_BESIDE
 
 /* Best first; the last, "ref", is always available. NULL-terminated. */
 extern const struct kern *const kern_tables[];

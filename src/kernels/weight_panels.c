@@ -22,11 +22,6 @@ static size_t panels_of(const struct weight_form *f)
     return (f->n + ANF_PANEL - 1) / ANF_PANEL;
 }
 
-static size_t groups_of(size_t k)
-{
-    return (k + WEIGHT_GROUP - 1) / WEIGHT_GROUP;
-}
-
 /* Of the group that begins with row i0; and the elements that its masks take. */
 static size_t group_rows(const struct weight_form *f, size_t i0)
 {
@@ -170,16 +165,15 @@ bool weight_lists_ok(const struct weight_form *f, const f16 *panels, size_t elem
 size_t weight_panel_bytes(const struct weight_form *f)
 {
     const size_t rows = panels_of(f) * f->k;
-    const size_t masks = f->encoding == WEIGHT_SPARSE ? rows
-                                                      : panels_of(f) * groups_of(f->k) * MASKS_T;
+    const size_t groups = panels_of(f) * weight_groups(f->k);
+    const size_t masks = f->encoding == WEIGHT_SPARSE ? rows : groups * MASKS_T;
     size_t kept = 0;
     switch (f->encoding) {
     case WEIGHT_INT8:
     case WEIGHT_BLOCKWISE:
         return rows * ANF_PANEL;
     case WEIGHT_INT4:
-        return panels_of(f) * ((f->k + 7) / WEIGHT_PER_WORD) * ANF_PANEL * sizeof(uint32_t) +
-               WEIGHT_SLACK;
+        return panels_of(f) * weight_words(f->k) * ANF_PANEL * sizeof(uint32_t) + WEIGHT_SLACK;
     case WEIGHT_SPARSE:
     case WEIGHT_SPARSE_T:
         for (size_t i = 0; i < f->n * f->k; i++)
@@ -203,7 +197,7 @@ size_t weight_side_bytes(const struct weight_form *f)
         return WEIGHT_CODES * sizeof(f16);
     case WEIGHT_SPARSE:
     case WEIGHT_SPARSE_T:
-        return panels_of(f) * groups_of(f->k) * sizeof(uint64_t);
+        return panels_of(f) * weight_groups(f->k) * sizeof(uint64_t);
     case WEIGHT_LISTS:
         return panels_of(f) * 2 * sizeof(uint64_t);
     case WEIGHT_BLOCKWISE:
@@ -326,7 +320,7 @@ static size_t values_of(const struct weight_form *f, const f16 *masks, size_t ro
 bool weight_sparse_ok(const struct weight_form *f, const f16 *panels, size_t elements,
                       const uint64_t *side)
 {
-    const size_t groups = groups_of(f->k), total = panels_of(f) * groups;
+    const size_t groups = weight_groups(f->k), total = panels_of(f) * groups;
     size_t at = 0;
     if (!f->k || elements < WEIGHT_SLACK / sizeof(f16))
         return false;

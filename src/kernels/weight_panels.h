@@ -119,6 +119,17 @@ static inline uint64_t weight_mask_t(const f16 *masks, size_t j)
     return mask;
 }
 
+/* Words of int4 indices, sparse groups, that k rows of a panel take. */
+static inline size_t weight_words(size_t k)
+{
+    return (k + WEIGHT_PER_WORD - 1) / WEIGHT_PER_WORD;
+}
+
+static inline size_t weight_groups(size_t k)
+{
+    return (k + WEIGHT_GROUP - 1) / WEIGHT_GROUP;
+}
+
 /* The most panels that a tile of one row expands side by side: more where it has latency to
  * hide. */
 static inline size_t weight_row_panels(const struct kern *kern, enum weight_encoding encoding)
@@ -131,7 +142,6 @@ static inline struct weight_panel weight_panel_at(enum weight_encoding encoding,
                                                   const void *side, size_t k, size_t block,
                                                   size_t q)
 {
-    const size_t groups = (k + WEIGHT_GROUP - 1) / WEIGHT_GROUP;
     const char *w = panels, *s = side;
     struct weight_panel p = {.w = w, .side = s, .k = k, .block = block};
     switch (encoding) {
@@ -140,11 +150,11 @@ static inline struct weight_panel weight_panel_at(enum weight_encoding encoding,
         p.side = s + q * ANF_PANEL * sizeof(f16);
         break;
     case WEIGHT_INT4:
-        p.w = w + q * ((k + 7) / WEIGHT_PER_WORD) * ANF_PANEL * sizeof(uint32_t);
+        p.w = w + q * weight_words(k) * ANF_PANEL * sizeof(uint32_t);
         break;
     case WEIGHT_SPARSE:
     case WEIGHT_SPARSE_T:
-        p.side = s + q * groups * sizeof(uint64_t);
+        p.side = s + q * weight_groups(k) * sizeof(uint64_t);
         break;
     case WEIGHT_LISTS:
         p.side = s + q * 2 * sizeof(uint64_t);

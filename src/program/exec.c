@@ -114,6 +114,11 @@ static size_t *kept_of(struct exec *x, uint64_t number, size_t thread)
     return &kept->part;
 }
 
+static void at_least(size_t *most, size_t n)
+{
+    *most = n > *most ? n : *most;
+}
+
 struct gemm_call {
     struct exec *x;
     uint64_t number;
@@ -124,7 +129,7 @@ struct gemm_call {
 static void gemm_worker(void *arg, size_t task, size_t thread)
 {
     struct gemm_call *c = arg;
-    gemm_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread),
+    gemm_task(c->x->kern, &c->job, task, own_scratch(c->x, thread),
               kept_of(c->x, c->number, thread));
 }
 
@@ -175,18 +180,17 @@ void exec_gemm(struct exec *x, const struct instr *i)
         c.job.epilogue = tile_epilogue;
         c.job.epilogue_arg = &c.r;
     }
-    run_tasks(x, c.job.n_threads, gemm_tasks(x->kern, &c.job, 0), gemm_worker, &c);
+    run_tasks(x, c.job.n_threads, gemm_tasks(x->kern, &c.job), gemm_worker, &c);
 }
 
 void scratch_gemm(const struct program *p, const struct instr *i, const struct kern *k,
                   int n_threads, size_t *shared, size_t *per_thread)
 {
     struct gemm_job job = gemm_job_of(p, i);
+    (void)shared;
     for (int cut = 0; cut < 2; cut++) { /* run serially or on every thread: threads_for */
         job.n_threads = cut ? (size_t)n_threads : 1;
-        size_t s = gemm_shared_bytes(k, &job), o = gemm_thread_bytes(k, &job);
-        *shared = s > *shared ? s : *shared;
-        *per_thread = o > *per_thread ? o : *per_thread;
+        at_least(per_thread, gemm_thread_bytes(k, &job));
     }
 }
 
@@ -245,9 +249,8 @@ void scratch_conv(const struct program *p, const struct instr *i, const struct k
     struct conv_job job = conv_job_of(p, i);
     for (int cut = 0; cut < 2; cut++) { /* run serially or on every thread: threads_for */
         job.n_threads = cut ? (size_t)n_threads : 1;
-        size_t s = conv_shared_bytes(k, &job), o = conv_thread_bytes(k, &job);
-        *shared = s > *shared ? s : *shared;
-        *per_thread = o > *per_thread ? o : *per_thread;
+        at_least(shared, conv_shared_bytes(k, &job));
+        at_least(per_thread, conv_thread_bytes(k, &job));
     }
 }
 
@@ -259,7 +262,7 @@ struct attention_call {
 static void attention_worker(void *arg, size_t task, size_t thread)
 {
     struct attention_call *c = arg;
-    attention_task(c->x->kern, &c->job, 0, task, c->x->shared, own_scratch(c->x, thread));
+    attention_task(c->x->kern, &c->job, task, own_scratch(c->x, thread));
 }
 
 static struct attention_job attention_job_of(const struct program *p, const struct instr *i)
@@ -283,18 +286,17 @@ void exec_attention(struct exec *x, const struct instr *i)
     c.job.mask = PARAM(x->p, i, attention_param)->has_mask ? at(x, i, 4) : NULL;
     c.job.out = at(x, i, 0);
     c.job.n_threads = threads_for(x, i->flops);
-    run_tasks(x, c.job.n_threads, attention_tasks(x->kern, &c.job, 0), attention_worker, &c);
+    run_tasks(x, c.job.n_threads, attention_tasks(x->kern, &c.job), attention_worker, &c);
 }
 
 void scratch_attention(const struct program *p, const struct instr *i, const struct kern *k,
                        int n_threads, size_t *shared, size_t *per_thread)
 {
     struct attention_job job = attention_job_of(p, i);
+    (void)shared;
     for (int cut = 0; cut < 2; cut++) { /* run serially or on every thread: threads_for */
         job.n_threads = cut ? (size_t)n_threads : 1;
-        size_t s = attention_shared_bytes(k, &job), o = attention_thread_bytes(k, &job);
-        *shared = s > *shared ? s : *shared;
-        *per_thread = o > *per_thread ? o : *per_thread;
+        at_least(per_thread, attention_thread_bytes(k, &job));
     }
 }
 
@@ -359,11 +361,10 @@ void exec_softmax(struct exec *x, const struct instr *i)
 void scratch_softmax(const struct program *p, const struct instr *i, const struct kern *k,
                      int n_threads, size_t *shared, size_t *per_thread)
 {
-    size_t need = softmax_floats((size_t)PARAM(p, i, softmax_param)->n) * sizeof(float);
     (void)k;
     (void)n_threads;
     (void)shared;
-    *per_thread = need > *per_thread ? need : *per_thread;
+    at_least(per_thread, softmax_floats((size_t)PARAM(p, i, softmax_param)->n) * sizeof(float));
 }
 
 static float f32_of_bits(int64_t bits)
@@ -390,26 +391,11 @@ static void norm_task(void *arg, size_t task, size_t thread)
     if (p->has_gamma)
         a.gamma = at(c->x, c->i, 2);
     if (p->has_beta)
-        a.beta = at(c->x, c->i, p->has_gamma ? 3 : 2);
+        a.beta = at(c->x, c->i, 3);
     row_range(c, task, &from, &count);
-    if (count == 0)
-        return;
-    /* Row r of this call is row from + r: rotate the affine period to begin there. */
-    const f16 *x = (const f16 *)at(c->x, c->i, 1) + from * c->n;
-    f16 *y = (f16 *)at(c->x, c->i, 0) + from * c->n;
-    if (a.row_period == 1) {
-        table[p->kind](x, y, count, c->n, &a);
-        return;
-    }
-    const f16 *gamma = a.gamma, *beta = a.beta;
-    size_t period = a.row_period;
-    a.row_period = 1;
-    for (size_t r = 0; r < count; r++) {
-        size_t shift = (from + r) % period * a.per_row;
-        a.gamma = gamma ? gamma + shift : NULL;
-        a.beta = beta ? beta + shift : NULL;
-        table[p->kind](x + r * c->n, y + r * c->n, 1, c->n, &a);
-    }
+    a.first_row = from;
+    table[p->kind]((const f16 *)at(c->x, c->i, 1) + from * c->n,
+                   (f16 *)at(c->x, c->i, 0) + from * c->n, count, c->n, &a);
 }
 
 void exec_norm(struct exec *x, const struct instr *i)
@@ -456,17 +442,20 @@ static void pool_task(void *arg, size_t task, size_t thread)
     pool_fn *fn = p->kind == POOL_MAX ? c->x->kern->max_pool : c->x->kern->avg_pool;
     const f16 *x = at(c->x, c->i, 1);
     f16 *y = at(c->x, c->i, 0);
-    size_t from, count;
+    size_t from, count; /* output rows, of all planes */
     (void)thread;
     row_range(c, task, &from, &count);
-    for (size_t r = from; r < from + count; r++)
-        fn(&g, x + r * g.in_h * g.in_w, y + r * g.out_h * g.out_w, 0, g.out_h);
+    for (size_t left = count, n; left; from += n, left -= n) {
+        const size_t plane = from / g.out_h, oy = from % g.out_h;
+        n = block_least(g.out_h - oy, left);
+        fn(&g, x + plane * g.in_h * g.in_w, y + plane * g.out_h * g.out_w, oy, oy + n);
+    }
 }
 
 void exec_pool(struct exec *x, const struct instr *i)
 {
     const struct pool_param *p = PARAM(x->p, i, pool_param);
-    run_rows(x, i, (size_t)p->planes, (size_t)(p->out_h * p->out_w * p->k), pool_task);
+    run_rows(x, i, (size_t)(p->planes * p->out_h), (size_t)(p->out_w * p->k), pool_task);
 }
 
 /* ---- moves ----------------------------------------------------------------------------------- */

@@ -43,11 +43,10 @@ void text_gemm(const struct program *p, const struct instr *i, struct buf *out)
 {
     const struct gemm_param *g = PARAM(p, i, gemm_param);
     static const char *const kinds[GEMM_B_COUNT] = {
-        [GEMM_B_PACKED] = "panels",    [GEMM_B_ROWS] = "rows",
-        [GEMM_B_COLS] = "columns",     [GEMM_B_INT8] = "int8",
-        [GEMM_B_INT4] = "int4",        [GEMM_B_SPARSE] = "sparse",
-        [GEMM_B_BLOCKWISE] = "blockwise", [GEMM_B_LISTS] = "lists",
-        [GEMM_B_SPARSE_T] = "sparse_t"};
+#define X(kind, encoding, text) text,
+        GEMM_KINDS(X)
+#undef X
+    };
     buf_printf(out, "batch=%" PRId64 " m=%" PRId64 " n=%" PRId64 " k=%" PRId64 " b=%s", g->batch,
                g->m, g->n, g->k, kinds[g->b_kind]);
     if (g->b_kind == GEMM_B_BLOCKWISE)

@@ -15,7 +15,7 @@
 #include "kernels/block_attention.h"
 #include "kernels/block_conv.h"
 #include "kernels/block_gemm.h"
-#include "kernels/block_strips.h"
+#include "kernels/conv_way.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -55,7 +55,7 @@ typedef void task_fn(const struct kern *kern, const void *job, size_t task, void
 static void gemm_one(const struct kern *kern, const void *job, size_t task, void *own)
 {
     size_t kept = 0;
-    gemm_task(kern, job, 0, task, NULL, own, &kept);
+    gemm_task(kern, job, task, own, &kept);
 }
 
 struct conv_phase {
@@ -73,7 +73,7 @@ static void conv_one(const struct kern *kern, const void *phase, size_t task, vo
 
 static void attention_one(const struct kern *kern, const void *job, size_t task, void *own)
 {
-    attention_task(kern, job, 0, task, NULL, own);
+    attention_task(kern, job, task, own);
 }
 
 static void run(const struct kern *kern, task_fn *fn, const void *job, size_t n_tasks, size_t bytes)
@@ -92,12 +92,12 @@ static void run(const struct kern *kern, task_fn *fn, const void *job, size_t n_
 /* All tasks on one thread, which may find packed rows in its scratch. */
 static void run_gemm_as_one(const struct kern *kern, const struct gemm_job *job)
 {
-    const size_t n_bytes = gemm_thread_bytes(kern, job), n_tasks = gemm_tasks(kern, job, 0);
+    const size_t n_bytes = gemm_thread_bytes(kern, job), n_tasks = gemm_tasks(kern, job);
     unsigned char *own = fenced((n_bytes + 127) / 64 * 64);
     size_t kept = 0;
     memset(own, 0xff, n_bytes);
     for (size_t task = 0; task < n_tasks; task++)
-        gemm_task(kern, job, 0, task, NULL, own, &kept);
+        gemm_task(kern, job, task, own, &kept);
     unfence(own);
 }
 
@@ -166,7 +166,7 @@ static void gemm_case(size_t batch, size_t m, size_t n, size_t k, enum gemm_b ki
                 c[e] = UNTOUCHED;
             job.c = c;
             job.n_threads = thread_counts[i];
-            run(kern[t], gemm_one, &job, gemm_tasks(kern[t], &job, 0),
+            run(kern[t], gemm_one, &job, gemm_tasks(kern[t], &job),
                 gemm_thread_bytes(kern[t], &job));
             same(kern[t], "gemm", c, want, n_c);
             all_seen_once(&seen);
@@ -408,7 +408,7 @@ static size_t conv_case(const struct conv_shape *s, bool biased, bool poisoned)
         for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++)
             conv_run(kern[t], &job, thread_counts[i], want);
         conv_relu_as_one(kern[t], &job, want);
-        strips += job.up == 1 && strips_chosen(kern[t], &job);
+        strips += job.up == 1 && conv_strips.chosen(kern[t], &job);
     }
     unfence(x), unfence(w), unfence(bias), unfence(want), unfence(packed);
     return strips;
@@ -577,7 +577,7 @@ static void attention_case(size_t heads, size_t sq, size_t skv, size_t d, size_t
                 out[e] = UNTOUCHED;
             job.out = out;
             job.n_threads = thread_counts[i];
-            run(kern[t], attention_one, &job, attention_tasks(kern[t], &job, 0),
+            run(kern[t], attention_one, &job, attention_tasks(kern[t], &job),
                 attention_thread_bytes(kern[t], &job));
             same(kern[t], "attention", out, want, n_out);
             all_seen_once(&seen);
@@ -663,7 +663,7 @@ static void large_gemm(size_t m, size_t n, size_t k)
                            .c = c, .c_row = n, .n_threads = 2};
     gemm_pack_weights(b, k, n, false, packed);
     for (size_t n_tables = tables(kern), t = 0; t < n_tables; t++) {
-        run(kern[t], gemm_one, &job, gemm_tasks(kern[t], &job, 0),
+        run(kern[t], gemm_one, &job, gemm_tasks(kern[t], &job),
             gemm_thread_bytes(kern[t], &job));
         if (t == 0) {
             check_product(kern[t], "large gemm", m, n, k, wide_a, wide_b, c);
@@ -731,7 +731,7 @@ static void test_tasks_of_one_row(void **state)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             const struct gemm_job job = {.batch = 1, .m = 1, .k = cases[i].k, .n = cases[i].n,
                                          .n_threads = cases[i].n_threads};
-            assert_int_equal(gemm_tasks(kern[t], &job, 0), cases[i].tasks);
+            assert_int_equal(gemm_tasks(kern[t], &job), cases[i].tasks);
         }
     (void)state;
 }

@@ -171,7 +171,7 @@ static void slow_norm(int which, const float *x, f16 *y, size_t n, size_t r,
     float q = slow_reduce(ADD, t, n);
     float inv = 1.0f / sqrtf((which == L2 ? q : q / (float)n) + a->eps);
     for (size_t j = 0; j < n; j++) {
-        size_t k = r % a->row_period * a->per_row + j / a->run;
+        size_t k = (a->first_row + r) % a->row_period * a->per_row + j / a->run;
         float v = (which == LAYER ? x[j] - m : x[j]) * inv;
         if (a->gamma && a->beta)
             v = fmaf(v, f16_to_f32(a->gamma[k]), f16_to_f32(a->beta[k]));
@@ -496,7 +496,8 @@ static void check_norms(const struct kern *k, size_t rows, size_t n, enum kind k
         make_rows(gamma, period, per_row, ORDINARY);
         make_rows(beta, period, per_row, ORDINARY);
         const struct norm_args args = {
-            .gamma = variant & 1 ? gamma : NULL, .beta = variant & 2 ? beta : NULL, .run = run,
+            .gamma = variant & 1 ? gamma : NULL,
+            .beta = variant & 2 ? beta : NULL, .first_row = (size_t)variant, .run = run,
             .per_row = per_row, .row_period = period, .eps = n % 7 ? 1e-5f : 0.0f,
         };
         for (int which = 0; which < NORMS; which++) {
@@ -609,7 +610,7 @@ static void test_norm_accuracy(void **state)
             make_rows(x, 1, n, ORDINARY);
             make_rows(gamma, 1, n, ORDINARY);
             make_rows(beta, 1, n, ORDINARY);
-            const struct norm_args args = {gamma, beta, 1, n, 1, 1e-5f};
+            const struct norm_args args = {gamma, beta, 0, 1, n, 1, 1e-5f};
             fn[which](x, y, 1, n, &args);
             double m = 0, q = 0, size = 0, widest = 0, delta = 0;
             for (size_t j = 0; j < n; j++) {

@@ -435,11 +435,11 @@ static void run(const struct kern *kern, const struct gemm_job *job)
 {
     const size_t bytes = gemm_thread_bytes(kern, job);
     unsigned char *own = fenced((bytes + GUARD + 63) / 64 * 64);
-    for (size_t task = gemm_tasks(kern, job, 0); task-- > 0;) {
+    for (size_t task = gemm_tasks(kern, job); task-- > 0;) {
         memset(own, 0xff, bytes);
         memset(own + bytes, 0xa5, GUARD);
         size_t kept = 0;
-        gemm_task(kern, job, 0, task, NULL, own, &kept);
+        gemm_task(kern, job, task, own, &kept);
         for (size_t i = 0; i < GUARD; i++)
             assert_int_equal(own[bytes + i], 0xa5);
     }

@@ -2,7 +2,7 @@
 VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
 {
     const size_t k = t->panels[0].k;
-    const size_t panel = (k + 7) / WEIGHT_PER_WORD * ANF_PANEL;
+    const size_t panel = weight_words(k) * ANF_PANEL;
     const uint32_t *w = t->panels[0].w;
     const vbook book = v_book(t->panels[0].side);
     const float *a = t->a;

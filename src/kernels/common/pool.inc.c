@@ -20,11 +20,10 @@ enum {
 };
 
 /* strip[i] = row[x0 + i] with padding outside 0 .. in_w - 1. */
-static void ISA(pool_fill)(f16 *strip, const f16 *row, size_t in_w, ptrdiff_t x0, size_t n,
-                           vf padding)
+static void ISA(pool_fill)(f16 *strip, const f16 *row, size_t in_w, ptrdiff_t x0, size_t n)
 {
     for (size_t i = 0; i < n; i += VL)
-        v_store_f16(strip + i, padding);
+        v_store_f16(strip + i, v_zero());
     size_t at = x0 < 0 ? (size_t)-x0 : 0, from = x0 < 0 ? 0 : (size_t)x0;
     if (at < n && from < in_w) {
         size_t inside = in_w - from < n - at ? in_w - from : n - at;
@@ -32,16 +31,16 @@ static void ISA(pool_fill)(f16 *strip, const f16 *row, size_t in_w, ptrdiff_t x0
     }
 }
 
-/* Lane i of x is column `first` + i stride of a row of in_w: padding where it is outside. */
-VFN vf ISA(pool_inside)(vf x, ptrdiff_t first, ptrdiff_t stride, ptrdiff_t in_w, vf padding)
+/* Lane i of x is column `first` + i stride of a row of in_w: zero where it is outside. */
+VFN vf ISA(pool_inside)(vf x, ptrdiff_t first, ptrdiff_t stride, ptrdiff_t in_w)
 {
     if (first < 0) {
         ptrdiff_t lo = (stride - 1 - first) / stride;
-        x = v_sel_n(lo < VL ? (size_t)lo : VL, padding, x);
+        x = v_sel_n(lo < VL ? (size_t)lo : VL, v_zero(), x);
     }
     if (first + (VL - 1) * stride >= in_w) {
         ptrdiff_t hi = first < in_w ? (in_w - first + stride - 1) / stride : 0;
-        x = v_sel_n((size_t)hi, x, padding);
+        x = v_sel_n((size_t)hi, x, v_zero());
     }
     return x;
 }
@@ -49,22 +48,22 @@ VFN vf ISA(pool_inside)(vf x, ptrdiff_t first, ptrdiff_t stride, ptrdiff_t in_w,
 /* x[v + i stride] for the outputs i of a chunk and the taps v of one input row; stride is 1 or 2.
  * x[0] is column `from` of a row of in_w; `edge` says that some output has a tap outside it. */
 VFN void ISA(pool_taps)(vf *acc, const size_t vecs, const f16 *x, size_t taps, const size_t stride,
-                        const bool edge, ptrdiff_t from, size_t in_w, vf padding)
+                        const bool edge, ptrdiff_t from, size_t in_w)
 {
     const ptrdiff_t s = (ptrdiff_t)stride, w = (ptrdiff_t)in_w;
     for (size_t v = 0; v < taps; v += stride) {
         POOL_UNROLL
         for (size_t k = 0; k < vecs; k++) {
             ptrdiff_t first = from + (ptrdiff_t)(v + k * VL * stride);
-            vf t, next = padding;
+            vf t, next = v_zero();
             if (stride == 1)
                 t = v_load_f16(x + v + k * VL);
             else
                 v_load_f16_pair(x + v + 2 * k * VL, &t, &next);
-            t = edge ? ISA(pool_inside)(t, first, s, w, padding) : t;
+            t = edge ? ISA(pool_inside)(t, first, s, w) : t;
             acc[k] = v_add(acc[k], t);
             if (stride == 2 && v + 1 < taps) {
-                next = edge ? ISA(pool_inside)(next, first + 1, s, w, padding) : next;
+                next = edge ? ISA(pool_inside)(next, first + 1, s, w) : next;
                 acc[k] = v_add(acc[k], next);
             }
         }
@@ -73,12 +72,12 @@ VFN void ISA(pool_taps)(vf *acc, const size_t vecs, const f16 *x, size_t taps, c
 
 /* One input row, any stride, element by element into the strip. */
 VFN void ISA(pool_taps_wide)(vf *acc, const size_t vecs, size_t outs, const f16 *row, ptrdiff_t x0,
-                             const struct conv_geom *g, f16 *strip, vf padding)
+                             const struct conv_geom *g, f16 *strip)
 {
     for (size_t v = 0; v < g->kw; v++) {
         POOL_UNROLL
         for (size_t k = 0; k < vecs; k++)
-            v_store_f16(strip + k * VL, padding);
+            v_store_f16(strip + k * VL, v_zero());
         for (size_t i = 0; i < outs; i++) {
             ptrdiff_t ix = x0 + (ptrdiff_t)(v + i * g->stride_w);
             if (ix >= 0 && ix < (ptrdiff_t)g->in_w)
@@ -95,7 +94,6 @@ VFN void ISA(pool_taps_wide)(vf *acc, const size_t vecs, size_t outs, const f16 
 VFN void ISA(pool_chunk)(const size_t vecs, const struct conv_geom *g, const f16 *x, f16 *y,
                          size_t oy, size_t ox, size_t outs)
 {
-    const vf start = v_zero();
     const size_t stride = g->stride_w, span = vecs * VL * stride;
     const ptrdiff_t x0 = (ptrdiff_t)(ox * stride) - g->pad_w;
     const bool edge = x0 < 0 || (size_t)x0 + (outs - 1) * stride + g->kw > g->in_w;
@@ -104,14 +102,14 @@ VFN void ISA(pool_chunk)(const size_t vecs, const struct conv_geom *g, const f16
     vf acc[POOL_VECS];
     POOL_UNROLL
     for (size_t k = 0; k < vecs; k++)
-        acc[k] = start;
+        acc[k] = v_zero();
     for (size_t u = 0; u < g->kh; u++) {
         ptrdiff_t iy = (ptrdiff_t)(oy * g->stride_h + u) - g->pad_h;
         if (iy < 0 || iy >= (ptrdiff_t)g->in_h)
             continue;
         const f16 *row = x + (size_t)iy * g->in_w;
         if (stride > 2) {
-            ISA(pool_taps_wide)(acc, vecs, outs, row, x0, g, strip, start);
+            ISA(pool_taps_wide)(acc, vecs, outs, row, x0, g, strip);
             continue;
         }
         for (size_t v = 0; v < g->kw; v += POOL_TAPS) {
@@ -121,15 +119,15 @@ VFN void ISA(pool_chunk)(const size_t vecs, const struct conv_geom *g, const f16
             if (offset >= 0 && (size_t)offset + span + taps <= plane)
                 at = x + offset;
             else
-                ISA(pool_fill)(strip, row, g->in_w, from, span + taps, start);
+                ISA(pool_fill)(strip, row, g->in_w, from, span + taps);
             if (stride == 1 && edge)
-                ISA(pool_taps)(acc, vecs, at, taps, 1, true, from, g->in_w, start);
+                ISA(pool_taps)(acc, vecs, at, taps, 1, true, from, g->in_w);
             else if (stride == 1)
-                ISA(pool_taps)(acc, vecs, at, taps, 1, false, from, g->in_w, start);
+                ISA(pool_taps)(acc, vecs, at, taps, 1, false, from, g->in_w);
             else if (edge)
-                ISA(pool_taps)(acc, vecs, at, taps, 2, true, from, g->in_w, start);
+                ISA(pool_taps)(acc, vecs, at, taps, 2, true, from, g->in_w);
             else
-                ISA(pool_taps)(acc, vecs, at, taps, 2, false, from, g->in_w, start);
+                ISA(pool_taps)(acc, vecs, at, taps, 2, false, from, g->in_w);
         }
     }
     const vf count = v_set((float)(g->kh * g->kw));

@@ -409,27 +409,25 @@ static void ISA(norm_runs)(const f16 *x, f16 *y, size_t n, vf mean, vf inv, cons
     }
 }
 
+/* Rows from `first` on, of which the affine is counted. */
 static void ISA(norm_rows)(const f16 *x, f16 *y, size_t rows, size_t n, const float *mean,
-                           const float *inv, size_t first_row, const struct norm_args *a)
+                           const float *inv, size_t first, const struct norm_args *a)
 {
-    const f16 *gamma = a->gamma, *beta = a->beta;
-    if (!gamma && !beta) {
-        ISA(norm_vectors)(x, y, rows, n, mean, inv, false, NULL, false, NULL);
-        return;
-    }
-    if (a->run == 1 && a->row_period == 1) {
-        if (gamma && beta)
-            ISA(norm_vectors)(x, y, rows, n, mean, inv, true, gamma, true, beta);
-        else if (gamma)
-            ISA(norm_vectors)(x, y, rows, n, mean, inv, true, gamma, false, NULL);
+    const bool same = (!a->gamma && !a->beta) || (a->run == 1 && a->row_period == 1);
+    const size_t together = same ? rows : 1;
+    for (size_t r = 0; r < rows; r += together, x += together * n, y += together * n) {
+        const size_t at = (first + r) % a->row_period * a->per_row;
+        const f16 *gamma = a->gamma ? a->gamma + at : NULL, *beta = a->beta ? a->beta + at : NULL;
+        if (gamma && beta && a->run == 1)
+            ISA(norm_vectors)(x, y, together, n, mean + r, inv + r, true, gamma, true, beta);
+        else if (gamma && a->run == 1)
+            ISA(norm_vectors)(x, y, together, n, mean + r, inv + r, true, gamma, false, NULL);
+        else if (beta && a->run == 1)
+            ISA(norm_vectors)(x, y, together, n, mean + r, inv + r, false, NULL, true, beta);
+        else if (!gamma && !beta)
+            ISA(norm_vectors)(x, y, together, n, mean + r, inv + r, false, NULL, false, NULL);
         else
-            ISA(norm_vectors)(x, y, rows, n, mean, inv, false, NULL, true, beta);
-        return;
-    }
-    for (size_t r = 0; r < rows; r++) {
-        size_t at = (first_row + r) % a->row_period * a->per_row;
-        ISA(norm_runs)(x + r * n, y + r * n, n, v_set(mean[r]), v_set(inv[r]),
-                       gamma ? gamma + at : NULL, beta ? beta + at : NULL, a->run);
+            ISA(norm_runs)(x, y, n, v_set(mean[r]), v_set(inv[r]), gamma, beta, a->run);
     }
 }
 
@@ -450,7 +448,7 @@ VFN void ISA(norm)(const enum norm kind, const f16 *x, f16 *y, size_t rows, size
             inv[r] = ISA(row_reduce)(sum, x + r * n, n, mean[r], NULL);
         for (size_t r = 0; r < group; r++)
             inv[r] = 1.0f / __builtin_sqrtf(inv[r] / count + args->eps);
-        ISA(norm_rows)(x, y, group, n, mean, inv, at, args);
+        ISA(norm_rows)(x, y, group, n, mean, inv, args->first_row + at, args);
     }
 }
 

@@ -84,7 +84,7 @@ VFN bool ISA(slice_finite)(const struct sparse_slice *s)
 static void ISA(gemm_sparse_t)(const struct sparse_slice *s, const struct weight_panel *panels,
                                size_t n_panels, float *c, const struct gemm_out *out)
 {
-    const size_t groups = (panels->k + WEIGHT_GROUP - 1) / WEIGHT_GROUP;
+    const size_t groups = weight_groups(panels->k);
     const uint64_t *start = (const uint64_t *)panels->side + s->k0 / WEIGHT_GROUP;
     struct sparse_call call = {s, !ISA(slice_finite)(s), out != NULL, NULL};
     f16 y[ANF_PANEL * SPARSE_ROWS];

@@ -251,7 +251,7 @@ static void ISA(gemm_tile_widen_int4)(size_t mr, size_t nv, size_t kc, const flo
                                       const struct gemm_ahead *ahead, const struct gemm_out *out)
 {
     const uint32_t *b = (const uint32_t *)panels->w + k0 / WEIGHT_PER_WORD * ANF_PANEL;
-    const size_t panel = (panels->k + WEIGHT_PER_WORD - 1) / WEIGHT_PER_WORD * ANF_PANEL;
+    const size_t panel = weight_words(panels->k) * ANF_PANEL;
     const struct tile t = {kc, a, a_k, b, panel, c, ldc, accumulate, wide, ahead,
                            .out = out, .book = panels->side};
     ISA(tile_widen)(&t, panels, k0, mr, nv, WIDENING_INT4);

@@ -71,18 +71,15 @@ LEAVE_AVX512
 
 /* A slice of tall tiles is 3/2 kc deep: 256 of a depth that is a power of two, of which the two
  * panels of a tile take 32 KiB of L1. */
-#define BLOCKS                                                                                     \
-    .mr = TILE_MR, .nv = TILE_NV, .tall_mr = TALL_MR, .tall_nv = TALL_NV, .row_nv = ROW_NV,        \
-    .few_rows = TILE_FEW, .sparse_rows = SPARSE_ROWS, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV,      \
-    .rows_beside = ROWS_BESIDE, .kc = 172, .mc = 112, .nc = 384
+#define BLOCKS .kc = 172, .mc = 112, .nc = 384
 
 extern const struct kern kern_avx512;
 const struct kern kern_avx512 = {
     .name = "avx512",
     .needs = "AVX-512 F, BW, VL, DQ",
     .available = cpu_has_avx512,
+    KERN_TILES,
     BLOCKS,
-    .uop_chain = ISA(uop_chain),
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U
@@ -127,8 +124,8 @@ const struct kern kern_avx512fp16 = {
     .name = "avx512fp16",
     .needs = "AVX-512 F, BW, VL, DQ, VBMI2, FP16",
     .available = cpu_has_avx512fp16,
+    KERN_TILES,
     BLOCKS,
-    .uop_chain = uop_chain_avx512fp16,
 #define UOP_SET(x) x##_avx512fp16
 #include "kernels/common/uops_exact.inc.c"
 #undef UOP_SET
@@ -138,6 +135,7 @@ const struct kern kern_avx512fp16 = {
 #define gemm_tile_lists_avx512 gemm_tile_lists_avx512fp16
 #define widen_sparse_avx512 widen_sparse_avx512fp16
 #define score_rows_avx512 score_rows_avx512fp16
+#define uop_chain_avx512 uop_chain_avx512fp16
 #define K(slot, type, doc) .slot = slot##_avx512,
 #include "kernels/kernels.def"
 #undef K

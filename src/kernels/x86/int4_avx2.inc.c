@@ -113,7 +113,7 @@ VFN void int4_start(struct int4_groups *x, const struct weight_tile *t,
     x->w = t->panels[0].w;
     x->a = t->a;
     x->left = groups;
-    x->panel = (t->panels[0].k + 7) / WEIGHT_PER_WORD * ANF_PANEL;
+    x->panel = weight_words(t->panels[0].k) * ANF_PANEL;
     for (size_t v = 0; v < nv; v++)
         UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
             int4_words(book, x->w + v * x->panel + e * VL,

@@ -23,32 +23,69 @@ struct residues {
     size_t most_tasks; /* of the convolution of any */
 };
 
+struct axis {
+    size_t kernel, up, dil, step; /* step: conv_tap_step */
+    ptrdiff_t pad;
+};
+
+static struct axis axis_of(const struct conv_job *job, bool rows)
+{
+    const struct conv_geom *g = &job->geom;
+    struct axis x = {.kernel = rows ? g->kh : g->kw, .up = job->up,
+                     .dil = rows ? g->dil_h : g->dil_w, .pad = rows ? g->pad_h : g->pad_w};
+    x.step = conv_tap_step(x.up, x.dil);
+    return x;
+}
+
 /* What the pixels with one residue meet along an axis. */
 struct axis_taps {
     size_t first, n; /* taps first, first + step, ... */
     ptrdiff_t pad;   /* of the convolution over the input without gaps */
 };
 
-static struct axis_taps axis_taps(size_t residue, size_t kernel, size_t up, size_t dil,
-                                  ptrdiff_t pad)
+/* Those that meet tap `first` < step first. */
+static struct axis_taps taps_from(const struct axis *x, size_t first)
 {
-    const size_t step = conv_tap_step(up, dil);
-    ptrdiff_t at = (ptrdiff_t)residue - pad;
-    for (size_t v = 0; v < block_least(step, kernel); v++, at += (ptrdiff_t)dil)
-        if (at % (ptrdiff_t)up == 0)
-            return (struct axis_taps){v, (kernel - 1 - v) / step + 1, -(at / (ptrdiff_t)up)};
+    const ptrdiff_t up = (ptrdiff_t)x->up, at = x->pad - (ptrdiff_t)(first * x->dil);
+    const ptrdiff_t below = at < 0 ? (up - 1 - at) / up : 0; /* division rounds down */
+    return (struct axis_taps){first, (x->kernel - 1 - first) / x->step + 1,
+                              at < 0 ? -below : at / up};
+}
+
+static struct axis_taps axis_taps(const struct axis *x, size_t residue)
+{
+    ptrdiff_t at = (ptrdiff_t)residue - x->pad;
+    for (size_t v = 0; v < block_least(x->step, x->kernel); v++, at += (ptrdiff_t)x->dil)
+        if (at % (ptrdiff_t)x->up == 0)
+            return taps_from(x, v);
     return (struct axis_taps){0, 0, 0};
 }
 
-/* Elements of an axis's kernel before the kernel that begins with tap `first`. */
-static size_t taps_before(size_t kernel, size_t step, size_t first)
+/* The kinds of taps that occur along an axis, one after the other, from *first = 0 on: equal ones
+ * follow each other, as both n and pad fall with the first tap.  Last come pixels without any. */
+static bool next_kind(const struct axis *x, size_t *first, struct axis_taps *taps)
 {
-    return kernel / step * first + block_least(kernel % step, first);
+    const size_t end = block_least(x->step, x->kernel);
+    if (*first > end || (*first == end && end == x->up))
+        return false;
+    *taps = *first < end ? taps_from(x, *first) : (struct axis_taps){0, 0, 0};
+    for (++*first; *first < end; ++*first) {
+        const struct axis_taps next = taps_from(x, *first);
+        if (next.n != taps->n || next.pad != taps->pad)
+            break;
+    }
+    return true;
 }
 
-/* The convolution of pixels that meet taps n_h x n_w. */
-static struct conv_job one_residue(const struct conv_job *job, const struct residues *r, size_t n_h,
-                                   size_t n_w)
+/* Elements of an axis's kernel before the kernel that begins with tap `first`. */
+static size_t taps_before(const struct axis *x, size_t first)
+{
+    return x->kernel / x->step * first + block_least(x->kernel % x->step, first);
+}
+
+/* The convolution of pixels that meet taps h x w. */
+static struct conv_job one_residue(const struct conv_job *job, const struct residues *r,
+                                   const struct axis_taps *h, const struct axis_taps *w)
 {
     const struct conv_geom *g = &job->geom;
     struct conv_job one = *job;
@@ -57,29 +94,34 @@ static struct conv_job one_residue(const struct conv_job *job, const struct resi
     one.n_threads = r->n_threads;
     one.geom.out_h = r->rows;
     one.geom.out_w = r->cols;
-    one.geom.kh = n_h;
-    one.geom.kw = n_w;
+    one.geom.kh = h->n;
+    one.geom.kw = w->n;
+    one.geom.pad_h = h->pad;
+    one.geom.pad_w = w->pad;
     one.geom.dil_h = conv_tap_step(job->up, g->dil_h) * g->dil_h / job->up;
     one.geom.dil_w = conv_tap_step(job->up, g->dil_w) * g->dil_w / job->up;
-    if (!n_h || !n_w) { /* nothing but the bias */
+    if (!h->n || !w->n) { /* nothing but the bias */
         one.geom.cin = 0;
         one.geom.kh = one.geom.kw = 1;
     }
     return one;
 }
 
-/* Kernels of at most four sizes occur: an axis has ceil(kernel / step) taps or one less.  How they
- * are run also depends on whether they meet every pixel, see conv_plain, or there is padding. */
-enum { RESIDUE_KINDS = 8 };
-static struct conv_job residue_kind(const struct conv_job *job, const struct residues *r, size_t i)
+/* Every kind of residue once, from {0} on. */
+struct kinds {
+    size_t row, col; /* of the next one */
+    struct axis_taps h, w;
+};
+
+static bool next_residue_kind(const struct conv_job *job, struct kinds *k)
 {
-    const struct conv_geom *g = &job->geom;
-    const size_t step_h = conv_tap_step(job->up, g->dil_h);
-    const size_t step_w = conv_tap_step(job->up, g->dil_w);
-    struct conv_job one = one_residue(job, r, (g->kh + step_h - 1) / step_h - i / 2 % 2,
-                                      (g->kw + step_w - 1) / step_w - i % 2);
-    one.geom.pad_h = one.geom.pad_w = (ptrdiff_t)(i / 4);
-    return one;
+    const struct axis rows = axis_of(job, true), cols = axis_of(job, false);
+    if (!k->row && !next_kind(&rows, &k->row, &k->h))
+        return false;
+    if (next_kind(&cols, &k->col, &k->w))
+        return true;
+    k->col = 0;
+    return next_kind(&rows, &k->row, &k->h) && next_kind(&cols, &k->col, &k->w);
 }
 
 static struct residues residues_of(const struct kern *kern, const struct conv_job *job)
@@ -93,8 +135,8 @@ static struct residues residues_of(const struct kern *kern, const struct conv_jo
         .planes = job->images * job->groups * job->cout,
     };
     r.n_threads = job->n_threads > 1 ? block_threads(r.n_h * r.n_w, job->n_threads) : 1;
-    for (size_t i = 0; i < RESIDUE_KINDS; i++) {
-        const struct conv_job one = residue_kind(job, &r, i);
+    for (struct kinds k = {0}; next_residue_kind(job, &k);) {
+        const struct conv_job one = one_residue(job, &r, &k.h, &k.w);
         const size_t n = conv_tasks(kern, &one, 1);
         r.most_tasks = n > r.most_tasks ? n : r.most_tasks;
     }
@@ -129,8 +171,8 @@ static size_t transposed_thread_bytes(const struct kern *kern, const struct conv
 {
     const struct residues r = residues_of(kern, job);
     size_t most = 0;
-    for (size_t i = 0; i < RESIDUE_KINDS; i++) {
-        const struct conv_job one = residue_kind(job, &r, i);
+    for (struct kinds k = {0}; next_residue_kind(job, &k);) {
+        const struct conv_job one = one_residue(job, &r, &k.h, &k.w);
         const size_t n = conv_thread_bytes(kern, &one);
         most = n > most ? n : most;
     }
@@ -149,16 +191,11 @@ static void convolve(const struct kern *kern, const struct conv_job *job,
     const struct conv_geom *g = &job->geom;
     const struct residues r = residues_of(kern, job);
     const size_t i = run->task / r.most_tasks, part = run->task % r.most_tasks;
-    const size_t step_h = conv_tap_step(job->up, g->dil_h);
-    const size_t step_w = conv_tap_step(job->up, g->dil_w);
-    const struct axis_taps h = axis_taps(i / r.n_w, g->kh, job->up, g->dil_h, g->pad_h);
-    const struct axis_taps w = axis_taps(i % r.n_w, g->kw, job->up, g->dil_w, g->pad_w);
-    struct conv_job one = one_residue(job, &r, h.n, w.n);
-    one.geom.pad_h = h.pad;
-    one.geom.pad_w = w.pad;
+    const struct axis rows = axis_of(job, true), cols = axis_of(job, false);
+    const struct axis_taps h = axis_taps(&rows, i / r.n_w), w = axis_taps(&cols, i % r.n_w);
+    struct conv_job one = one_residue(job, &r, &h, &w);
     one.y = (f16 *)run->shared + i * residue_size(&r);
-    one.weights += (taps_before(g->kh, step_h, h.first) * g->kw +
-                    h.n * taps_before(g->kw, step_w, w.first)) *
+    one.weights += (taps_before(&rows, h.first) * g->kw + h.n * taps_before(&cols, w.first)) *
                    (conv_packed_size(g, job->groups, job->cout) / (g->kh * g->kw));
     size_t kept = 0; /* the task before was of other weights */
     if (part < conv_tasks(kern, &one, 1))

@@ -563,6 +563,7 @@ static const struct op_case conv_transpose_cases[] = {
     {"[2,4,6,5] w[4,1,3,4] w[4]", "stride=2, dilation=3, groups=4"}, /* depthwise */
     {"[1,2,4,3] w[2,3,4,5]", "stride=6, dilation=4, pad=2"}, /* a common divisor */
     {"[1,2,1,2] w[2,3,1,1] w[3]", "stride=5"},            /* fewer pixels than the stride */
+    {"[1,4,6,6] w[4,2,3,3] w[4]", "stride=2, dilation=2, groups=2"}, /* residues without taps */
 };
 
 OP_DEF(conv_transpose) = {

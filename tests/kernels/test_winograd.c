@@ -1,7 +1,7 @@
 /* Winograd's convolution: every table against a plain reading of winograd.h, with ==, and the
  * result against direct sums in double.
  *
- * As in test_gemm.c every driver runs for several thread counts with its scratch full of NaN and
+ * As in test_conv.c every driver runs for several thread counts with its scratch full of NaN and
  * guarded; the epilogue must meet every output element once. */
 #include "fenced.h"
 #include "plain.h"

@@ -21,7 +21,7 @@ anf_status mem_grow(const anf_allocator *a, void **p, size_t *cap, size_t need, 
 
 #define ANF_CACHE_LINE 64
 
-/* a*b and a+b with overflow detection; false on overflow. */
+/* a*b; false on overflow. */
 static inline bool size_mul(size_t a, size_t b, size_t *out)
 {
     if (b && a > SIZE_MAX / b)
@@ -30,6 +30,8 @@ static inline bool size_mul(size_t a, size_t b, size_t *out)
     return true;
 }
 
+/* To a multiple of `to`.  Nothing looks for overflow: n is the size of something that is in memory,
+ * or one that a check has bounded before. */
 static inline size_t size_round_up(size_t n, size_t to)
 {
     return (n + to - 1) / to * to;

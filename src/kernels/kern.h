@@ -13,8 +13,8 @@
  *
  * Arithmetic:
  *   - binary16 inputs are widened exactly; all arithmetic is IEEE float32, contraction off, every
- *   fused
- *     multiply-add explicit; results are rounded once to binary16 (nearest even), NaN as 0x7e00;
+ *     fused multiply-add explicit; results are rounded once to binary16 (nearest even), NaN as
+ *     0x7e00;
  *   - max(a, b) below is `a > b ? a : b`, min(a, b) is `a < b ? a : b` (what maxps/minps compute);
  *   - a reduction over n elements is done in blocks of ANF_REDUCE_BLOCK elements; inside a block,
  *     64 virtual lanes start at the identity, lane i takes elements i, i+64, ... in order, then the
@@ -291,7 +291,7 @@ typedef void winograd_few_fn(const f16 *w, size_t n, const float *v, size_t n_ti
  *     y[c*y_channel + i*y_row + out*t + j] = round((A' M A)[i][j] of tile t + bias[c])
  * or, with relu, max(y, 0), as the micro-op does, for i < rows <= out and out*t + j < cols, with
  * M[i][j] = m[(in*i + j)*m_pos + t*m_tile + c], or that of `last` for the last tile; all sixteen
- * channels are read.  What rows and cols leave of a tile of 4x4 tells how it was made. */
+ * channels are read.  What rows and cols leave of a tile of 4x4 or 6x6 tells how it was made. */
 struct winograd_output {
     size_t in, out; /* rows and columns of positions, of pixels of a tile */
     size_t m_pos, m_tile, y_channel, y_row;
@@ -333,7 +333,9 @@ typedef void channel_affine_fn(const f16 *x, f16 *y, size_t n, float mean, float
 
 /* ---- pooling --------------------------------------------------------------------------------- */
 /* One plane; only in_*, out_*, kh, kw, stride_*, pad_* of the geometry are read; rows oy0 <= oy <
- * oy1. max: an element takes the place of a smaller one, a NaN of any; padded cells never win. 
+ * oy1.
+ * max: an element takes the place of a smaller one, +0 that of -0, a NaN of any; padded cells never
+ * win.
  * avg: taps added in order u, v (padding as zeros), then divided by (float)(kh*kw). */
 typedef void pool_fn(const struct conv_geom *g, const f16 *x, f16 *y, size_t oy0, size_t oy1);
 

@@ -4,11 +4,9 @@
  *   - attention: bmm(softmax(bmm(q, k') * scale (+ mask)), v), every inner value used once, and the
  *     transpose behind it that merges the heads;
  *   - elementwise groups: a root and every elementwise operand, of the same shape, all of whose
- *   uses
- *     are inside the group;
+ *     uses are inside the group;
  *   - epilogues: a group whose operand is a matmul or a convolution (seen through views that keep
- *   the
- *     element order), all of whose uses are inside the group, runs on that instruction's result
+ *     the element order), all of whose uses are inside the group, runs on that instruction's result
  *     while it is in cache.  The instruction is then emitted where the root stands, so every other
  *     operand exists by then.
  * Nodes are visited from the last to the first, so all uses of a node are decided before the

@@ -14,9 +14,8 @@ struct attr_desc {
     anf_attr_type type;
     uint32_t offset;
     bool required;   /* must be given; INTS attributes are always required */
-    bool
-        positional; /* an argument of the typed C builder (needed where 0 is a meaningful value that
-                        differs from the default; the named options read 0 as "default") */
+    bool positional; /* an argument of the typed C builder (needed where 0 means something but is no
+                      * default: the named options read 0 as "default") */
     double number;   /* default of INT and FLOAT */
     const char *doc;
 };

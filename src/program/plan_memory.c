@@ -30,8 +30,8 @@ struct planner {
     size_t n_leaves;
 };
 
-/* A lifetime is made up of at most two nodes a level, and its ends have one ancestor each there. */
 enum { PLACE_WORK = 500 }; /* for cancel_check */
+/* A lifetime is made up of at most two nodes a level, and its ends have one ancestor each there. */
 enum { MAX_LEVELS = 33, MAX_PARTS = 2 * MAX_LEVELS };
 
 struct item {

@@ -50,8 +50,8 @@ struct instr {
     uint32_t op;
     uint32_t operand, n_operand; /* range in program.operands; the first is the destination */
     uint32_t param;              /* first int64_t in program.params */
-    uint32_t tile; /* 1 + index of its tile program (TILE: what it computes; others: the
-                                    epilogue), 0: none */
+    uint32_t tile; /* 1 + index of its tile program (TILE: what it computes; others: the epilogue),
+                    * 0: none */
     uint32_t source;             /* offset of its source operators in program.names */
     uint64_t flops, bytes;
 };
@@ -139,8 +139,7 @@ _Static_assert(sizeof((struct tile_op){0}.src) == 3 &&
 struct tile_operand {
     uint32_t slot;  /* which operand of the instruction */
     uint32_t is_u8; /* bytes, widened to binary16 */
-    int64_t
-        stride[ANF_MAX_RANK]; /* over tile_prog.dims; all dense: the destination's own strides */
+    int64_t stride[ANF_MAX_RANK]; /* over tile_prog.dims; all dense: the destination's strides */
 };
 struct tile_prog {
     uint32_t n_operands, n_ops, n_regs, rank;

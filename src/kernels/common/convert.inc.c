@@ -1,7 +1,7 @@
-/* Conversions between the element types, and the two stores that end a matrix product.
+/* Conversions between the element types, and the store of finished sums with a run of biases.
  *
- * A bias belongs to the operator whose sum it ends: the float32 chain plus the
- * bias is one float32 addition, and only the store rounds to binary16. */
+ * A bias belongs to the operator whose sum it ends: the float32 chain plus the bias is one float32
+ * addition, and only the store rounds to binary16. */
 
 static void ISA(f16_from_f32)(const float *x, f16 *y, size_t n)
 {

@@ -4,8 +4,9 @@
  * chains of several vectors overlap only as far as the processor looks ahead, which is not far
  * enough; written for WIDE vectors, each step is WIDE independent instructions side by side.  The
  * sources do not change: this header, included behind the vocabulary of an instruction set and the
- * kernels that want single vectors, gives every name of README.md anew with VL times WIDE lanes.
- * Lane i is lane i % VL of vector i / VL, so the order of a reduction is unchanged too. */
+ * kernels that want single vectors, gives the names of README.md anew with VL times WIDE lanes, but
+ * for a few that are listed there.  Lane i is lane i % VL of vector i / VL, so the order of a
+ * reduction is unchanged too. */
 #ifndef ANF_KERNELS_SIMD_WIDE_H
 #define ANF_KERNELS_SIMD_WIDE_H
 
@@ -17,7 +18,7 @@ typedef struct { vi v[WIDE]; } wide_vi;
 
 #define EACH _Pragma("GCC unroll 4") for (size_t k = 0; k < WIDE; k++)
 
-/* R name(A): one result a lane.  The lists hold what README.md holds. */
+/* R name(A): one result a lane. */
 #define WIDE_0(R, name, A) VFN R w_##name(A a)                                                     \
     { R r; EACH r.v[k] = name(a); return r; }
 #define WIDE_1(R, name, A) VFN R w_##name(A a)                                                     \

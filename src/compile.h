@@ -1,3 +1,4 @@
+/* The compiler, seen by the rest of the library. */
 #ifndef ANF_COMPILE_H
 #define ANF_COMPILE_H
 

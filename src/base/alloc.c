@@ -1,3 +1,6 @@
+/* The one file that calls malloc and free: all else goes through an anf_allocator, which has the
+ * size of a block given back when it is freed.  Where something fails the message is set, and what
+ * there was is as it was before. */
 #define _DEFAULT_SOURCE /* madvise */
 #include "base/alloc.h"
 

@@ -1,3 +1,6 @@
+/* A text buffer.  Where there is data, data[len] is the 0 that ends the text.  What there is no
+ * memory for is left out as a whole and sets `failed`; then nothing more is appended, so that no
+ * text has a gap. */
 #include "base/buf.h"
 
 #include <stdarg.h>

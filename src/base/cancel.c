@@ -1,3 +1,6 @@
+/* A thread computes for one caller at a time, the innermost compile, which is `current`: a compile
+ * that a progress function starts sets its own and puts the outer one back.  Between two questions
+ * lie at most ASK_AFTER nanoseconds of reported work and one report more. */
 #include "base/cancel.h"
 
 #include <stddef.h>

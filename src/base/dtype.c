@@ -1,3 +1,5 @@
+/* What is known of element types, and shapes.  A shape may be anything until dims_count has
+ * accepted it; dims_text takes those that it refuses too, since messages are about them. */
 #include "base/dtype.h"
 
 #include <inttypes.h>

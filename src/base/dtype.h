@@ -1,3 +1,5 @@
+/* Element types and shapes: dtype.def as a table that anf_dtype indexes, and the check that a shape
+ * of a graph or a program passes before anything is computed from it. */
 #ifndef ANF_BASE_DTYPE_H
 #define ANF_BASE_DTYPE_H
 

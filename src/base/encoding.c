@@ -1,3 +1,4 @@
+/* encoding.def as a table that anf_encoding indexes, whatever the order of its lines. */
 #include "base/encoding.h"
 
 const char *const encoding_names[ENCODING_COUNT] = {

@@ -1,3 +1,5 @@
+/* Heapsort.  After every turn no item i from `start` to end - 1 is less than those of 2i + 1 and
+ * 2i + 2 that are among them; those from `end` on are in order, none less than one before. */
 #include "base/sort.h"
 
 static void swap_items(char *x, char *y, size_t size)

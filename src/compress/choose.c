@@ -1,3 +1,8 @@
+/* The options of a compile, and the encodings that each mode tries.
+ *
+ * An encoder that a weight does not suit says so with a reason, never with a status, which is for
+ * a lack of memory.  So there is always an encoding, float16 in the end, and `why` has the reasons
+ * against all that were tried before it. */
 #include "compress/choose.h"
 
 #include "targets/chips.h"

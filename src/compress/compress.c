@@ -1,3 +1,8 @@
+/* The weights of a graph: their names, which constants they are, and their encoding.
+ *
+ * Encoding a weight is one task, which writes the weight's entry, status and arena and nothing that
+ * another task reads, so what is chosen does not depend on threads.  What an entry points at lies
+ * in its own arena or in the graph, never in the scratch of a task. */
 #include "compress/compress.h"
 
 #include "runtime/threads.h"

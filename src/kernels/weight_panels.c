@@ -1,3 +1,8 @@
+/* Encoded panels: how large they are, how they are made, and whether those of a file are sound.
+ *
+ * weight_pack writes the bytes that weight_panel_bytes and weight_side_bytes name, every one of
+ * them; weight_sparse_ok and weight_lists_ok accept what it writes, and nothing with which a kernel
+ * would leave the panels or the rows. */
 #include "kernels/weight_panels.h"
 
 #include <string.h>

@@ -1,3 +1,6 @@
+/* Running the passes.  Between two of them `g` is a whole graph, the result of the last one that
+ * succeeded, and the spare graph is empty; a pass that fails leaves only the spare one half built,
+ * so both can be freed whatever happens. */
 #include "passes/pass.h"
 
 const struct pass pass_table[PASS_COUNT] = {

@@ -1,3 +1,6 @@
+/* A packing by its parameters, the same function for a constant that is packed while compiling and
+ * for a PACK instruction: panels are the same bytes either way.  Parameters are the compiler's or
+ * have passed check_pack, so no product here overflows. */
 #include "program/pack.h"
 
 #include "kernels/block_conv.h"

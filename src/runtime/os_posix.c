@@ -1,3 +1,5 @@
+/* POSIX, and Linux where it knows more.  A mapping outlives its descriptor, so none is left open,
+ * however os_map_file ends. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "runtime/os.h"
 

@@ -1,3 +1,7 @@
+/* chips.def as tables: what a family reads, and the family of a name.
+ *
+ * Families are numbered from 1 in ascending order, so that the last line of them says how many
+ * there are, and 0, of which nothing is known, streams nothing. */
 #include "targets/chips.h"
 
 #include <stdio.h>

@@ -419,7 +419,6 @@ const struct kern *kern_select(const char *name);
 struct uop_info {
     const char *name;
     int n_in, n_params;
-    const char *doc;
 };
 extern const struct uop_info uop_info[UOP_COUNT];
 

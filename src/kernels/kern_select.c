@@ -27,7 +27,7 @@ const struct kern *const kern_tables[] = {
 };
 
 const struct uop_info uop_info[UOP_COUNT] = {
-#define U(name, n_in, n_p, doc) {#name, n_in, n_p, doc},
+#define U(name, n_in, n_p, doc) {#name, n_in, n_p},
 #include "kernels/uops.def"
 #undef U
 };

@@ -48,13 +48,14 @@
 
 #include <string.h>
 
-#define WEIGHT_ENCODINGS(X)                                                                        \
-    X(F16, "fp16") X(INT8, "int8") X(INT4, "int4") X(SPARSE, "sparse")                             \
-    X(BLOCKWISE, "blockwise") X(LISTS, "lists") X(SPARSE_T, "sparse_t")
 enum weight_encoding {
-#define X(id, text) WEIGHT_##id,
-    WEIGHT_ENCODINGS(X)
-#undef X
+    WEIGHT_F16,
+    WEIGHT_INT8,
+    WEIGHT_INT4,
+    WEIGHT_SPARSE,
+    WEIGHT_BLOCKWISE,
+    WEIGHT_LISTS,
+    WEIGHT_SPARSE_T,
     WEIGHT_ENCODING_COUNT
 };
 

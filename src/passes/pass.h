@@ -8,20 +8,12 @@
 /* Which compiles run a pass: those of a level at or above its own. */
 enum pass_level { PASS_ALWAYS, PASS_COMPRESS, PASS_OPTIMISE };
 
-struct pass {
-    const char *name;
-    enum pass_level level;
-    const char *doc;
-    anf_status (*run)(struct graph *to, const struct graph *from);
-};
-
 enum {
 #define P(name, level, doc) PASS_##name,
 #include "passes/passes.def"
 #undef P
     PASS_COUNT
 };
-extern const struct pass pass_table[PASS_COUNT];
 
 #define P(name, level, doc) anf_status pass_##name(struct graph *to, const struct graph *from);
 #include "passes/passes.def"

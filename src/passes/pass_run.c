@@ -3,8 +3,12 @@
  * so both can be freed whatever happens. */
 #include "passes/pass.h"
 
-const struct pass pass_table[PASS_COUNT] = {
-#define P(name, level, doc) {#name, PASS_##level, doc, pass_##name},
+static const struct pass {
+    const char *name;
+    enum pass_level level;
+    anf_status (*run)(struct graph *to, const struct graph *from);
+} passes[PASS_COUNT] = {
+#define P(name, level, doc) {#name, PASS_##level, pass_##name},
 #include "passes/passes.def"
 #undef P
 };
@@ -34,7 +38,7 @@ anf_status pass_run(struct graph *g, enum pass_level level, struct arena *keep, 
     graph_init(&spare, g->ctx);
     spare.keep = keep;
     for (int i = 0; i < PASS_COUNT && st == ANF_OK; i++) {
-        const struct pass *p = &pass_table[i];
+        const struct pass *p = &passes[i];
         if (p->level > level)
             continue;
         st = run_pass(p, g, &spare);

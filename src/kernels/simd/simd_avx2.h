@@ -237,7 +237,6 @@ VFN vf v_sel(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
 VFN vf v_clear(vm m, vf a) { return _mm256_andnot_ps(m, a); }
 VFN vf v_sel_n(size_t n, vf a, vf b) { return v_sel(v_from_bits(vi_first_n(n)), a, b); }
 
-VFN vi v_int(vf a) { return _mm256_cvttps_epi32(a); }
 VFN vf v_float(vi a) { return _mm256_cvtepi32_ps(a); }
 VFN vi vi_set(int32_t a) { return _mm256_set1_epi32(a); }
 VFN vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }

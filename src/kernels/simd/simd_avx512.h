@@ -191,7 +191,6 @@ VFN vf v_sel(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
 VFN vf v_clear(vm m, vf a) { return v_sel(m, v_zero(), a); }
 VFN vf v_sel_n(size_t n, vf a, vf b) { return v_sel(vm_first_n(n), a, b); }
 
-VFN vi v_int(vf a) { return _mm512_cvttps_epi32(a); }
 VFN vf v_float(vi a) { return _mm512_cvtepi32_ps(a); }
 VFN vi vi_set(int32_t a) { return _mm512_set1_epi32(a); }
 VFN vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }

@@ -219,7 +219,6 @@ VFN vf v_sel_n(size_t n, vf a, vf b)
     return vbslq_f32(vcltq_u32(vld1q_u32(lane), vdupq_n_u32((uint32_t)n)), a, b);
 }
 
-VFN vi v_int(vf a) { return vcvtq_s32_f32(a); }
 VFN vf v_float(vi a) { return vcvtq_f32_s32(a); }
 VFN vi vi_set(int32_t a) { return vdupq_n_s32(a); }
 VFN vi vi_add(vi a, vi b) { return vaddq_s32(a, b); }

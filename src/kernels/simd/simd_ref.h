@@ -149,7 +149,6 @@ VFN vf v_sel(vm m, vf a, vf b) { return m ? a : b; }
 VFN vf v_clear(vm m, vf a) { return m ? 0.0f : a; }
 VFN vf v_sel_n(size_t n, vf a, vf b) { return n ? a : b; }
 
-VFN vi v_int(vf a) { return a >= -0x1p31f && a < 0x1p31f ? (vi)a : INT32_MIN; }
 VFN vf v_float(vi a) { return (float)a; }
 VFN vi vi_set(int32_t a) { return a; }
 VFN vi vi_add(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }

@@ -46,8 +46,8 @@ enum {
 typedef void f16_from_f32_fn(const float *x, f16 *y, size_t n);
 typedef void f32_from_f16_fn(const f16 *x, float *y, size_t n);
 typedef void f16_from_u8_fn(const uint8_t *x, f16 *y, size_t n);
-typedef void store_bias_run_fn(const float *x, const f16 *bias, f16 *y,
-                               size_t n); /* x[i] + bias[i] */
+/* y[i] = round(x[i] + bias[i]). */
+typedef void add_bias_run_fn(const float *x, const f16 *bias, f16 *y, size_t n);
 
 /* ---- elementwise micro-ops ------------------------------------------------------------------- */
 /* y[i] = op(a[i], b[i], c[i]; p).  Unused operands are NULL.  y may be any of the operands (in

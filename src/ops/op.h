@@ -103,9 +103,9 @@ enum op_traits {
     OP_ELEMENTWISE = 1 << 0, /* one micro-op per element, operands broadcast */
     OP_COMMUTES = 1 << 1,    /* op(a, b) is op(b, a), bit for bit */
     OP_VIEW = 1 << 2,        /* the same elements in the same order: costs nothing */
-    OP_EPILOGUE = 1 << 5,    /* its instruction can run an elementwise chain on its result */
-    OP_LEAF = 1 << 3,        /* no operands: input and const */
-    OP_COMPOSITE = 1 << 4,   /* always expanded before fusion */
+    OP_EPILOGUE = 1 << 3,    /* its instruction can run an elementwise chain on its result */
+    OP_LEAF = 1 << 4,        /* no operands: input and const */
+    OP_COMPOSITE = 1 << 5,   /* always expanded before fusion */
     OP_DTYPES = 1 << 6,      /* infer checks the operands' dtypes; without it all are fp16 */
 };
 

@@ -85,7 +85,7 @@ struct tile {
  * registers, and kept for the strips that follow where that pays. */
 enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, WIDENING_INT8, WIDENING_INT4 };
 /* Where it finds element (i, k) of A: at i + k*a_k, at i*a_k + k, or at i + taps[k]. */
-enum tile_rows { PACKED, ROWS, TAPS };
+enum tile_a { PACKED, ROWS, TAPS };
 
 /* Which field of gemm_out a tile heeds beside bias, or instead of it (ROW_BIAS). */
 enum tile_end { COLUMN_BIAS, ANY_NAN, SCALED, ROW_BIAS };
@@ -192,11 +192,11 @@ VFN size_t ISA(tile_row_bytes)(enum tile_kind kind, size_t u)
 
 /* One k, the u'th of its turn. */
 VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *book, size_t mr,
-                        size_t nv, enum tile_kind kind, enum tile_rows rows, size_t u, vf *acc)
+                        size_t nv, enum tile_kind kind, enum tile_a a_kind, size_t u, vf *acc)
 {
     const size_t nvec = nv * PANEL_VECS, wide_panel = t->kc * ANF_PANEL;
     vf b[TALL_ACC];
-    if (rows == TAPS)
+    if (a_kind == TAPS)
         at->a = t->a + *at->tap++;
     UNROLL for (size_t panel = 0; panel < nv; panel++) {
         ISA(tile_load)(t, at->b, book, panel, kind, u, b + panel * PANEL_VECS);
@@ -223,16 +223,16 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *b
         at->ahead += TILE_STEPS * t->ahead->step;
     }
     UNROLL for (size_t i = 0; i < mr && mr > 1; i++) {
-        const float *a = at->a + (rows == ROWS ? i * t->a_k : i);
+        const float *a = at->a + (a_kind == ROWS ? i * t->a_k : i);
         const vf ai = v_set(*a);
         UNROLL for (size_t v = 0; v < nvec; v++) {
             vf *s = &acc[i * nvec + v];
             *s = ISA(tile_reads)(i, mr, nv) ? v_fma_at(a, b[v], *s) : v_fma_to(ai, b[v], *s);
         }
     }
-    at->a += rows == ROWS ? 1 : rows == TAPS ? 0 : t->a_k;
+    at->a += a_kind == ROWS ? 1 : a_kind == TAPS ? 0 : t->a_k;
     /* Or gcc keeps the offset of every memory operand, more than there are registers for. */
-    if (rows == PACKED)
+    if (a_kind == PACKED)
         __asm__("" : "+r"(at->a));
     at->b = (const char *)at->b + ISA(tile_row_bytes)(kind, u);
     at->wide += kind >= WIDENING ? ANF_PANEL : 0;
@@ -240,14 +240,14 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *b
 
 /* n steps of k. */
 VFN void ISA(tile_steps)(const struct tile *t, struct tile_at *at, const vbook *book, size_t mr,
-                         size_t nv, enum tile_kind kind, enum tile_rows rows, size_t n, vf *acc)
+                         size_t nv, enum tile_kind kind, enum tile_a a_kind, size_t n, vf *acc)
 {
     const size_t turn = ISA(tile_turn)(kind);
     for (size_t turns = n / turn; turns; turns--)
         UNROLL for (size_t u = 0; u < turn; u++)
-            ISA(tile_step)(t, at, book, mr, nv, kind, rows, u, acc);
+            ISA(tile_step)(t, at, book, mr, nv, kind, a_kind, u, acc);
     for (size_t u = 0; u < n % turn; u++)
-        ISA(tile_step)(t, at, book, mr, nv, kind, rows, u, acc);
+        ISA(tile_step)(t, at, book, mr, nv, kind, a_kind, u, acc);
 }
 
 VFN void ISA(tile_begin)(const struct tile *t, size_t mr, size_t nv, vf *acc)
@@ -264,16 +264,16 @@ VFN void ISA(tile_begin)(const struct tile *t, size_t mr, size_t nv, vf *acc)
 }
 
 VFN void ISA(tile_end)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
-                       enum tile_rows rows, vf *acc)
+                       enum tile_a a_kind, vf *acc)
 {
     const size_t nvec = nv * PANEL_VECS;
-    if ((kind != FLOATS || rows != TAPS) && t->out) {
-        if (rows == ROWS && t->out->any_nan)
+    if ((kind != FLOATS || a_kind != TAPS) && t->out) {
+        if (a_kind == ROWS && t->out->any_nan)
             ISA(tile_finish)(t->out, mr, nvec, acc, ANY_NAN);
         else
             ISA(tile_finish)(t->out, mr, nvec, acc,
                              kind == FLOATS_AHEAD || kind == WIDENING_INT8 ? SCALED
-                             : kind == FLOATS && rows == PACKED           ? ROW_BIAS
+                             : kind == FLOATS && a_kind == PACKED         ? ROW_BIAS
                                                                           : COLUMN_BIAS);
         return;
     }
@@ -283,7 +283,7 @@ VFN void ISA(tile_end)(const struct tile *t, size_t mr, size_t nv, enum tile_kin
 }
 
 VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile_kind kind,
-                        enum tile_rows rows)
+                        enum tile_a a_kind)
 {
     const struct tile t = *from;
     const bool ask = kind == FLOATS_AHEAD || kind >= WIDENING;
@@ -294,25 +294,25 @@ VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile
     if (kind == WIDENING_INT4)
         book = v_book(t.book);
     ISA(tile_begin)(&t, mr, nv, acc);
-    ISA(tile_steps)(&t, &at, &book, mr, nv, kind, rows, t.kc, acc);
-    ISA(tile_end)(&t, mr, nv, kind, rows, acc);
+    ISA(tile_steps)(&t, &at, &book, mr, nv, kind, a_kind, t.kc, acc);
+    ISA(tile_end)(&t, mr, nv, kind, a_kind, acc);
 }
 
 VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
-                        enum tile_rows rows)
+                        enum tile_a a_kind)
 {
     switch (mr) {
-    case 1: ISA(tile_body)(t, 1, nv, kind, rows); break;
-    case 2: ISA(tile_body)(t, 2, nv, kind, rows); break;
-    case 3: ISA(tile_body)(t, 3, nv, kind, rows); break;
-    case 4: ISA(tile_body)(t, 4, nv, kind, rows); break;
+    case 1: ISA(tile_body)(t, 1, nv, kind, a_kind); break;
+    case 2: ISA(tile_body)(t, 2, nv, kind, a_kind); break;
+    case 3: ISA(tile_body)(t, 3, nv, kind, a_kind); break;
+    case 4: ISA(tile_body)(t, 4, nv, kind, a_kind); break;
 #if TILE_MR > 4
-    case 5: ISA(tile_body)(t, 5, nv, kind, rows); break;
-    case 6: ISA(tile_body)(t, 6, nv, kind, rows); break;
+    case 5: ISA(tile_body)(t, 5, nv, kind, a_kind); break;
+    case 6: ISA(tile_body)(t, 6, nv, kind, a_kind); break;
 #endif
 #if TILE_MR > 6
-    case 7: ISA(tile_body)(t, 7, nv, kind, rows); break;
-    case 8: ISA(tile_body)(t, 8, nv, kind, rows); break;
+    case 7: ISA(tile_body)(t, 7, nv, kind, a_kind); break;
+    case 8: ISA(tile_body)(t, 8, nv, kind, a_kind); break;
 #endif
     default: break;
     }
@@ -340,19 +340,19 @@ VFN void ISA(tile_tall)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
 #endif
 
 VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
-                       enum tile_rows rows)
+                       enum tile_a a_kind)
 {
 #if TALL_MR > TILE_MR
-    if (rows == PACKED && kind != FLOATS && mr > TILE_MR) {
+    if (a_kind == PACKED && kind != FLOATS && mr > TILE_MR) {
         ISA(tile_tall)(t, mr, nv, kind);
         return;
     }
 #endif
     switch (nv) {
-    case 1: ISA(tile_rows)(t, mr, 1, kind, rows); break;
+    case 1: ISA(tile_rows)(t, mr, 1, kind, a_kind); break;
 #if TILE_NV > 1
-    case 2: ISA(tile_rows)(t, mr, 2, kind, rows); break;
-    case 3: ISA(tile_rows)(t, mr, 3, kind, rows); break;
+    case 2: ISA(tile_rows)(t, mr, 2, kind, a_kind); break;
+    case 3: ISA(tile_rows)(t, mr, 3, kind, a_kind); break;
 #endif
     default: break;
     }

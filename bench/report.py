@@ -2,20 +2,11 @@
 import re
 
 from targets import Ratio, Row, targets_of
+from times import time_text
 
 OURS = "aneforge"
 COLOURS = {"onnxruntime": "#1f77b4", "openvino": "#2ca02c", "ncnn": "#8c564b",
            "litert": "#17becf", "torch": "#ff7f0e", "torch-jit": "#e377c2", "openblas": "#7f7f7f"}
-
-
-def time_text(ms):
-    if ms is None:
-        return "-"
-    if ms < 1e-3:
-        return f"{ms * 1e6:.0f} ns"
-    if ms < 1:
-        return f"{ms * 1e3:.1f} us"
-    return f"{ms:.2f} ms"
 
 
 def conditions_text(results):

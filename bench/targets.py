@@ -5,6 +5,8 @@ Names are those of graphs.WORKLOADS and of footprint.py's rows; what has no targ
 """
 from typing import NamedTuple, Optional
 
+from times import time_text
+
 
 class Ratio(NamedTuple):
     """Ours / theirs; `peer` None means the fastest peer of the run."""
@@ -45,10 +47,9 @@ class Share(NamedTuple):
 
 class Bound(NamedTuple):
     most: float  # milliseconds
-    text_form: str
 
     def text(self, _):
-        return self.text_form
+        return time_text(self.most, exact=True)
 
     def met(self, row):
         return row.ours <= self.most
@@ -93,10 +94,10 @@ TARGETS = {
     "softmax": Ratio(0.80),
     "layer_norm": Ratio(0.80),
     "gelu": Ratio(0.80),
-    "tiny_3ops": Bound(1e-3, "1 us"),
+    "tiny_3ops": Bound(1e-3),
     "elementwise_16M": Ratio(0.80),
-    "compile_resnet18": Bound(100, "100 ms"),
-    "first_resnet18": Bound(15, "15 ms"),
+    "compile_resnet18": Bound(100),
+    "first_resnet18": Bound(15),
     "memory_resnet18": Ratio(0.50),
     "memory_resnet18_above_idle": Ratio(0.50),
 }

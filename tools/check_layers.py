@@ -3,6 +3,7 @@
 
 Each folder may include only the folders named here (and itself); `program/` knows no graph, `kernels/`
 knows nothing but itself, the command, the examples and the Python module see the public header alone.
+A page that lists tests lists them all.
 """
 import pathlib
 import re
@@ -20,11 +21,13 @@ MAY_INCLUDE = {
     "passes": {"base", "ir", "ops"},
     "targets": {"base"},
     "compress": {"base", "ir", "ops", "runtime", "targets"},
-    "program": {"base", "kernels", "runtime", "io"},
+    "program": {"base", "kernels", "runtime"},
     "lower": {"base", "compress", "ir", "ops", "program"},
 }
 # Files of src/ itself stand above every folder: api, build, compile, ctx, info, model, run.
 ONLY_PUBLIC = ["cli", "examples", "python"]
+# Pages with a table of tests, and the folder whose test files it holds.
+LISTS = {"docs/testing.md": "tests", "docs/adding-a-kernel.md": "tests/kernels"}
 ALLOC = re.compile(r"(?<![\w.>])(malloc|calloc|realloc|free|strdup|posix_memalign|aligned_alloc|qsort)\s*\(")
 LOUD = re.compile(r"(?<!\w)(printf|puts|putchar|perror|abort|exit|_exit|getenv|fprintf)\s*\(")
 
@@ -87,6 +90,12 @@ for folder in ("src", "cli", "tests", "bench", "tools", "fuzz", "examples", "pyt
         for number, line in enumerate(lines, 1):
             if len(line) > 100:
                 problems.append(f"{path}:{number}: {len(line)} columns; 100 are what a line may have")
+
+for page, folder in LISTS.items():
+    text = (ROOT / page).read_text()
+    for path in sorted((ROOT / folder).rglob("test_*")):
+        if path.suffix in (".c", ".py") and not re.search(rf"(?<!\w){re.escape(path.name)}", text):
+            problems.append(f"{ROOT / page}: {path.relative_to(ROOT)} is missing")
 
 for problem in problems:
     print(problem.replace(str(ROOT) + "/", ""))

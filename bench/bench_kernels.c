@@ -2,21 +2,19 @@
  *
  *     bench_kernels [table] [threads] [name]
  *
- * For every workload: the drivers of src/kernels/block_*.h on threads of its own (static splits,
- * spinning barriers, as the engine runs them).  Before each run the peak is measured with
- * multiply-adds that touch registers only, in the vectors of the table, on the same threads: a
- * machine whose cores are shared with others is compared with itself.  Printed are the median
- * time and rate, and the median and the best tenth of the shares.  One thread is timed by its
- * own CPU clock, which other processes disturb little; several need an idle machine. */
+ * For every workload: the drivers of src/kernels/block_*.h on the pool that the engine has.  Before
+ * each run the peak is measured with multiply-adds that touch registers only, in the vectors of the
+ * table, on the same threads: a machine whose cores are shared with others is compared with itself.
+ * Printed are the median time and rate, and the median and the best tenth of the shares.  One
+ * thread is timed by its own CPU clock, which other processes disturb little; several need an idle
+ * machine. */
 #include "kernels/block_attention.h"
 #include "kernels/block_conv.h"
 #include "kernels/block_gemm.h"
 #include "kernels/winograd.h"
 #include "machine_peak.h"
+#include "runtime/threads.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,69 +22,28 @@
 
 enum { MOST_THREADS = 64, PEAK_STEPS = 10000 };
 
-static bool one_thread;
+static struct pool *pool;
+static size_t n_threads;
 
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(one_thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+    clock_gettime(n_threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* ---- threads --------------------------------------------------------------------------------- */
-typedef void work_fn(void *arg, size_t thread, size_t n_threads);
-
-static struct {
-    size_t n;
-    work_fn *fn;
-    void *arg;
-    atomic_size_t round, done;
-} pool;
-
-/* A core that is taken away meanwhile must not be waited for at full speed. */
-static void wait_for(atomic_size_t *counter, size_t value)
-{
-    for (size_t spins = 0; atomic_load_explicit(counter, memory_order_acquire) < value; spins++)
-        if (spins > 20000)
-            sched_yield();
-}
-
-static void *worker(void *arg)
-{
-    const size_t me = (size_t)(uintptr_t)arg;
-    for (size_t round = 1;; round++) {
-        wait_for(&pool.round, round);
-        if (!pool.fn)
-            return NULL;
-        pool.fn(pool.arg, me, pool.n);
-        atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
-    }
-}
-
-static void run(work_fn *fn, void *arg)
-{
-    pool.fn = fn;
-    pool.arg = arg;
-    atomic_store(&pool.done, 0);
-    atomic_fetch_add_explicit(&pool.round, 1, memory_order_release);
-    if (!fn)
-        return;
-    fn(arg, 0, pool.n);
-    wait_for(&pool.done, pool.n - 1);
 }
 
 /* ---- the peak -------------------------------------------------------------------------------- */
 struct peak {
     rate_loop *loop;
-    double flops; /* of the first thread; the others do as many */
+    double flops; /* of the first task; the others do as many */
 };
 
-static void peak_work(void *arg, size_t thread, size_t n_threads)
+static void peak_task(void *arg, size_t task, size_t thread)
 {
     struct peak *peak = arg;
     const double flops = peak->loop(PEAK_STEPS);
-    (void)n_threads;
-    if (thread == 0)
+    (void)thread;
+    if (task == 0)
         peak->flops = flops;
 }
 
@@ -94,8 +51,8 @@ static double peak_flops(const struct kern *kern)
 {
     struct peak peak = {.loop = peak_loop(kern->name)};
     const double start = now();
-    run(peak_work, &peak);
-    return peak.flops * (double)pool.n / (now() - start);
+    pool_run(pool, n_threads, peak_task, &peak);
+    return peak.flops * (double)n_threads / (now() - start);
 }
 
 /* ---- workloads ------------------------------------------------------------------------------- */
@@ -143,41 +100,32 @@ struct running {
     struct gemm_job gemm;
     struct conv_job conv;
     struct attention_job attention;
-    size_t tasks[CONV_PHASES], bytes;
+    size_t tasks[CONV_PHASES], phase, bytes;
     unsigned char *own;
     void *shared;
+    struct {
+        _Alignas(ANF_CACHE_LINE) size_t part; /* as gemm_task and conv_task have it */
+    } kept[MOST_THREADS];
 };
 
-static void workload_phase(struct running *r, size_t phase, size_t thread, size_t n_threads)
+static void workload_task(void *arg, size_t task, size_t thread)
 {
-    const size_t end = block_start(r->tasks[phase], n_threads, thread + 1);
+    struct running *r = arg;
     void *own = r->own + thread * r->bytes;
-    size_t kept = 0;
-    for (size_t t = block_start(r->tasks[phase], n_threads, thread); t < end; t++)
-        if (r->w->kind == GEMM)
-            gemm_task(r->kern, &r->gemm, t, own, &kept);
-        else if (r->w->kind == CONV)
-            conv_task(r->kern, &r->conv, phase, t, r->shared, own, &kept);
-        else
-            attention_task(r->kern, &r->attention, t, own);
-}
-
-static void first_phase(void *arg, size_t thread, size_t n_threads)
-{
-    workload_phase(arg, 0, thread, n_threads);
-}
-
-static void last_phase(void *arg, size_t thread, size_t n_threads)
-{
-    workload_phase(arg, 1, thread, n_threads);
+    size_t *kept = &r->kept[thread].part;
+    if (r->w->kind == GEMM)
+        gemm_task(r->kern, &r->gemm, task, own, kept);
+    else if (r->w->kind == CONV)
+        conv_task(r->kern, &r->conv, r->phase, task, r->shared, own, kept);
+    else
+        attention_task(r->kern, &r->attention, task, own);
 }
 
 static void run_workload(struct running *r)
 {
-    if (r->tasks[0])
-        run(first_phase, r);
-    if (r->tasks[1])
-        run(last_phase, r);
+    memset(r->kept, 0, n_threads * sizeof *r->kept);
+    for (r->phase = 0; r->phase < CONV_PHASES; r->phase++)
+        pool_run(pool, r->tasks[r->phase], workload_task, r);
 }
 
 /* Random values in -1 .. 1, cache-line aligned. */
@@ -201,7 +149,7 @@ static double prepare(struct running *r)
         const size_t m = s[0], k = s[1], n = s[2];
         r->gemm = (struct gemm_job){.batch = 1, .m = m, .n = n, .k = k, .a = values(m * k),
                                     .a_row = k, .b = values(gemm_packed_size(k, n)),
-                                    .c = values(m * n), .c_row = n, .n_threads = pool.n};
+                                    .c = values(m * n), .c_row = n, .n_threads = n_threads};
         r->tasks[0] = gemm_tasks(r->kern, &r->gemm);
         r->bytes = gemm_thread_bytes(r->kern, &r->gemm);
         return 2.0 * (double)m * (double)n * (double)k;
@@ -213,7 +161,7 @@ static double prepare(struct running *r)
             .k = values(n), .v = values(n), .q_head = rows * d, .k_head = rows * d,
             .v_head = rows * d, .q_row = d, .k_row = d, .v_row = d, .out = values(n),
             .out_head = rows * d, .out_row = d, .has_scale = true, .scale = 0x3000,
-            .n_threads = pool.n};
+            .n_threads = n_threads};
         r->tasks[0] = attention_tasks(r->kern, &r->attention);
         r->bytes = attention_thread_bytes(r->kern, &r->attention);
         return 4.0 * (double)heads * (double)rows * (double)rows * (double)d;
@@ -226,7 +174,7 @@ static double prepare(struct running *r)
                                          .stride_w = s[5], .dil_h = 1, .dil_w = 1,
                                          .pad_h = (ptrdiff_t)s[6],
                                          .pad_w = (ptrdiff_t)s[6]},
-                                .up = 1, .n_threads = pool.n};
+                                .up = 1, .n_threads = n_threads};
     r->conv.x = values(images * groups * cin * size * size);
     r->conv.winograd = winograd_chosen(&r->conv.geom, groups, cout);
     r->conv.weights = values(conv_packed_size(&r->conv.geom, groups, cout));
@@ -252,7 +200,7 @@ static void measure(const struct kern *kern, const struct workload *w)
     struct running r = {.kern = kern, .w = w};
     const double flops = prepare(&r);
     r.bytes = (r.bytes + 64 + 4095) / 4096 * 4096;
-    r.own = aligned_alloc(4096, r.bytes * pool.n);
+    r.own = aligned_alloc(4096, r.bytes * n_threads);
     if (!r.own)
         exit(1);
     run_workload(&r);
@@ -266,7 +214,7 @@ static void measure(const struct kern *kern, const struct workload *w)
     qsort(time, n, sizeof *time, by_value);
     qsort(share, n, sizeof *share, by_value);
     printf("%-22s %zu threads %9.1f us %7.1f GFLOP/s %5.1f %% of peak, best tenth %5.1f %%\n",
-           w->name, pool.n, time[n / 2] * 1e6, flops / time[n / 2] * 1e-9, share[n / 2],
+           w->name, n_threads, time[n / 2] * 1e6, flops / time[n / 2] * 1e-9, share[n / 2],
            share[n - 1 - n / 10]);
     if (w->kind == GEMM) {
         free((void *)(uintptr_t)r.gemm.a), free((void *)(uintptr_t)r.gemm.b), free(r.gemm.c);
@@ -283,23 +231,17 @@ static void measure(const struct kern *kern, const struct workload *w)
 int main(int argc, char **argv)
 {
     const struct kern *kern = kern_select(argc > 1 && strcmp(argv[1], "-") ? argv[1] : NULL);
-    const size_t n_threads = argc > 2 ? (size_t)strtoul(argv[2], NULL, 10) : 1;
-    pthread_t thread[MOST_THREADS];
+    n_threads = argc > 2 ? (size_t)strtoul(argv[2], NULL, 10) : 1;
     if (!kern || n_threads < 1 || n_threads > MOST_THREADS) {
         fprintf(stderr, "bench_kernels: no such table on this machine, or not 1 to %d threads\n",
                 MOST_THREADS);
         return 1;
     }
-    pool.n = n_threads;
-    one_thread = n_threads == 1;
-    for (size_t i = 1; i < n_threads; i++)
-        if (pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)i))
-            return 1;
+    if (pool_new(&alloc_default, (int)n_threads, &pool) != ANF_OK)
+        return 1;
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++)
         if (argc < 4 || strstr(workloads[i].name, argv[3]))
             measure(kern, &workloads[i]);
-    run(NULL, NULL);
-    for (size_t i = 1; i < n_threads; i++)
-        pthread_join(thread[i], NULL);
+    pool_free(pool);
     return 0;
 }

@@ -133,9 +133,9 @@ static void score_rows(const struct task *t, struct block *b, struct softmax_row
             const struct gemm_out out = {.y = b->scores + i * ld + j, .ldy = ld,
                                          .cols = block_least(n * ANF_PANEL, job->skv - j),
                                          .any_nan = true};
-            kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, job->d,
-                                 t->at[QUERIES] + i * job->d, job->d, t->at[KEYS] + v * panel,
-                                 panel, NULL, 0, false, &out, beside);
+            kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, &(struct gemm_tile){
+                .kc = job->d, .a = t->at[QUERIES] + i * job->d, .a_k = job->d,
+                .b = t->at[KEYS] + v * panel, .b_panel = panel, .out = &out, .beside = beside});
         }
 }
 
@@ -176,11 +176,11 @@ static void value_rows(const struct task *t, const struct block *b, struct softm
                 const size_t j = v * ANF_PANEL, n = block_least(nv, panels - v);
                 const struct gemm_out out = {.y = y + i * job->out_row + j, .ldy = job->out_row,
                                              .cols = block_least(n * ANF_PANEL, job->dv - j)};
-                kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, kc,
-                                     b->softmax.e + i * ld + k0, ld,
-                                     t->at[VALUES] + v * panel + k0 * ANF_PANEL, panel,
-                                     t->at[SUMS] + i * ldo + j, ldo, k0 > 0,
-                                     k0 + kc >= job->skv ? &out : NULL, beside);
+                kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, &(struct gemm_tile){
+                    .kc = kc, .a = b->softmax.e + i * ld + k0, .a_k = ld,
+                    .b = t->at[VALUES] + v * panel + k0 * ANF_PANEL, .b_panel = panel,
+                    .c = t->at[SUMS] + i * ldo + j, .ldc = ldo, .accumulate = k0 > 0,
+                    .out = k0 + kc >= job->skv ? &out : NULL, .beside = beside});
             }
         k0 += kc;
     } while (k0 < job->skv);

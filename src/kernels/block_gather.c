@@ -237,9 +237,11 @@ static void multiply(const struct block *b, size_t k0, size_t kc, const float *w
             m = block_start(rows, strips, i + 1) - r;
             out.y = conv_output(b->job, s->image, b->group, b->c0 * ANF_PANEL + channel, s->p0 + p);
             out.row_bias = b->bias ? b->bias + channel : NULL;
-            kern->gemm_tile(m, n_panels, kc, wide + c * kc * ANF_PANEL + r, ANF_PANEL, patches,
-                            cut->patch_panel, b->sums + channel * cut->ld + panel * ANF_PANEL,
-                            cut->ld, k0 > 0, k0 + kc < cut->k ? NULL : &out);
+            kern->gemm_tile(m, n_panels, &(struct gemm_tile){
+                .kc = kc, .a = wide + c * kc * ANF_PANEL + r, .a_k = ANF_PANEL, .b = patches,
+                .b_panel = cut->patch_panel, .ldc = cut->ld, .accumulate = k0 > 0,
+                .c = b->sums + channel * cut->ld + panel * ANF_PANEL,
+                .out = k0 + kc < cut->k ? NULL : &out});
         }
     }
 }
@@ -256,10 +258,11 @@ static void multiply_last(const struct block *b, size_t k0, size_t kc, const flo
     const size_t nv = block_even(b->n_channels, kern->nv), channel = b->c0 * ANF_PANEL;
     for (size_t c = 0; c < b->n_channels; c += nv)
         for (size_t i = 0; i < n; i += strip)
-            kern->gemm_tile(block_least(strip, n - i), block_least(nv, b->n_channels - c), kc,
-                            b->patches + panel * cut->patch_panel + i, ANF_PANEL,
-                            wide + c * kc * ANF_PANEL, kc * ANF_PANEL,
-                            b->last + i * ld + c * ANF_PANEL, ld, k0 > 0, NULL);
+            kern->gemm_tile(block_least(strip, n - i), block_least(nv, b->n_channels - c),
+                            &(struct gemm_tile){
+                .kc = kc, .a = b->patches + panel * cut->patch_panel + i, .a_k = ANF_PANEL,
+                .b = wide + c * kc * ANF_PANEL, .b_panel = kc * ANF_PANEL,
+                .c = b->last + i * ld + c * ANF_PANEL, .ldc = ld, .accumulate = k0 > 0});
     if (k0 + kc == cut->k)
         kern->store_planes(b->last, ld, n,
                            job->bias ? job->bias + b->group * job->cout + channel : NULL,

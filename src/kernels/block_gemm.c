@@ -215,7 +215,7 @@ static struct slice slice_at(const struct gemm_job *job, size_t q, size_t k0)
 struct expansion {
     gemm_tile_weights_fn *tile;
     widen_weights_fn *widen;
-    gemm_tile_widen_weights_fn *tile_widen;
+    gemm_tile_fn *tile_widen;
 };
 
 static struct expansion expansion_of(const struct kern *kern, enum gemm_b kind)
@@ -268,16 +268,16 @@ static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z
 static void tile_panels(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i,
                         size_t rows, size_t nv, size_t q, const float *a, float *c, size_t ldc)
 {
-    enum { MOST_PANELS = 16 };
     gemm_tile_weights_fn *const tile = expansion_of(kern, job->b_kind).tile;
-    struct weight_panel panels[MOST_PANELS];
+    struct weight_panel panels[WEIGHT_TILE_PANELS];
     const size_t j0 = q * ANF_PANEL;
     if (!tile) {
         const struct gemm_out out = {.y = output(job, z, i, j0), .ldy = job->c_row,
                                      .bias = job->bias ? job->bias + j0 : NULL,
                                      .cols = block_least(nv * ANF_PANEL, job->n - j0)};
-        kern->gemm_tile_f16(rows, nv, job->k, a, rows, job->b + j0 * job->k, job->k * ANF_PANEL, c,
-                            ldc, false, &out);
+        kern->gemm_tile_f16(rows, nv, &(struct gemm_tile){
+            .kc = job->k, .a = a, .a_k = rows, .b = job->b + j0 * job->k,
+            .b_panel = job->k * ANF_PANEL, .out = &out});
         return;
     }
     for (size_t v = 0; v < nv; v++)
@@ -349,34 +349,42 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const str
     const struct gemm_job *job = s->job;
     const struct kern *kern = s->kern;
     const size_t nv = block_least(s->nv, s->n_panels - v), kc = block_least(s->kc, job->k - k0);
-    const size_t panel = kc * ANF_PANEL, ldc = s->ldc, strips = (s->rows + s->h - 1) / s->h;
+    const size_t ldc = s->ldc, strips = (s->rows + s->h - 1) / s->h;
     const size_t share = block_share(next->width, strips);
-    const size_t j0 = (s->q + v) * ANF_PANEL, stride = job->k * ANF_PANEL;
+    const size_t j0 = (s->q + v) * ANF_PANEL;
     const f16 *scale = column_scale(job);
     struct gemm_out out = {.ldy = job->c_row, .bias = job->bias ? job->bias + j0 : NULL,
                            .cols = block_least(nv * ANF_PANEL, job->n - j0),
                            .scale = scale ? scale + j0 : NULL};
-    const struct gemm_out *last = k0 + kc >= job->k ? &out : NULL;
-    gemm_tile_widen_weights_fn *const tile_widen =
-        expansion_of(kern, job->b_kind).tile_widen;
-    const bool widens = tile_widen || job->b_kind == GEMM_B_PACKED;
+    gemm_tile_fn *const widen_encoded = expansion_of(kern, job->b_kind).tile_widen;
+    const bool widens = widen_encoded || job->b_kind == GEMM_B_PACKED;
+    struct weight_panel first = {0};
+    struct gemm_tile t = {.kc = kc, .ldc = ldc, .accumulate = k0 > 0, .wide = s->b,
+                          .weights = &first, .k0 = k0, .out = k0 + kc >= job->k ? &out : NULL};
+    if (widen_encoded)
+        first = encoded_panel(job, s->q + v);
     if (!widens)
         pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
     for (size_t i = 0, strip = 0; i < s->rows; i += s->h, strip++) {
         const size_t m = block_least(s->h, s->rows - i);
-        const float *a = s->a + k0 * s->rows + i * kc;
-        float *c = s->c + i * ldc + v * ANF_PANEL;
         const struct gemm_ahead ahead = block_ahead(next->at, next->stride, next->width, kc, strip,
                                                     share);
+        t.a = s->a + k0 * s->rows + i * kc;
+        t.a_k = m;
+        t.c = s->c + i * ldc + v * ANF_PANEL;
+        t.ahead = &ahead;
         out.y = output(job, s->z, s->i0 + i, j0);
-        if (i > 0 || !widens) {
-            kern->gemm_tile_ahead(m, nv, kc, a, m, s->b, panel, c, ldc, k0 > 0, &ahead, last);
-        } else if (tile_widen) {
-            const struct weight_panel first = encoded_panel(job, s->q + v);
-            tile_widen(m, nv, kc, a, m, &first, k0, s->b, c, ldc, k0 > 0, &ahead, last);
-        } else
-            kern->gemm_tile_widen(m, nv, kc, a, m, job->b + j0 * job->k + k0 * ANF_PANEL,
-                                  stride, s->b, c, ldc, k0 > 0, &ahead, last);
+        if (i == 0 && widen_encoded) {
+            widen_encoded(m, nv, &t);
+        } else if (i == 0 && widens) {
+            t.b = job->b + j0 * job->k + k0 * ANF_PANEL;
+            t.b_panel = job->k * ANF_PANEL;
+            kern->gemm_tile_widen(m, nv, &t);
+        } else {
+            t.b = s->b;
+            t.b_panel = kc * ANF_PANEL;
+            kern->gemm_tile_ahead(m, nv, &t);
+        }
     }
 }
 

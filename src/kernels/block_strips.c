@@ -184,23 +184,20 @@ static void multiply_strip(const struct block *b, const struct slice *s, const s
     const struct gemm_ahead ahead = block_ahead(q->next, stride, ANF_PANEL, kc, strip, share);
     const f16 *w = weights(b, s->ci, q->c);
     float *sums = b->sums + p * ld + q->c * ANF_PANEL;
+    struct gemm_tile t = {.kc = kc, .a = a, .c = sums, .ldc = ld, .accumulate = s->ci > 0,
+                          .b = strip ? (const void *)b->weights : w,
+                          .b_panel = strip ? panel : stride, .wide = b->weights};
     if (b->cut->plain) {
-        if (strip)
-            kern->gemm_tile_ahead(m, n, kc, a, ANF_PANEL, b->weights, panel, sums, ld, s->ci > 0,
-                                  &ahead, NULL);
-        else
-            kern->gemm_tile_widen(m, n, kc, a, ANF_PANEL, w, stride, b->weights, sums, ld,
-                                  s->ci > 0, &ahead, NULL);
+        t.a_k = ANF_PANEL;
+        t.ahead = &ahead;
+        (strip ? kern->gemm_tile_ahead : kern->gemm_tile_widen)(m, n, &t);
         return;
     }
     for (size_t i = 0; i < n; i++) /* its tile has no time to ask */
         for (size_t at = 0; at < share * kc && ahead.step; at += 32)
             __builtin_prefetch(ahead.at + i * stride + at, 0, 2);
-    if (strip)
-        kern->gemm_tile_taps(m, n, kc, a, s->offsets, b->weights, panel, sums, ld, s->ci > 0);
-    else
-        kern->gemm_tile_taps_widen(m, n, kc, a, s->offsets, w, stride, b->weights, sums, ld,
-                                   s->ci > 0);
+    t.taps = s->offsets;
+    (strip ? kern->gemm_tile_taps : kern->gemm_tile_taps_widen)(m, n, &t);
 }
 
 static void multiply_panels(const struct block *b, const struct slice *s, const struct panels *q)

@@ -302,10 +302,10 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
             for (size_t part = 0, i = tiles->first, end; part < parts; part++, i = end) {
                 /* no part with one tile only */
                 end = tiles->first + block_start(tiles->n, parts, part + 1);
-                kern->gemm_tile_rows(end - i, nv, n,
-                                     v + pos * cut->v_pos + i * v_tile + c, v_tile,
-                                     u + pos % in_u * cut->u_pos, panel,
-                                     m + pos * cut->m_pos + i * ldm, ldm, c > 0, NULL, NULL);
+                kern->gemm_tile_rows(end - i, nv, &(struct gemm_tile){
+                    .kc = n, .a = v + pos * cut->v_pos + i * v_tile + c, .a_k = v_tile,
+                    .b = u + pos % in_u * cut->u_pos, .b_panel = panel,
+                    .c = m + pos * cut->m_pos + i * ldm, .ldc = ldm, .accumulate = c > 0});
             }
         }
     }

@@ -94,37 +94,52 @@ struct gemm_out {
 };
 /* Panels: B [K][N] is stored as [ceil(N / 16)][K][16]; columns past N are zero.
  *
- * gemm_tile: for i < mr, v < nv, j < 16, with s = accumulate ? c[i*ldc + 16v + j] : 0
- *     for k = 0 .. kc-1 ascending:  s = fma(a[k*a_k + i], b[v*b_panel + 16k + j], s)
- *     c[i*ldc + 16v + j] = s, or with `out` s goes there
- * 1 <= mr <= table.mr, 1 <= nv <= table.nv, kc >= 0.  Splitting k into several calls does not
- * change a bit, because the float32 accumulator is stored exactly in between. */
-typedef void gemm_tile_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                          const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
-                          const struct gemm_out *out);
-/* The same, also with mr <= table.tall_mr and nv <= table.tall_nv; and on its way the tile asks for
- * kc*step elements at + v*panel, v < nv, step <= 16, which somebody will need soon.  Nothing is
- * read there. */
+ * A register tile computes, for i < mr, v < nv, j < 16, with s = accumulate ? c[i*ldc + 16v + j] : 0
+ *     for k = 0 .. kc-1 ascending:  s = fma(A(i, k), B(v, k, j), s)
+ *     c[i*ldc + 16v + j] = s, or with `out` s goes there, and c is not written
+ * where A(i, k) = a[k*a_k + i], B(v, k, j) = b[v*b_panel + 16k + j] unless said otherwise, mr and nv
+ * are at least 1 and kc may be 0.  Splitting k into several calls does not change a bit, because the
+ * float32 accumulator is stored exactly in between.
+ *
+ *     gemm_tile              B in float32; mr <= table.mr, nv <= table.nv
+ *     gemm_tile_ahead        also mr <= table.tall_mr with nv <= table.tall_nv; asks for `ahead`
+ *     gemm_tile_widen        the same with B in binary16, widened in registers, and left in float32
+ *                            for the strips that follow: wide[v*kc*16 + 16k + j] = B(v, k, j)
+ *     gemm_tile_widen_int8,  the same with encoded weights: rows k0 .. k0+kc-1 of nv panels that
+ *     gemm_tile_widen_int4   follow each other, of which `weights` is the first; k0 is a multiple of
+ *                            8.  b is not read
+ *     gemm_tile_f16          B in binary16, for few rows, where it is read once: mr <= table.few_rows,
+ *                            mr * nv <= table.mr * table.nv; mr = 1 takes up to table.row_nv panels,
+ *                            to hide the latency of the chain
+ *     gemm_tile_rows         A as it lies, A(i, k) = a[i*a_k + k], for attention; mr <=
+ *                            table.rows_mr, nv <= table.rows_nv.  May do some of `beside`, in units
+ *                            of the CPU that multiply-adds leave idle
+ *     gemm_tile_taps,        of gemm_tile and gemm_tile_widen, A(i, k) = a[taps[k] + i], for
+ *     gemm_tile_taps_widen   convolutions; sums only, nothing is asked for */
+struct gemm_tile {
+    size_t kc;
+    const float *a;
+    size_t a_k;
+    const void *b;
+    size_t b_panel; /* from panel to panel, in what B consists of */
+    float *c;
+    size_t ldc;
+    bool accumulate;
+    const struct gemm_out *out; /* or NULL */
+    float *wide;
+    const struct gemm_ahead *ahead;
+    const struct weight_panel *weights;
+    size_t k0;
+    const uint32_t *taps;
+    struct softmax_rows *beside; /* or NULL */
+};
+typedef void gemm_tile_fn(size_t mr, size_t nv, const struct gemm_tile *tile);
+/* Memory that somebody will need soon, for a tile to ask for on its way: kc*step elements at +
+ * v*panel, v < nv, step <= 16.  Nothing is read there. */
 struct gemm_ahead {
     const f16 *at;
     size_t panel, step;
 };
-typedef void gemm_tile_ahead_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                                const float *b, size_t b_panel, float *c, size_t ldc,
-                                bool accumulate, const struct gemm_ahead *ahead,
-                                const struct gemm_out *out);
-/* The same with binary16 panels, widened in registers and left in float32 for the strips that
- * follow: wide[v*kc*16 + 16k + j] = widen(b[v*b_panel + 16k + j]). */
-typedef void gemm_tile_widen_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                                const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
-                                bool accumulate, const struct gemm_ahead *ahead,
-                                const struct gemm_out *out);
-/* The same with binary16 panels, widened in registers: for few rows, where B is read once.  Here mr
- * may be up to table.few_rows, with mr * nv <= table.mr * table.nv, and mr = 1 takes up to
- * table.row_nv panels, to hide the latency of the chain. */
-typedef void gemm_tile_f16_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                              const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
-                              const struct gemm_out *out);
 /* Packed rows: n of them in strips of h, the last one what is left, k in slices of kc alike.  The
  * slice from k0 on of the strip from row i on, of m rows and nk k's, begins at + k0*n + i*nk with m
  * rows for every k.  Up to GEMM_SLACK floats after them are read. */
@@ -148,15 +163,9 @@ typedef void widen_weights_fn(const struct weight_panel *panel, size_t k0, size_
 /* gemm_tile from zero over all k rows of nv panels, expanded in registers: for few rows, where B is
  * read once.  A is [k][mr], of widened binary16.  mr = 1 takes up to table.row_nv panels, of int4
  * and lists, which have more latency to hide, up to table.mr.  Lists want mr = 1. */
+enum { WEIGHT_TILE_PANELS = 8 }; /* the most of any table */
 typedef void gemm_tile_weights_fn(size_t mr, size_t nv, const float *a,
                                   const struct weight_panel *panels, float *c, size_t ldc);
-/* gemm_tile_widen with the rows k0 .. k0+kc-1 of nv panels that follow each other, of which the
- * first one is given; k0 is a multiple of 8.  Int8 heeds out->scale, as gemm_tile_ahead does. */
-typedef void gemm_tile_widen_weights_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                                        const struct weight_panel *panels, size_t k0, float *wide,
-                                        float *c, size_t ldc, bool accumulate,
-                                        const struct gemm_ahead *ahead,
-                                        const struct gemm_out *out);
 /* Many rows with the non-zeros of sparse_t panels, column by column.  For a group of rows, from k0
  * on (a multiple of 64) kc of them (64, or what is left), and the columns j < 16*n_panels of panels
  * that follow each other,
@@ -172,21 +181,6 @@ typedef void gemm_sparse_t_fn(const struct sparse_slice *s, const struct weight_
                               size_t n_panels, float *c, const struct gemm_out *out);
 /* x[i] = x[i] * widen(scale[i]), in float32. */
 typedef void scale_columns_fn(float *x, const f16 *scale, size_t n);
-/* The same product with the rows of A as they lie, a[i*lda + k], for attention; 1 <= mr <=
- * table.rows_mr, 1 <= nv <= table.rows_nv.  With `beside` it may do some of that too, in units of
- * the CPU that multiply-adds leave idle. */
-struct softmax_rows;
-typedef void gemm_tile_rows_fn(size_t mr, size_t nv, size_t kc, const float *a, size_t lda,
-                               const float *b, size_t b_panel, float *c, size_t ldc,
-                               bool accumulate, const struct gemm_out *out,
-                               struct softmax_rows *beside);
-/* gemm_tile and gemm_tile_widen with element (i, k) of A at a[at[k] + i], for convolutions. */
-typedef void gemm_tile_taps_fn(size_t mr, size_t nv, size_t kc, const float *a, const uint32_t *at,
-                               const float *b, size_t b_panel, float *c, size_t ldc,
-                               bool accumulate);
-typedef void gemm_tile_taps_widen_fn(size_t mr, size_t nv, size_t kc, const float *a,
-                                     const uint32_t *at, const f16 *b, size_t b_panel, float *wide,
-                                     float *c, size_t ldc, bool accumulate);
 /* a[k*a_k + i] = widen(x[i*ldx + k]) for i < m, k < kc.  m <= a_k.  Entries i >= m stay
  * unwritten. */
 typedef void pack_rows_fn(const f16 *x, size_t ldx, size_t m, size_t kc, float *a, size_t a_k);

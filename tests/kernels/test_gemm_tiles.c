@@ -53,32 +53,20 @@ static void tile_case(const struct kern *kern, size_t mr, size_t nv, size_t kc, 
         taps[k] = (uint32_t)(k * a_k);
     const struct gemm_ahead ahead = {b16 + n_b, (size_t)1 << 40, 3};
     float *wide = fenced(nv * kc * 16 * sizeof *wide);
-    switch (kind) {
-    case FLOATS: kern->gemm_tile(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, out); break;
-    case FLOATS_AHEAD:
-        kern->gemm_tile_ahead(mr, nv, kc, a, a_k, b, b_panel, c, ldc, accumulate, &ahead, out);
-        break;
-    case HALVES:
-        kern->gemm_tile_f16(mr, nv, kc, a, a_k, b16, b_panel, c, ldc, accumulate, out);
-        break;
-    case TAPS:
-        kern->gemm_tile_taps(mr, nv, kc, a, taps, b, b_panel, c, ldc, accumulate);
-        break;
-    case WIDENING:
-    case TAPS_WIDENING:
-        if (kind == WIDENING)
-            kern->gemm_tile_widen(mr, nv, kc, a, a_k, b16, b_panel, wide, c, ldc, accumulate,
-                                  &ahead, out);
-        else
-            kern->gemm_tile_taps_widen(mr, nv, kc, a, taps, b16, b_panel, wide, c, ldc, accumulate);
+    const bool halves = kind == HALVES || kind == WIDENING || kind == TAPS_WIDENING;
+    gemm_tile_fn *const tile[] = {
+        [FLOATS] = kern->gemm_tile, [FLOATS_AHEAD] = kern->gemm_tile_ahead,
+        [HALVES] = kern->gemm_tile_f16, [TAPS] = kern->gemm_tile_taps,
+        [WIDENING] = kern->gemm_tile_widen, [TAPS_WIDENING] = kern->gemm_tile_taps_widen,
+        [IN_ROWS] = kern->gemm_tile_rows};
+    tile[kind](mr, nv, &(struct gemm_tile){
+        .kc = kc, .a = a, .a_k = kind == IN_ROWS ? a_i : a_k, .b = halves ? (void *)b16 : b,
+        .b_panel = b_panel, .c = c, .ldc = ldc, .accumulate = accumulate, .out = out, .wide = wide,
+        .ahead = &ahead, .taps = taps});
+    if (kind == WIDENING || kind == TAPS_WIDENING)
         for (size_t i = 0; i < nv * kc * 16; i++)
             if (wide[i] != b[i / (kc * 16) * b_panel + i % (kc * 16)])
                 fail_msg("%s: widened panels differ at %zu\n", kern->name, i);
-        break;
-    case IN_ROWS:
-        kern->gemm_tile_rows(mr, nv, kc, a, a_i, b, b_panel, c, ldc, accumulate, out, NULL);
-        break;
-    }
     for (size_t i = 0; i < mr * ldy; i++) {
         const size_t j = i % ldy;
         f16 expected = UNTOUCHED;

@@ -437,18 +437,22 @@ static void check_beside(const struct kern *k, size_t rows, size_t n, size_t kc,
         b[i] = (float)(i % 13) * 0.5f;
     for (size_t i = 0; i < size; i++)
         e[i] = want_e[i] = -77.0f;
-    k->gemm_tile_rows(mr, nv, kc, a, kc, b, kc * 16, want_c, nv * 16, false, NULL, NULL);
+    struct gemm_tile tile = {.kc = kc, .a = a, .a_k = kc, .b = b, .b_panel = kc * 16, .c = want_c,
+                             .ldc = nv * 16};
+    k->gemm_tile_rows(mr, nv, &tile);
     k->score_rows(s, ld, rows, n, false, 1.0f, NULL, 0, top);
     score_softmax(k, s, want_e, ld, rows, n, scaled, 0.125f, top);
 
     k->score_rows(s, ld, rows, n, false, 1.0f, NULL, 0, top);
     struct softmax_rows softmax = start(k, s, e, ld, rows, n, scaled, 0.125f, top);
     softmax.lanes = lanes;
+    tile.c = c;
+    tile.beside = &softmax;
     for (size_t i = 0; i < rows * ANF_REDUCE_LANES; i++)
         lanes[i] = NAN;
     for (int phase = 0; phase < 2; phase++) {
         for (size_t i = 0; i < calls; i++) {
-            k->gemm_tile_rows(mr, nv, kc, a, kc, b, kc * 16, c, nv * 16, false, NULL, &softmax);
+            k->gemm_tile_rows(mr, nv, &tile);
             assert_memory_equal(c, want_c, mr * nv * 16 * sizeof *c);
         }
         assert_true(softmax.row * softmax.groups + softmax.group <= rows * softmax.groups);

@@ -304,8 +304,9 @@ static void widening_case(const struct kern *kern, const struct weight *x, const
     const struct gemm_ahead ahead = {NULL, (size_t)1 << 40, 3};
     const struct weight_panel p = weight_panel_at(f->encoding, x->panels, x->side, f->k, 0, w->q);
     (f->encoding == WEIGHT_INT8 ? kern->gemm_tile_widen_int8 : kern->gemm_tile_widen_int4)(
-        mr, nv, kc, a, a_k, &p, w->k0, wide, c, ldc, w->accumulate, &ahead,
-        w->finish ? &out : NULL);
+        mr, nv, &(struct gemm_tile){.kc = kc, .a = a, .a_k = a_k, .c = c, .ldc = ldc,
+                                    .accumulate = w->accumulate, .out = w->finish ? &out : NULL,
+                                    .wide = wide, .ahead = &ahead, .weights = &p, .k0 = w->k0});
     for (size_t v = 0; v < nv; v++)
         for (size_t i = 0; i < kc * 16; i++)
             if (v * 16 + i % 16 < cols)

@@ -32,7 +32,7 @@
 
 _Static_assert(ROWS_MR * ROWS_NV <= TILE_MR * TILE_NV, "tile_body has room for the sums");
 
-VFN void ISA(rows_any)(const struct tile *t, size_t mr, size_t nv)
+VFN void ISA(rows_any)(const struct gemm_tile *t, size_t mr, size_t nv)
 {
     switch (mr) {
     case 1: ISA(tile_body)(t, 1, nv, FLOATS, ROWS); break;
@@ -93,10 +93,10 @@ VFN void ISA(group_step)(const struct softmax_rows *rows, const struct group_at 
 }
 
 /* The largest tile, with a vector of a group in every second step. */
-VFN void ISA(rows_beside)(const struct tile *from, struct softmax_rows *beside, const bool summed)
+VFN void ISA(rows_beside)(const struct gemm_tile *from, struct softmax_rows *beside, const bool summed)
 {
     enum { STEPS = 2 * ANF_REDUCE_LANES / VL };
-    const struct tile t = *from;
+    const struct gemm_tile t = *from;
     const struct softmax_rows rows = *beside;
     const size_t left = (rows.rows - rows.row) * rows.groups - rows.group, most = t.kc / STEPS;
     const size_t groups = left < most ? left : most;
@@ -119,30 +119,25 @@ VFN void ISA(rows_beside)(const struct tile *from, struct softmax_rows *beside, 
 }
 #endif
 
-static void ISA(gemm_tile_rows)(size_t mr, size_t nv, size_t kc, const float *a, size_t lda,
-                                const float *b, size_t b_panel, float *c, size_t ldc,
-                                bool accumulate, const struct gemm_out *out,
-                                struct softmax_rows *beside)
+static void ISA(gemm_tile_rows)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
-    const struct tile t = {kc, a, lda, b, b_panel, c, ldc, accumulate, .out = out};
 #if VL == 16
+    struct softmax_rows *beside = tile->beside;
     const bool largest = mr == ROWS_MR && nv == ROWS_NV;
     if (largest && beside && beside->groups && beside->row < beside->rows) {
         if (beside->summed)
-            ISA(rows_beside)(&t, beside, true);
+            ISA(rows_beside)(tile, beside, true);
         else
-            ISA(rows_beside)(&t, beside, false);
+            ISA(rows_beside)(tile, beside, false);
         return;
     }
-#else
-    (void)beside;
 #endif
     switch (nv) {
-    case 1: ISA(rows_any)(&t, mr, 1); break;
+    case 1: ISA(rows_any)(tile, mr, 1); break;
 #if ROWS_NV > 1
-    case 2: ISA(rows_any)(&t, mr, 2); break;
-    case 3: ISA(rows_any)(&t, mr, 3); break;
-    case 4: ISA(rows_any)(&t, mr, 4); break;
+    case 2: ISA(rows_any)(tile, mr, 2); break;
+    case 3: ISA(rows_any)(tile, mr, 3); break;
+    case 4: ISA(rows_any)(tile, mr, 4); break;
 #endif
     default: break;
     }

@@ -65,22 +65,6 @@ enum {
     COLUMN_VECS = 8, /* hides the latency of a multiply-add */
 };
 
-struct tile {
-    size_t kc;
-    const float *a;
-    size_t a_k;
-    const void *b;
-    size_t b_panel; /* from panel to panel, in what B consists of */
-    float *c;
-    size_t ldc;
-    bool accumulate;
-    float *wide; /* of WIDENING...: where B goes in float32, panels kc*16 apart */
-    const struct gemm_ahead *ahead;
-    const struct gemm_out *out; /* finished results instead of sums, or NULL */
-    const uint32_t *taps;       /* of TAPS: where row k of A is */
-    const f16 *book;            /* of WIDENING_INT4 */
-};
-
 /* What a tile does with B: panels of binary16, of bytes or of words of indices are widened in
  * registers, and kept for the strips that follow where that pays. */
 enum tile_kind { FLOATS, FLOATS_AHEAD, HALVES, WIDENING, WIDENING_INT8, WIDENING_INT4 };
@@ -163,7 +147,7 @@ VFN size_t ISA(tile_turn)(enum tile_kind kind)
 }
 
 /* A row of a panel of B, the u'th of its turn. */
-VFN void ISA(tile_load)(const struct tile *t, const void *row, const vbook *book, size_t panel,
+VFN void ISA(tile_load)(const struct gemm_tile *t, const void *row, const vbook *book, size_t panel,
                         enum tile_kind kind, size_t u, vf *b)
 {
     const size_t at = panel * t->b_panel;
@@ -191,7 +175,7 @@ VFN size_t ISA(tile_row_bytes)(enum tile_kind kind, size_t u)
 }
 
 /* One k, the u'th of its turn. */
-VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *book, size_t mr,
+VFN void ISA(tile_step)(const struct gemm_tile *t, struct tile_at *at, const vbook *book, size_t mr,
                         size_t nv, enum tile_kind kind, enum tile_a a_kind, size_t u, vf *acc)
 {
     const size_t nvec = nv * PANEL_VECS, wide_panel = t->kc * ANF_PANEL;
@@ -239,7 +223,7 @@ VFN void ISA(tile_step)(const struct tile *t, struct tile_at *at, const vbook *b
 }
 
 /* n steps of k. */
-VFN void ISA(tile_steps)(const struct tile *t, struct tile_at *at, const vbook *book, size_t mr,
+VFN void ISA(tile_steps)(const struct gemm_tile *t, struct tile_at *at, const vbook *book, size_t mr,
                          size_t nv, enum tile_kind kind, enum tile_a a_kind, size_t n, vf *acc)
 {
     const size_t turn = ISA(tile_turn)(kind);
@@ -250,7 +234,7 @@ VFN void ISA(tile_steps)(const struct tile *t, struct tile_at *at, const vbook *
         ISA(tile_step)(t, at, book, mr, nv, kind, a_kind, u, acc);
 }
 
-VFN void ISA(tile_begin)(const struct tile *t, size_t mr, size_t nv, vf *acc)
+VFN void ISA(tile_begin)(const struct gemm_tile *t, size_t mr, size_t nv, vf *acc)
 {
     const size_t nvec = nv * PANEL_VECS;
     if (t->accumulate) {
@@ -263,7 +247,7 @@ VFN void ISA(tile_begin)(const struct tile *t, size_t mr, size_t nv, vf *acc)
     }
 }
 
-VFN void ISA(tile_end)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
+VFN void ISA(tile_end)(const struct gemm_tile *t, size_t mr, size_t nv, enum tile_kind kind,
                        enum tile_a a_kind, vf *acc)
 {
     const size_t nvec = nv * PANEL_VECS;
@@ -282,23 +266,23 @@ VFN void ISA(tile_end)(const struct tile *t, size_t mr, size_t nv, enum tile_kin
             v_store(t->c + i * t->ldc + v * VL, acc[i * nvec + v]);
 }
 
-VFN void ISA(tile_body)(const struct tile *from, size_t mr, size_t nv, enum tile_kind kind,
+VFN void ISA(tile_body)(const struct gemm_tile *from, size_t mr, size_t nv, enum tile_kind kind,
                         enum tile_a a_kind)
 {
-    const struct tile t = *from;
+    const struct gemm_tile t = *from;
     const bool ask = kind == FLOATS_AHEAD || kind >= WIDENING;
     struct tile_at at = {t.a, t.b, ask ? t.ahead->at : NULL, t.wide, t.taps};
     vbook book;
     vf acc[TALL_ACC];
 
     if (kind == WIDENING_INT4)
-        book = v_book(t.book);
+        book = v_book(t.weights->side);
     ISA(tile_begin)(&t, mr, nv, acc);
     ISA(tile_steps)(&t, &at, &book, mr, nv, kind, a_kind, t.kc, acc);
     ISA(tile_end)(&t, mr, nv, kind, a_kind, acc);
 }
 
-VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
+VFN void ISA(tile_rows)(const struct gemm_tile *t, size_t mr, size_t nv, enum tile_kind kind,
                         enum tile_a a_kind)
 {
     switch (mr) {
@@ -320,7 +304,7 @@ VFN void ISA(tile_rows)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
 
 #if TALL_MR > TILE_MR
 /* More rows than TILE_MR, on fewer panels: up to TALL_MR, up to TILE_FEW of binary16 panels. */
-VFN void ISA(tile_tall)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind)
+VFN void ISA(tile_tall)(const struct gemm_tile *t, size_t mr, size_t nv, enum tile_kind kind)
 {
     const size_t most = kind == HALVES ? TILE_ACC : TALL_ACC;
     switch (mr) {
@@ -339,7 +323,7 @@ VFN void ISA(tile_tall)(const struct tile *t, size_t mr, size_t nv, enum tile_ki
 }
 #endif
 
-VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, enum tile_kind kind,
+VFN void ISA(tile_any)(const struct gemm_tile *t, size_t mr, size_t nv, enum tile_kind kind,
                        enum tile_a a_kind)
 {
 #if TALL_MR > TILE_MR
@@ -359,7 +343,7 @@ VFN void ISA(tile_any)(const struct tile *t, size_t mr, size_t nv, enum tile_kin
 }
 
 /* One row, as many panels as hide the latency of the multiply-add. */
-VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
+VFN void ISA(tile_one_row)(const struct gemm_tile *t, size_t nv)
 {
     switch (nv) {
     case 2: ISA(tile_body)(t, 1, 2, HALVES, PACKED); break;
@@ -373,58 +357,40 @@ VFN void ISA(tile_one_row)(const struct tile *t, size_t nv)
     }
 }
 
-static void ISA(gemm_tile)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                           const float *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
-                           const struct gemm_out *out)
+static void ISA(gemm_tile)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, .out = out};
-    ISA(tile_any)(&t, mr, nv, FLOATS, PACKED);
+    ISA(tile_any)(tile, mr, nv, FLOATS, PACKED);
 }
 
-static void ISA(gemm_tile_ahead)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                                 const float *b, size_t b_panel, float *c, size_t ldc,
-                                 bool accumulate, const struct gemm_ahead *ahead,
-                                 const struct gemm_out *out)
+static void ISA(gemm_tile_ahead)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, .ahead = ahead, .out = out};
-    ISA(tile_any)(&t, mr, nv, FLOATS_AHEAD, PACKED);
+    ISA(tile_any)(tile, mr, nv, FLOATS_AHEAD, PACKED);
 }
 
-static void ISA(gemm_tile_widen)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                                 const f16 *b, size_t b_panel, float *wide, float *c, size_t ldc,
-                                 bool accumulate, const struct gemm_ahead *ahead,
-                                 const struct gemm_out *out)
+static void ISA(gemm_tile_widen)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, wide, ahead, .out = out};
-    ISA(tile_any)(&t, mr, nv, WIDENING, PACKED);
+    ISA(tile_any)(tile, mr, nv, WIDENING, PACKED);
 }
 
-static void ISA(gemm_tile_taps)(size_t mr, size_t nv, size_t kc, const float *a, const uint32_t *at,
-                                const float *b, size_t b_panel, float *c, size_t ldc,
-                                bool accumulate)
+static void ISA(gemm_tile_taps)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
-    const struct tile t = {kc, a, 0, b, b_panel, c, ldc, accumulate, .taps = at};
-    ISA(tile_any)(&t, mr, nv, FLOATS, TAPS);
+    ISA(tile_any)(tile, mr, nv, FLOATS, TAPS);
 }
 
-static void ISA(gemm_tile_taps_widen)(size_t mr, size_t nv, size_t kc, const float *a,
-                                      const uint32_t *at, const f16 *b, size_t b_panel, float *wide,
-                                      float *c, size_t ldc, bool accumulate)
+static void ISA(gemm_tile_taps_widen)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
-    const struct gemm_ahead none = {b, 0, 0};
-    const struct tile t = {kc, a, 0, b, b_panel, c, ldc, accumulate, wide, &none, .taps = at};
+    const struct gemm_ahead none = {tile->b, 0, 0};
+    struct gemm_tile t = *tile;
+    t.ahead = &none;
     ISA(tile_any)(&t, mr, nv, WIDENING, TAPS);
 }
 
-static void ISA(gemm_tile_f16)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                               const f16 *b, size_t b_panel, float *c, size_t ldc, bool accumulate,
-                               const struct gemm_out *out)
+static void ISA(gemm_tile_f16)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
-    const struct tile t = {kc, a, a_k, b, b_panel, c, ldc, accumulate, .out = out};
     if (mr == 1 && nv > 1)
-        ISA(tile_one_row)(&t, nv);
+        ISA(tile_one_row)(tile, nv);
     else
-        ISA(tile_any)(&t, mr, nv, HALVES, PACKED);
+        ISA(tile_any)(tile, mr, nv, HALVES, PACKED);
 }
 
 /* ---- few columns ----------------------------------------------------------------------------- */

@@ -15,6 +15,9 @@ struct weight_tile {
     size_t ldc;
 };
 
+_Static_assert(ROW_NV <= WEIGHT_TILE_PANELS && TILE_MR <= WEIGHT_TILE_PANELS,
+               "gemm_tile_weights_fn takes more panels");
+
 #define LIST_PANELS 8 /* side by side at most, where a table has the registers */
 /* How far the lists of a panel are. */
 struct list_at {
@@ -201,8 +204,7 @@ static void ISA(widen_int4)(const struct weight_panel *p, size_t k0, size_t kc, 
 
 /* ---- widening while multiplying -------------------------------------------------------------- */
 /* A table with tall tiles widens in these only: others are for what rows are left, and rare. */
-VFN void ISA(tile_widen)(const struct tile *t, const struct weight_panel *panels, size_t k0,
-                         size_t mr, size_t nv, enum tile_kind kind)
+VFN void ISA(tile_widen)(const struct gemm_tile *t, size_t mr, size_t nv, enum tile_kind kind)
 {
 #if TALL_MR > TILE_MR
     if (mr > TILE_MR) {
@@ -218,43 +220,36 @@ VFN void ISA(tile_widen)(const struct tile *t, const struct weight_panel *panels
     }
 #endif
     for (size_t v = 0; v < nv; v++) {
-        struct weight_panel panel = panels[0];
+        struct weight_panel panel = *t->weights;
         float *to = t->wide + v * t->kc * ANF_PANEL;
         if (kind == WIDENING_INT8) {
             panel.w = (const int8_t *)panel.w + v * t->b_panel;
-            ISA(widen_int8)(&panel, k0, t->kc, to);
+            ISA(widen_int8)(&panel, t->k0, t->kc, to);
         } else {
             panel.w = (const uint32_t *)panel.w + v * t->b_panel;
-            ISA(widen_int4)(&panel, k0, t->kc, to);
+            ISA(widen_int4)(&panel, t->k0, t->kc, to);
         }
     }
-    struct tile wide = *t;
+    struct gemm_tile wide = *t;
     wide.b = t->wide;
     wide.b_panel = t->kc * ANF_PANEL;
     ISA(tile_any)(&wide, mr, nv, FLOATS_AHEAD, PACKED);
 }
 
-static void ISA(gemm_tile_widen_int8)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                                      const struct weight_panel *panels, size_t k0, float *wide,
-                                      float *c, size_t ldc, bool accumulate,
-                                      const struct gemm_ahead *ahead, const struct gemm_out *out)
+static void ISA(gemm_tile_widen_int8)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
-    const int8_t *b = (const int8_t *)panels->w + k0 * ANF_PANEL;
-    const struct tile t = {kc, a, a_k, b, panels->k * ANF_PANEL, c, ldc, accumulate, wide, ahead,
-                           .out = out};
-    ISA(tile_widen)(&t, panels, k0, mr, nv, WIDENING_INT8);
+    struct gemm_tile t = *tile;
+    t.b = (const int8_t *)t.weights->w + t.k0 * ANF_PANEL;
+    t.b_panel = t.weights->k * ANF_PANEL;
+    ISA(tile_widen)(&t, mr, nv, WIDENING_INT8);
 }
 
-static void ISA(gemm_tile_widen_int4)(size_t mr, size_t nv, size_t kc, const float *a, size_t a_k,
-                                      const struct weight_panel *panels, size_t k0, float *wide,
-                                      float *c, size_t ldc, bool accumulate,
-                                      const struct gemm_ahead *ahead, const struct gemm_out *out)
+static void ISA(gemm_tile_widen_int4)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
-    const uint32_t *b = (const uint32_t *)panels->w + k0 / WEIGHT_PER_WORD * ANF_PANEL;
-    const size_t panel = weight_words(panels->k) * ANF_PANEL;
-    const struct tile t = {kc, a, a_k, b, panel, c, ldc, accumulate, wide, ahead,
-                           .out = out, .book = panels->side};
-    ISA(tile_widen)(&t, panels, k0, mr, nv, WIDENING_INT4);
+    struct gemm_tile t = *tile;
+    t.b = (const uint32_t *)t.weights->w + t.k0 / WEIGHT_PER_WORD * ANF_PANEL;
+    t.b_panel = weight_words(t.weights->k) * ANF_PANEL;
+    ISA(tile_widen)(&t, mr, nv, WIDENING_INT4);
 }
 
 static void ISA(scale_columns)(float *x, const f16 *scale, size_t n)

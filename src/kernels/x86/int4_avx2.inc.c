@@ -249,7 +249,9 @@ static void ISA(gemm_tile_int4)(size_t mr, size_t nv, const float *a,
         kc = k - k0 < INT4_WIDE ? k - k0 : INT4_WIDE;
         for (size_t v = 0; v < nv; v++) {
             ISA(widen_int4)(&panels[v], k0, kc, wide);
-            ISA(gemm_tile)(mr, 1, kc, a + k0 * mr, mr, wide, 0, c + v * ANF_PANEL, ldc, true, NULL);
+            ISA(gemm_tile)(mr, 1, &(struct gemm_tile){
+                .kc = kc, .a = a + k0 * mr, .a_k = mr, .b = wide, .c = c + v * ANF_PANEL,
+                .ldc = ldc, .accumulate = true});
         }
     }
 }

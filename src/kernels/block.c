@@ -1,5 +1,5 @@
 /* How work is cut among threads.  Costs are in eighths of the multiplication of a row unit with a
- * column unit; the answers are functions of the arguments alone, so that all calls for a job agree. */
+ * column unit; the answers are functions of the arguments alone, so all calls for a job agree. */
 #include "kernels/block.h"
 
 enum { ROW_AWAY = 8 }; /* what a row from another core costs */

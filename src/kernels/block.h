@@ -59,8 +59,8 @@ static inline size_t block_least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Scratch of `count` arrays of n[i] floats, one after the other, each aligned to 64 bytes: the bytes
- * of all, and where they begin in `own`. */
+/* Scratch of `count` arrays of n[i] floats, one after the other, each aligned to 64 bytes: the
+ * bytes of all, and where they begin in `own`. */
 static inline size_t block_bytes(size_t count, const size_t *n)
 {
     size_t floats = 0;

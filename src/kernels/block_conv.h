@@ -2,8 +2,8 @@
  *
  *     y[i][c][p] = round(chain over k ascending of fma(w[c][k], tap k of pixel p, s) + bias[c])
  *
- * k = (input channel of the group, kernel row, kernel column), see struct conv_geom.  Run as block.h
- * says, in two phases with a barrier between them:
+ * k = (input channel of the group, kernel row, kernel column), see struct conv_geom.  Run as
+ * block.h says, in two phases with a barrier between them:
  *
  *     for phase in 0 .. CONV_PHASES-1:
  *         for every task < conv_tasks(kern, job, phase):

@@ -210,8 +210,8 @@ static struct slice slice_at(const struct gemm_job *job, size_t q, size_t k0)
     return s;
 }
 
-/* What an encoding is expanded by: into a tile's sums, to float32, and to float32 by the first strip
- * while it multiplies.  NULL for what is not done so. */
+/* What an encoding is expanded by: into a tile's sums, to float32, and to float32 by the first
+ * strip while it multiplies.  NULL for what is not done so. */
 struct expansion {
     gemm_tile_weights_fn *tile;
     widen_weights_fn *widen;

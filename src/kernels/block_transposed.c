@@ -202,8 +202,8 @@ static void convolve(const struct kern *kern, const struct conv_job *job,
         conv_task(kern, &one, 1, part, NULL, run->own, &kept);
 }
 
-static void weave_plane(const struct kern *kern, const struct conv_job *job, const struct residues *r,
-                        const f16 *residues, size_t plane)
+static void weave_plane(const struct kern *kern, const struct conv_job *job,
+                        const struct residues *r, const f16 *residues, size_t plane)
 {
     const struct conv_geom *g = &job->geom;
     const size_t size = residue_size(r), whole = g->out_w / job->up;

@@ -94,26 +94,27 @@ struct gemm_out {
 };
 /* Panels: B [K][N] is stored as [ceil(N / 16)][K][16]; columns past N are zero.
  *
- * A register tile computes, for i < mr, v < nv, j < 16, with s = accumulate ? c[i*ldc + 16v + j] : 0
+ * A register tile computes, for i < mr, v < nv, j < 16,
+ *     s = accumulate ? c[i*ldc + 16v + j] : 0
  *     for k = 0 .. kc-1 ascending:  s = fma(A(i, k), B(v, k, j), s)
  *     c[i*ldc + 16v + j] = s, or with `out` s goes there, and c is not written
- * where A(i, k) = a[k*a_k + i], B(v, k, j) = b[v*b_panel + 16k + j] unless said otherwise, mr and nv
- * are at least 1 and kc may be 0.  Splitting k into several calls does not change a bit, because the
- * float32 accumulator is stored exactly in between.
+ * where A(i, k) = a[k*a_k + i], B(v, k, j) = b[v*b_panel + 16k + j] unless said otherwise, mr and
+ * nv are at least 1 and kc may be 0.  Splitting k into several calls does not change a bit, because
+ * the float32 accumulator is stored exactly in between.
  *
  *     gemm_tile              B in float32; mr <= table.mr, nv <= table.nv
  *     gemm_tile_ahead        also mr <= table.tall_mr with nv <= table.tall_nv; asks for `ahead`
  *     gemm_tile_widen        the same with B in binary16, widened in registers, and left in float32
  *                            for the strips that follow: wide[v*kc*16 + 16k + j] = B(v, k, j)
  *     gemm_tile_widen_int8,  the same with encoded weights: rows k0 .. k0+kc-1 of nv panels that
- *     gemm_tile_widen_int4   follow each other, of which `weights` is the first; k0 is a multiple of
- *                            8.  b is not read
- *     gemm_tile_f16          B in binary16, for few rows, where it is read once: mr <= table.few_rows,
- *                            mr * nv <= table.mr * table.nv; mr = 1 takes up to table.row_nv panels,
- *                            to hide the latency of the chain
- *     gemm_tile_rows         A as it lies, A(i, k) = a[i*a_k + k], for attention; mr <=
- *                            table.rows_mr, nv <= table.rows_nv.  May do some of `beside`, in units
- *                            of the CPU that multiply-adds leave idle
+ *     gemm_tile_widen_int4   follow each other, of which `weights` is the first; k0 is a multiple
+ *                            of 8.  b is not read
+ *     gemm_tile_f16          B in binary16, for few rows, where it is read once:
+ *                            mr <= table.few_rows, mr * nv <= table.mr * table.nv; mr = 1 takes up
+ *                            to table.row_nv panels, to hide the latency of the chain
+ *     gemm_tile_rows         A as it lies, A(i, k) = a[i*a_k + k], for attention;
+ *                            mr <= table.rows_mr, nv <= table.rows_nv.  May do some of `beside`, in
+ *                            units of the CPU that multiply-adds leave idle
  *     gemm_tile_taps,        of gemm_tile and gemm_tile_widen, A(i, k) = a[taps[k] + i], for
  *     gemm_tile_taps_widen   convolutions; sums only, nothing is asked for */
 struct gemm_tile {

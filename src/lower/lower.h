@@ -13,8 +13,8 @@
 enum fusion_role {
     FUSE_NONE = 0, /* lowered by itself */
     FUSE_INSIDE,   /* computed inside the instruction of `root` */
-    FUSE_TILE, /* root of an elementwise group; `producer` is the operator whose instruction runs
-                        it as an epilogue, 0: an instruction of its own */
+    FUSE_TILE,     /* root of an elementwise group; `producer` is the operator whose instruction
+                    * runs it as an epilogue, 0: an instruction of its own */
     FUSE_ATTENTION, /* the last node of an attention pattern; `producer` is the second bmm */
 };
 struct fusion {

@@ -45,7 +45,8 @@ static inline void same(const struct kern *kern, const char *what, const f16 *go
 
 typedef void task_fn(const struct kern *kern, const void *job, size_t task, void *own);
 
-static inline void run(const struct kern *kern, task_fn *fn, const void *job, size_t n_tasks, size_t bytes)
+static inline void run(const struct kern *kern, task_fn *fn, const void *job, size_t n_tasks,
+                       size_t bytes)
 {
     unsigned char *own = fenced((bytes + GUARD + 63) / 64 * 64);
     for (size_t task = n_tasks; task-- > 0;) {
@@ -70,8 +71,8 @@ static const size_t thread_counts[] = {1, 2, 3, 7};
 /* y = r (A B) against (r A) B for random r.  With e the error of an element,
  *     |e| <= 2^-11 |c| + 2^-25 + k 2^-24 (|A| |B|)
  * (final rounding, its subnormal case, k roundings of partial sums to first order; doubled). */
-static inline void check_product(const struct kern *kern, const char *what, size_t m, size_t n, size_t k,
-                          const double *a, const double *b, const f16 *c)
+static inline void check_product(const struct kern *kern, const char *what, size_t m, size_t n,
+                                 size_t k, const double *a, const double *b, const f16 *c)
 {
     double *ra = fenced(k * sizeof *ra), *abs_ra = fenced(k * sizeof *abs_ra);
     double *r = fenced(m * sizeof *r);

@@ -93,11 +93,11 @@ VFN void ISA(group_step)(const struct softmax_rows *rows, const struct group_at 
 }
 
 /* The largest tile, with a vector of a group in every second step. */
-VFN void ISA(rows_beside)(const struct gemm_tile *from, struct softmax_rows *beside, const bool summed)
+VFN void ISA(rows_beside)(const struct gemm_tile *from, const bool summed)
 {
     enum { STEPS = 2 * ANF_REDUCE_LANES / VL };
     const struct gemm_tile t = *from;
-    const struct softmax_rows rows = *beside;
+    const struct softmax_rows rows = *t.beside;
     const size_t left = (rows.rows - rows.row) * rows.groups - rows.group, most = t.kc / STEPS;
     const size_t groups = left < most ? left : most;
     struct group_at group = ISA(group_at)(&rows);
@@ -112,8 +112,8 @@ VFN void ISA(rows_beside)(const struct gemm_tile *from, struct softmax_rows *bes
         }
         ISA(group_next)(&rows, &group);
     }
-    beside->row = (size_t)(group.row - rows.shift);
-    beside->group = rows.groups - group.left;
+    t.beside->row = (size_t)(group.row - rows.shift);
+    t.beside->group = rows.groups - group.left;
     ISA(tile_steps)(&t, &at, NULL, ROWS_MR, ROWS_NV, FLOATS, ROWS, t.kc - groups * STEPS, acc);
     ISA(tile_end)(&t, ROWS_MR, ROWS_NV, FLOATS, ROWS, acc);
 }
@@ -122,13 +122,13 @@ VFN void ISA(rows_beside)(const struct gemm_tile *from, struct softmax_rows *bes
 static void ISA(gemm_tile_rows)(size_t mr, size_t nv, const struct gemm_tile *tile)
 {
 #if VL == 16
-    struct softmax_rows *beside = tile->beside;
+    const struct softmax_rows *beside = tile->beside;
     const bool largest = mr == ROWS_MR && nv == ROWS_NV;
     if (largest && beside && beside->groups && beside->row < beside->rows) {
         if (beside->summed)
-            ISA(rows_beside)(tile, beside, true);
+            ISA(rows_beside)(tile, true);
         else
-            ISA(rows_beside)(tile, beside, false);
+            ISA(rows_beside)(tile, false);
         return;
     }
 #endif

@@ -223,8 +223,9 @@ VFN void ISA(tile_step)(const struct gemm_tile *t, struct tile_at *at, const vbo
 }
 
 /* n steps of k. */
-VFN void ISA(tile_steps)(const struct gemm_tile *t, struct tile_at *at, const vbook *book, size_t mr,
-                         size_t nv, enum tile_kind kind, enum tile_a a_kind, size_t n, vf *acc)
+VFN void ISA(tile_steps)(const struct gemm_tile *t, struct tile_at *at, const vbook *book,
+                         size_t mr, size_t nv, enum tile_kind kind, enum tile_a a_kind, size_t n,
+                         vf *acc)
 {
     const size_t turn = ISA(tile_turn)(kind);
     for (size_t turns = n / turn; turns; turns--)

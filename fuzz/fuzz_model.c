@@ -97,15 +97,14 @@ static double work(const struct program *p, const struct instr *i)
 static bool is_small(const struct program *p, const struct kern *kern)
 {
     double bytes = (double)p->arena_bytes, total = 0;
-    size_t shared, own;
     for (size_t b = 1; b < p->n_buffers; b++)
         bytes += (double)p->buffers[b].n_bytes;
     for (size_t i = 0; i < p->n_instrs; i++)
         total += work(p, &p->instrs[i]);
     if (bytes > MAX_BYTES || total > MAX_WORK)
         return false;
-    exec_scratch(p, kern, 1, &shared, &own);
-    return (double)shared + (double)own < MAX_SCRATCH;
+    const struct scratch_bytes scratch = exec_scratch(p, kern, 1);
+    return (double)scratch.shared + (double)scratch.own < MAX_SCRATCH;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -145,16 +144,16 @@ static void run_exactly(const anf_model *m)
     }
     for (size_t i = 0; i < p->n_instrs; i++) {
         const struct instr_info *info = &instr_info[p->instrs[i].op];
-        size_t shared = 0;
+        struct scratch_bytes scratch = {0};
         if (info->scratch)
-            info->scratch(p, &p->instrs[i], x.kern, 1, &shared, &x.own_bytes);
-        x.shared = exact(shared);
-        x.own = exact(x.own_bytes);
+            scratch = info->scratch(p, &p->instrs[i], x.kern, 1);
+        x.shared = exact(scratch.shared);
+        x.own = exact(scratch.own);
+        x.own_bytes = scratch.own;
         kept = (struct exec_kept){0};
         info->run(&x, &p->instrs[i]);
         free(x.shared);
         free(x.own);
-        x.own_bytes = 0;
     }
     for (size_t b = 1; b < p->n_buffers; b++)
         free(x.base[b]);

@@ -120,7 +120,9 @@ static anf_status allocate(struct anf_run_state *rs)
     const struct program *p = rs->x.p;
     int threads = pool_threads(rs->x.pool);
     size_t own, zeroed;
-    exec_scratch(p, rs->x.kern, threads, &rs->shared_bytes, &rs->x.own_bytes);
+    const struct scratch_bytes scratch = exec_scratch(p, rs->x.kern, (size_t)threads);
+    rs->shared_bytes = scratch.shared;
+    rs->x.own_bytes = scratch.own;
     if (!size_mul(rs->x.own_bytes, (size_t)threads, &own))
         FAIL(NOMEM, "out of memory: scratch of %d threads overflows", threads);
     rs->own_bytes = own;

@@ -114,11 +114,6 @@ static size_t *kept_of(struct exec *x, uint64_t number, size_t thread)
     return &kept->part;
 }
 
-static void at_least(size_t *most, size_t n)
-{
-    *most = n > *most ? n : *most;
-}
-
 struct gemm_call {
     struct exec *x;
     uint64_t number;
@@ -183,15 +178,12 @@ void exec_gemm(struct exec *x, const struct instr *i)
     run_tasks(x, c.job.n_threads, gemm_tasks(x->kern, &c.job), gemm_worker, &c);
 }
 
-void scratch_gemm(const struct program *p, const struct instr *i, const struct kern *k,
-                  int n_threads, size_t *shared, size_t *per_thread)
+struct scratch_bytes scratch_gemm(const struct program *p, const struct instr *i,
+                                  const struct kern *k, size_t n_threads)
 {
     struct gemm_job job = gemm_job_of(p, i);
-    (void)shared;
-    for (int cut = 0; cut < 2; cut++) { /* run serially or on every thread: threads_for */
-        job.n_threads = cut ? (size_t)n_threads : 1;
-        at_least(per_thread, gemm_thread_bytes(k, &job));
-    }
+    job.n_threads = n_threads;
+    return (struct scratch_bytes){.own = gemm_thread_bytes(k, &job)};
 }
 
 struct conv_call {
@@ -243,15 +235,13 @@ void exec_conv(struct exec *x, const struct instr *i)
         run_tasks(x, c.job.n_threads, conv_tasks(x->kern, &c.job, c.phase), conv_worker, &c);
 }
 
-void scratch_conv(const struct program *p, const struct instr *i, const struct kern *k,
-                  int n_threads, size_t *shared, size_t *per_thread)
+struct scratch_bytes scratch_conv(const struct program *p, const struct instr *i,
+                                  const struct kern *k, size_t n_threads)
 {
     struct conv_job job = conv_job_of(p, i);
-    for (int cut = 0; cut < 2; cut++) { /* run serially or on every thread: threads_for */
-        job.n_threads = cut ? (size_t)n_threads : 1;
-        at_least(shared, conv_shared_bytes(k, &job));
-        at_least(per_thread, conv_thread_bytes(k, &job));
-    }
+    job.n_threads = n_threads;
+    return (struct scratch_bytes){.shared = conv_shared_bytes(k, &job),
+                                  .own = conv_thread_bytes(k, &job)};
 }
 
 struct attention_call {
@@ -289,15 +279,12 @@ void exec_attention(struct exec *x, const struct instr *i)
     run_tasks(x, c.job.n_threads, attention_tasks(x->kern, &c.job), attention_worker, &c);
 }
 
-void scratch_attention(const struct program *p, const struct instr *i, const struct kern *k,
-                       int n_threads, size_t *shared, size_t *per_thread)
+struct scratch_bytes scratch_attention(const struct program *p, const struct instr *i,
+                                       const struct kern *k, size_t n_threads)
 {
     struct attention_job job = attention_job_of(p, i);
-    (void)shared;
-    for (int cut = 0; cut < 2; cut++) { /* run serially or on every thread: threads_for */
-        job.n_threads = cut ? (size_t)n_threads : 1;
-        at_least(per_thread, attention_thread_bytes(k, &job));
-    }
+    job.n_threads = n_threads;
+    return (struct scratch_bytes){.own = attention_thread_bytes(k, &job)};
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -358,13 +345,13 @@ void exec_softmax(struct exec *x, const struct instr *i)
     run_rows(x, i, (size_t)s->rows, (size_t)s->n, softmax_task);
 }
 
-void scratch_softmax(const struct program *p, const struct instr *i, const struct kern *k,
-                     int n_threads, size_t *shared, size_t *per_thread)
+struct scratch_bytes scratch_softmax(const struct program *p, const struct instr *i,
+                                     const struct kern *k, size_t n_threads)
 {
     (void)k;
     (void)n_threads;
-    (void)shared;
-    at_least(per_thread, softmax_floats((size_t)PARAM(p, i, softmax_param)->n) * sizeof(float));
+    return (struct scratch_bytes){
+        .own = softmax_floats((size_t)PARAM(p, i, softmax_param)->n) * sizeof(float)};
 }
 
 static float f32_of_bits(int64_t bits)
@@ -496,17 +483,21 @@ void exec_pack(struct exec *x, const struct instr *i)
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
-void exec_scratch(const struct program *p, const struct kern *kern, int n_threads, size_t *shared,
-                  size_t *per_thread)
+struct scratch_bytes exec_scratch(const struct program *p, const struct kern *kern,
+                                  size_t n_threads)
 {
-    *shared = *per_thread = 0;
+    struct scratch_bytes most = {0};
     for (size_t i = 0; i < p->n_instrs; i++) {
-        const struct instr_info *info = &instr_info[p->instrs[i].op];
-        if (info->scratch)
-            info->scratch(p, &p->instrs[i], kern, n_threads, shared, per_thread);
+        scratch_fn *const scratch = instr_info[p->instrs[i].op].scratch;
+        for (int alone = 0; scratch && alone < 2; alone++) { /* as threads_for decides */
+            const struct scratch_bytes n = scratch(p, &p->instrs[i], kern, alone ? 1 : n_threads);
+            most.shared = n.shared > most.shared ? n.shared : most.shared;
+            most.own = n.own > most.own ? n.own : most.own;
+        }
     }
-    *shared = size_round_up(*shared, ANF_CACHE_LINE);
-    *per_thread = size_round_up(*per_thread, 4096);
+    most.shared = size_round_up(most.shared, ANF_CACHE_LINE);
+    most.own = size_round_up(most.own, 4096);
+    return most;
 }
 
 void exec_run(struct exec *x, exec_hook *hook, void *user)

@@ -24,8 +24,8 @@ struct exec_kept {
 };
 
 /* Scratch that any instruction of `p` needs with these kernels and threads. */
-void exec_scratch(const struct program *p, const struct kern *kern, int n_threads, size_t *shared,
-                  size_t *per_thread);
+struct scratch_bytes exec_scratch(const struct program *p, const struct kern *kern,
+                                  size_t n_threads);
 
 /* Called before (done = false) and after each instruction; NULL: never. */
 typedef void exec_hook(void *user, size_t instr, bool done);

@@ -219,9 +219,12 @@ enum { INSTR_MAX_OPERANDS = 6 };
 struct exec;
 /* Geometry against buffers; indices are already known to be in range. */
 typedef anf_status check_fn(const struct program *p, const struct instr *i);
-/* Scratch a run needs: each is raised to it. */
-typedef void scratch_fn(const struct program *p, const struct instr *i, const struct kern *k,
-                        int n_threads, size_t *shared, size_t *per_thread);
+/* Scratch that a run needs: of all threads together, of each. */
+struct scratch_bytes {
+    size_t shared, own;
+};
+typedef struct scratch_bytes scratch_fn(const struct program *p, const struct instr *i,
+                                        const struct kern *k, size_t n_threads);
 typedef void exec_fn(struct exec *x, const struct instr *i);
 /* Its geometry for explain, "[1,3,32,32] -> ...". */
 typedef void text_fn(const struct program *p, const struct instr *i, struct buf *out);

@@ -1,15 +1,13 @@
 /* Encoded weights: panels for the kernels, and the record of what was chosen. */
 #include "lower/lower.h"
 
-static const struct {
-    enum weight_encoding panels;
-    enum gemm_b b_kind;
-} forms[ENCODING_COUNT] = {
-    [ANF_ENCODING_F16] = {WEIGHT_F16, GEMM_B_PACKED},
-    [ANF_ENCODING_INT8] = {WEIGHT_INT8, GEMM_B_INT8},
-    [ANF_ENCODING_INT4] = {WEIGHT_INT4, GEMM_B_INT4},
-    [ANF_ENCODING_SPARSE] = {WEIGHT_SPARSE, GEMM_B_SPARSE},
-    [ANF_ENCODING_BLOCKWISE] = {WEIGHT_BLOCKWISE, GEMM_B_BLOCKWISE},
+/* What products take an encoding as, unless their rows are one or many. */
+static const enum gemm_b kinds[ENCODING_COUNT] = {
+    [ANF_ENCODING_F16] = GEMM_B_PACKED,
+    [ANF_ENCODING_INT8] = GEMM_B_INT8,
+    [ANF_ENCODING_INT4] = GEMM_B_INT4,
+    [ANF_ENCODING_SPARSE] = GEMM_B_SPARSE,
+    [ANF_ENCODING_BLOCKWISE] = GEMM_B_BLOCKWISE,
 };
 
 static anf_status pack(struct lowering *lw, const struct weight_form *f, struct encoded_at *to)
@@ -29,21 +27,19 @@ anf_status lower_encoded(struct lowering *lw, struct compressed *w, struct gemm_
                          struct operand *b, struct operand *side)
 {
     const struct encoded *e = &w->encoded;
-    struct weight_form f = {.encoding = forms[e->encoding].panels, .n = e->n, .k = e->k,
-                            .block = e->block, .w = e->w, .q = e->q, .scale = e->scale,
-                            .index = e->index, .codebook = e->codebook};
+    struct weight_form f = {.n = e->n, .k = e->k, .block = e->block, .w = e->w, .q = e->q,
+                            .scale = e->scale, .index = e->index, .codebook = e->codebook};
     struct encoded_at *known = &lw->encoded[FORMS * (w - lw->compression->weights)];
-    enum gemm_b b_kind = forms[e->encoding].b_kind;
+    enum gemm_b b_kind = kinds[e->encoding];
     const bool sparse = e->encoding == ANF_ENCODING_SPARSE;
     if (sparse && g->m == 1 && (known[FORM_LISTS].panels.buf || weight_lists_suit(&f))) {
-        f.encoding = WEIGHT_LISTS;
         b_kind = GEMM_B_LISTS;
         known += FORM_LISTS;
     } else if (sparse && g->m >= SPARSE_T_ROWS) {
-        f.encoding = WEIGHT_SPARSE_T;
         b_kind = GEMM_B_SPARSE_T;
         known += FORM_TURNED;
     }
+    f.encoding = gemm_b_encoding(b_kind);
     if (!known->panels.buf) {
         TRY(pack(lw, &f, known));
         if (!sparse || lw->uses[w->node] == 1) /* another product may want the other form */

@@ -24,7 +24,7 @@ anf_ctx *core_ctx(void);
 PyObject *core_raise(anf_status st, const char *message);
 PyObject *core_dims_tuple(anf_dims d);
 int core_parse_dims(PyObject *o, const char *what, anf_dims *out);
-/* The items of an iterable as a new list, one more than `most` at the most: it may be endless. */
+/* The items of an iterable as a tuple, one more than `most` at the most: it may be endless. */
 PyObject *core_items(PyObject *o, Py_ssize_t most);
 /* Before an exception is raised in the place of another: false where that one has to be seen,
  * because it is no ordinary one (an interrupt, want of memory).  Clears it otherwise. */

@@ -5,6 +5,9 @@
  *     lent as a view stays valid.
  *   - A call reads dense arrays where they lie and writes into fresh float32 arrays of NumPy; the
  *     GIL is released in between, so several threads may call one model at once.
+ *   - Python code runs wherever an argument is converted or an object is made (methods of the
+ *     argument, finalizers of what a collection finds) and may release the model: whatever uses the
+ *     program holds a reference to the handle, whatever uses the state one to the state.
  *   - A compile gives signal handlers a chance to run, some fifty times a second. */
 #include "core.h"
 
@@ -88,11 +91,13 @@ static void model_dealloc(PyObject *self)
     core_free_object(self);
 }
 
-static struct handle *alive(PyObject *self)
+/* A reference, for handle_drop; NULL with an exception once the model is released. */
+static struct handle *hold(PyObject *self)
 {
-    if (!of(self)->handle)
+    struct handle *h = of(self)->handle;
+    if (!h)
         PyErr_SetString(PyExc_RuntimeError, "this model has been released");
-    return of(self)->handle;
+    return h ? handle_take(h) : NULL;
 }
 
 static int64_t now_ns(void)
@@ -186,9 +191,13 @@ PyObject *core_load(PyObject *module, PyObject *args)
 static PyObject *model_save(PyObject *self, PyObject *given)
 {
     PyObject *path;
-    if (!alive(self) || !PyUnicode_FSConverter(given, &path))
+    if (!PyUnicode_FSConverter(given, &path))
         return NULL;
-    struct handle *h = handle_take(of(self)->handle);
+    struct handle *h = hold(self);
+    if (!h) {
+        Py_DECREF(path);
+        return NULL;
+    }
     anf_status st;
     Py_BEGIN_ALLOW_THREADS
     st = anf_model_save(h->model, PyBytes_AsString(path));
@@ -233,12 +242,12 @@ static PyObject *new_result(PyObject *shape, struct core_array *lent)
 }
 
 /* `lent` has room for all inputs, then all outputs. */
-static PyObject *run(struct handle *h, PyObject *shapes, PyObject *args, struct core_array *lent,
+static PyObject *run(anf_model *m, PyObject *shapes, PyObject *args, struct core_array *lent,
                      anf_array *arrays, int n_in, int n_out)
 {
     PyObject *results = NULL;
     anf_status st = ANF_OK;
-    int held_in = borrow_inputs(h->model, args, lent, arrays, n_in), held_out = 0;
+    int held_in = borrow_inputs(m, args, lent, arrays, n_in), held_out = 0;
     if (held_in == n_in)
         results = PyTuple_New(n_out);
     for (int i = 0; results && i < n_out; i++) {
@@ -249,11 +258,12 @@ static PyObject *run(struct handle *h, PyObject *shapes, PyObject *args, struct 
         }
         held_out++;
         arrays[n_in + i] = lent[n_in + i].array;
-        PyTuple_SetItem(results, i, made);
+        if (PyTuple_SetItem(results, i, made) < 0)
+            Py_CLEAR(results);
     }
     if (results) {
         Py_BEGIN_ALLOW_THREADS
-        st = anf_run(h->model, arrays, arrays + n_in);
+        st = anf_run(m, arrays, arrays + n_in);
         Py_END_ALLOW_THREADS
         if (st != ANF_OK)
             core_raise(st, anf_last_error());
@@ -271,15 +281,12 @@ static PyObject *run(struct handle *h, PyObject *shapes, PyObject *args, struct 
     return only;
 }
 
-static PyObject *model_call(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *call(anf_model *m, PyObject *shapes, PyObject *args, PyObject *kwargs)
 {
     enum { FEW = 6 };
     struct core_array few[FEW], *lent = few;
     anf_array few_arrays[FEW], *arrays = few_arrays;
-    struct handle *h = alive(self);
-    if (!h)
-        return NULL;
-    int n_in = anf_model_n_inputs(h->model), n_out = anf_model_n_outputs(h->model);
+    int n_in = anf_model_n_inputs(m), n_out = anf_model_n_outputs(m);
     if (kwargs && PyDict_Size(kwargs) > 0) {
         PyErr_SetString(PyExc_TypeError, "run: inputs are given by position");
         return NULL;
@@ -294,13 +301,10 @@ static PyObject *model_call(PyObject *self, PyObject *args, PyObject *kwargs)
         arrays = PyMem_Malloc((size_t)(n_in + n_out) * sizeof *arrays);
     }
     PyObject *result = NULL;
-    if (lent && arrays) {
-        handle_take(h);
-        result = run(h, of(self)->shapes, args, lent, arrays, n_in, n_out);
-        handle_drop(h);
-    } else {
+    if (lent && arrays)
+        result = run(m, shapes, args, lent, arrays, n_in, n_out);
+    else
         PyErr_NoMemory();
-    }
     if (lent != few)
         PyMem_Free(lent);
     if (arrays != few_arrays)
@@ -308,15 +312,25 @@ static PyObject *model_call(PyObject *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
+static PyObject *model_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    struct handle *h = hold(self);
+    PyObject *result = h ? call(h->model, of(self)->shapes, args, kwargs) : NULL;
+    handle_drop(h);
+    return result;
+}
+
 /* ---- the state behind the views -------------------------------------------------------------- */
 
+/* A new reference. */
 static PyObject *default_state(PyObject *self)
 {
-    if (!alive(self))
-        return NULL;
-    if (!of(self)->state)
-        of(self)->state = core_state_new(of(self)->handle);
-    return of(self)->state;
+    struct handle *h = hold(self);
+    if (h && !of(self)->state)
+        of(self)->state = core_state_new(h);
+    PyObject *state = h ? Py_XNewRef(of(self)->state) : NULL;
+    handle_drop(h);
+    return state;
 }
 
 static PyObject *model_view(PyObject *self, PyObject *args, bool output)
@@ -325,7 +339,9 @@ static PyObject *model_view(PyObject *self, PyObject *args, bool output)
     if (!PyArg_ParseTuple(args, output ? "|O:output_view" : "|O:input_view", &which))
         return NULL;
     PyObject *state = default_state(self);
-    return state ? core_state_view(state, which, output) : NULL;
+    PyObject *view = state ? core_state_view(state, which, output) : NULL;
+    Py_XDECREF(state);
+    return view;
 }
 
 static PyObject *model_input_view(PyObject *self, PyObject *args)
@@ -341,51 +357,53 @@ static PyObject *model_output_view(PyObject *self, PyObject *args)
 static PyObject *model_execute(PyObject *self, PyObject *unused)
 {
     PyObject *state = default_state(self);
-    if (!state)
-        return NULL;
-    Py_INCREF(state); /* release() may drop the model's reference meanwhile */
-    PyObject *result = core_state_execute(state, unused);
-    Py_DECREF(state);
+    PyObject *result = state ? core_state_execute(state, unused) : NULL;
+    Py_XDECREF(state);
     return result;
 }
 
 static PyObject *model_new_state(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return alive(self) ? core_state_new(of(self)->handle) : NULL;
+    struct handle *h = hold(self);
+    PyObject *state = h ? core_state_new(h) : NULL;
+    handle_drop(h);
+    return state;
 }
 
 /* ---- looking --------------------------------------------------------------------------------- */
+
+typedef PyObject *look_fn(const anf_model *m);
+
+static PyObject *look(PyObject *self, look_fn *at)
+{
+    struct handle *h = hold(self);
+    PyObject *seen = h ? at(h->model) : NULL;
+    handle_drop(h);
+    return seen;
+}
 
 static anf_status write_explain(const void *model, anf_sink sink, void *user)
 {
     return anf_model_explain(model, sink, user);
 }
 
-static PyObject *model_explain(PyObject *self, PyObject *unused)
+static PyObject *explain_of(const anf_model *m)
 {
-    (void)unused;
-    return alive(self) ? core_text(write_explain, of(self)->handle->model) : NULL;
+    return core_text(write_explain, m);
 }
 
-static PyObject *model_n_ops(PyObject *self, void *unused)
+static PyObject *n_ops_of(const anf_model *m)
 {
-    (void)unused;
-    return alive(self) ? PyLong_FromLong(anf_model_n_ops(of(self)->handle->model)) : NULL;
-}
-
-static PyObject *model_compression(PyObject *self, void *unused)
-{
-    (void)unused;
-    return alive(self) ? core_weights(of(self)->handle->model) : NULL;
+    return PyLong_FromLong(anf_model_n_ops(m));
 }
 
 /* A tuple of (name, dtype, shape). */
-static PyObject *ports(PyObject *self, int n, const anf_port *(*get)(const anf_model *m, int i))
+static PyObject *ports(const anf_model *m, int n, const anf_port *(*get)(const anf_model *m, int i))
 {
     PyObject *t = PyTuple_New(n);
     for (int i = 0; t && i < n; i++) {
-        const anf_port *p = get(of(self)->handle->model, i);
+        const anf_port *p = get(m, i);
         PyObject *shape = core_dims_tuple(p->shape);
         PyObject *port = Py_BuildValue("(ssN)", p->name, anf_dtype_name(p->dtype), shape);
         if (!port || PyTuple_SetItem(t, i, port) < 0)
@@ -394,37 +412,53 @@ static PyObject *ports(PyObject *self, int n, const anf_port *(*get)(const anf_m
     return t;
 }
 
-static PyObject *model_inputs(PyObject *self, void *unused)
+static PyObject *inputs_of(const anf_model *m)
 {
-    (void)unused;
-    struct handle *h = alive(self);
-    return h ? ports(self, anf_model_n_inputs(h->model), anf_model_input) : NULL;
+    return ports(m, anf_model_n_inputs(m), anf_model_input);
 }
 
-static PyObject *model_outputs(PyObject *self, void *unused)
+static PyObject *outputs_of(const anf_model *m)
 {
-    (void)unused;
-    struct handle *h = alive(self);
-    return h ? ports(self, anf_model_n_outputs(h->model), anf_model_output) : NULL;
+    return ports(m, anf_model_n_outputs(m), anf_model_output);
 }
 
-static PyObject *model_repr(PyObject *self)
+static PyObject *repr_of(const anf_model *m)
 {
-    if (!of(self)->handle)
-        return PyUnicode_FromString("<aneforge.Model released>");
-    PyObject *in = model_inputs(self, NULL), *out = in ? model_outputs(self, NULL) : NULL;
+    PyObject *in = inputs_of(m), *out = in ? outputs_of(m) : NULL;
     PyObject *text = out ? PyUnicode_FromFormat("<aneforge.Model %d ops, inputs %R, outputs %R>",
-                                                anf_model_n_ops(of(self)->handle->model), in, out)
+                                                anf_model_n_ops(m), in, out)
                          : NULL;
     Py_XDECREF(in);
     Py_XDECREF(out);
     return text;
 }
 
+static PyObject *model_explain(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return look(self, explain_of);
+}
+
+/* ORDER getters */
+static look_fn *looks[] = {n_ops_of, core_weights, inputs_of, outputs_of};
+
+static PyObject *model_get(PyObject *self, void *which)
+{
+    return look(self, *(look_fn **)which);
+}
+
+static PyObject *model_repr(PyObject *self)
+{
+    return of(self)->handle ? look(self, repr_of)
+                            : PyUnicode_FromString("<aneforge.Model released>");
+}
+
 static PyObject *model_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return alive(self) ? Py_NewRef(self) : NULL;
+    struct handle *h = hold(self);
+    handle_drop(h);
+    return h ? Py_NewRef(self) : NULL;
 }
 
 static PyObject *model_exit(PyObject *self, PyObject *args)
@@ -470,12 +504,13 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* ORDER looks */
 static PyGetSetDef getters[] = {
-    {"n_ops", model_n_ops, NULL, "The number of operators fused into the program.", NULL},
-    {"compression", model_compression, NULL,
-     "A record for each weight of a compressed model: encoding, bytes, error, and why.", NULL},
-    {"inputs", model_inputs, NULL, "(name, dtype, shape) of every input, in call order.", NULL},
-    {"outputs", model_outputs, NULL, "(name, dtype, shape) of every output.", NULL},
+    {"n_ops", model_get, NULL, "The number of operators fused into the program.", &looks[0]},
+    {"compression", model_get, NULL,
+     "A record for each weight of a compressed model: encoding, bytes, error, and why.", &looks[1]},
+    {"inputs", model_get, NULL, "(name, dtype, shape) of every input, in call order.", &looks[2]},
+    {"outputs", model_get, NULL, "(name, dtype, shape) of every output.", &looks[3]},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

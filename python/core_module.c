@@ -99,9 +99,9 @@ PyObject *core_items(PyObject *o, Py_ssize_t most)
         Py_DECREF(item);
     }
     Py_XDECREF(iterator);
-    if (PyErr_Occurred())
-        Py_CLEAR(list);
-    return list;
+    PyObject *items = list && !PyErr_Occurred() ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
+    return items;
 }
 
 int core_parse_dims(PyObject *o, const char *what, anf_dims *out)
@@ -118,14 +118,14 @@ int core_parse_dims(PyObject *o, const char *what, anf_dims *out)
                          "%s: needs an integer or a sequence of integers, given %.200R", what, o);
         return -1;
     }
-    Py_ssize_t n = PyList_Size(s);
+    Py_ssize_t n = PyTuple_Size(s);
     int result = 0;
     if (n > ANF_MAX_RANK) {
         PyErr_Format(PyExc_ValueError, "%s: more than %d numbers", what, ANF_MAX_RANK);
         result = -1;
     }
     for (Py_ssize_t i = 0; i < n && result == 0; i++)
-        result = parse_int(PyList_GetItem(s, i), what, &out->dim[i]);
+        result = parse_int(PyTuple_GetItem(s, i), what, &out->dim[i]);
     out->rank = (int32_t)n;
     Py_DECREF(s);
     return result;

@@ -52,6 +52,7 @@ static void state_dealloc(PyObject *self)
     core_free_object(self);
 }
 
+/* Asked last: converting an argument may let another thread start a run. */
 static int refuse_running(const struct state *s, const char *what)
 {
     if (s->running)
@@ -196,12 +197,11 @@ static PyObject *state_share(PyObject *self, PyObject *args)
 {
     PyObject *output, *input;
     struct state *s = of(self);
-    if (!PyArg_ParseTuple(args, "OO:share_buffer", &output, &input) ||
-        refuse_running(s, "share_buffer") < 0)
+    if (!PyArg_ParseTuple(args, "OO:share_buffer", &output, &input))
         return NULL;
     int from = find_port(s->handle->model, output, true);
     int to = from < 0 ? -1 : find_port(s->handle->model, input, false);
-    if (to < 0)
+    if (to < 0 || refuse_running(s, "share_buffer") < 0)
         return NULL;
     anf_status st = anf_share_buffer(s->run, from, to);
     return st == ANF_OK ? Py_NewRef(Py_None) : core_raise(st, anf_last_error());

@@ -92,8 +92,16 @@ static struct node *operand(PyObject *o, const char *op, const char *name)
 struct operands {
     struct node **in;
     int n;
-    PyTypeObject *type;
+    PyTypeObject *type; /* of the first Tensor, which may be gone before the result is made */
 };
+
+static void note_type(struct operands *list, PyObject *tensor)
+{
+    if (list->type)
+        return;
+    list->type = Py_TYPE(tensor);
+    Py_INCREF((PyObject *)list->type);
+}
 
 static int add_operand(struct operands *list, PyObject *o, const char *op, const char *name)
 {
@@ -106,8 +114,8 @@ static int add_operand(struct operands *list, PyObject *o, const char *op, const
     struct node *n = o ? operand(o, op, name) : NULL;
     if (o && !n)
         return -1;
-    if (o && !list->type && core_tensor_node(o))
-        list->type = Py_TYPE(o);
+    if (o && core_tensor_node(o))
+        note_type(list, o);
     list->in[list->n++] = n;
     return 0;
 }
@@ -130,13 +138,13 @@ static int add_operands(struct operands *list, int op, const char *name, PyObjec
             return -1;
         }
         int result = 0;
-        if (PyList_Size(items) > MOST_ITEMS) {
+        if (PyTuple_Size(items) > MOST_ITEMS) {
             PyErr_Format(PyExc_ValueError, "%s: %s: more than %d are given", name, info.name,
                          MOST_ITEMS);
             result = -1;
         }
-        for (Py_ssize_t k = 0; k < PyList_Size(items) && result == 0; k++)
-            result = add_operand(list, PyList_GetItem(items, k), name, info.name);
+        for (Py_ssize_t k = 0; k < PyTuple_Size(items) && result == 0; k++)
+            result = add_operand(list, PyTuple_GetItem(items, k), name, info.name);
         Py_DECREF(items);
         if (result < 0)
             return -1;
@@ -153,6 +161,15 @@ static void drop_operands(struct operands *list)
     for (int i = 0; i < list->n; i++)
         node_drop(list->in[i]);
     PyMem_Free(list->in);
+    Py_XDECREF((PyObject *)list->type);
+}
+
+/* The Tensor that an operator makes of its operands and attributes, all of which it takes. */
+static PyObject *take_operands(struct operands *list, int op, anf_attr *attrs, int n_attrs)
+{
+    PyObject *made = wrap(list->type, node_op(op, list->in, list->n, attrs, n_attrs));
+    Py_DECREF((PyObject *)list->type);
+    return made;
 }
 
 /* ---- attributes ------------------------------------------------------------------------------ */
@@ -197,7 +214,10 @@ static anf_attr *parse_attrs(int op, const char *name, PyObject *given, int *n)
         PyObject *value = PyDict_GetItemString(given, attr.name);
         if (!value || value == Py_None)
             continue;
-        if (parse_attr(&attrs[(*n)++], &attr, value, name) < 0) {
+        Py_INCREF(value); /* its own methods may take it out of the dict */
+        int parsed = parse_attr(&attrs[(*n)++], &attr, value, name);
+        Py_DECREF(value);
+        if (parsed < 0) {
             PyMem_Free(attrs);
             return NULL;
         }
@@ -225,7 +245,7 @@ PyObject *core_op(PyObject *module, PyObject *args)
         drop_operands(&list);
         return NULL;
     }
-    return wrap(list.type, node_op(op, list.in, list.n, attrs, n_attrs));
+    return take_operands(&list, op, attrs, n_attrs);
 }
 
 /* ---- symbols --------------------------------------------------------------------------------- */
@@ -242,8 +262,7 @@ static PyObject *binary(const char *op, PyObject *a, PyObject *b)
         int number = n ? 0 : core_number(side[i], op, &value);
         if (n) {
             n->refs++;
-            if (!list.type)
-                list.type = Py_TYPE(side[i]);
+            note_type(&list, side[i]);
         } else if (number > 0) {
             n = node_scalar(value);
         } else if (number == 0) {
@@ -258,7 +277,7 @@ static PyObject *binary(const char *op, PyObject *a, PyObject *b)
         }
         list.in[list.n++] = n;
     }
-    return wrap(list.type, node_op(find_op(op), list.in, 2, NULL, 0));
+    return take_operands(&list, find_op(op), NULL, 0);
 }
 
 #define SYMBOL(name)                                                                               \

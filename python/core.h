@@ -23,6 +23,9 @@ anf_ctx *core_ctx(void);
 /* Sets the exception class of `st` with this message, and returns NULL. */
 PyObject *core_raise(anf_status st, const char *message);
 PyObject *core_dims_tuple(anf_dims d);
+/* `needs` is for the message: "an integer". */
+int core_parse_int(PyObject *o, const char *what, const char *needs, int64_t *out);
+/* An integer, or integers in anything that can be iterated. */
 int core_parse_dims(PyObject *o, const char *what, anf_dims *out);
 /* The items of an iterable as a tuple, one more than `most` at the most: it may be endless. */
 PyObject *core_items(PyObject *o, Py_ssize_t most);

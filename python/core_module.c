@@ -75,19 +75,24 @@ PyObject *core_dims_tuple(anf_dims d)
     return t;
 }
 
-static int parse_int(PyObject *o, const char *what, int64_t *out)
+/* Takes `n`, an int. */
+static int take_int(PyObject *n, const char *what, int64_t *out)
 {
-    PyObject *n = PyNumber_Index(o);
-    if (!n) {
-        if (core_may_replace())
-            PyErr_Format(PyExc_TypeError, "%s: needs integers, given %.200R", what, o);
-        return -1;
-    }
     *out = PyLong_AsLongLong(n);
     if (*out == -1 && PyErr_Occurred() && core_may_replace())
         PyErr_Format(PyExc_ValueError, "%s: %.200R does not fit 64 bits", what, n);
     Py_DECREF(n);
     return PyErr_Occurred() ? -1 : 0;
+}
+
+int core_parse_int(PyObject *o, const char *what, const char *needs, int64_t *out)
+{
+    PyObject *n = PyNumber_Index(o);
+    if (n)
+        return take_int(n, what, out);
+    if (core_may_replace())
+        PyErr_Format(PyExc_TypeError, "%s: needs %s, given %.200R", what, needs, o);
+    return -1;
 }
 
 PyObject *core_items(PyObject *o, Py_ssize_t most)
@@ -107,10 +112,13 @@ PyObject *core_items(PyObject *o, Py_ssize_t most)
 int core_parse_dims(PyObject *o, const char *what, anf_dims *out)
 {
     *out = ANF_SCALAR;
-    if (PyIndex_Check(o)) {
+    PyObject *one = PyNumber_Index(o);
+    if (one) {
         out->rank = 1;
-        return parse_int(o, what, &out->dim[0]);
+        return take_int(one, what, &out->dim[0]);
     }
+    if (!core_may_replace())
+        return -1;
     PyObject *s = PyUnicode_Check(o) ? NULL : core_items(o, ANF_MAX_RANK);
     if (!s) {
         if (core_may_replace())
@@ -125,7 +133,8 @@ int core_parse_dims(PyObject *o, const char *what, anf_dims *out)
         result = -1;
     }
     for (Py_ssize_t i = 0; i < n && result == 0; i++)
-        result = parse_int(PyTuple_GetItem(s, i), what, &out->dim[i]);
+        result = core_parse_int(PyTuple_GetItem(s, i), what, "an integer in every place",
+                                &out->dim[i]);
     out->rank = (int32_t)n;
     Py_DECREF(s);
     return result;

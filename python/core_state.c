@@ -110,30 +110,24 @@ static void view_dealloc(PyObject *self)
 static int find_port(const anf_model *m, PyObject *which, bool output)
 {
     int n = output ? anf_model_n_outputs(m) : anf_model_n_inputs(m);
-    const char *kind = output ? "output" : "input";
+    const char *kind = output ? "output" : "input", *what = output ? "output_view" : "input_view";
+    int64_t i;
     if (!which || which == Py_None)
         return 0;
     if (PyUnicode_Check(which)) {
-        for (int i = 0; i < n; i++) {
-            const anf_port *p = output ? anf_model_output(m, i) : anf_model_input(m, i);
+        for (int k = 0; k < n; k++) {
+            const anf_port *p = output ? anf_model_output(m, k) : anf_model_input(m, k);
             if (PyUnicode_CompareWithASCIIString(which, p->name) == 0)
-                return i;
+                return k;
         }
         PyErr_Format(PyExc_KeyError, "the model has no %s called %R", kind, which);
         return -1;
     }
-    anf_dims one;
-    if (!PyIndex_Check(which)) {
-        PyErr_Format(PyExc_TypeError, "%s_view: needs a number or a name, given %.200R", kind,
-                     which);
+    if (core_parse_int(which, what, "a number or a name", &i) < 0)
         return -1;
-    }
-    if (core_parse_dims(which, kind, &one) < 0)
-        return -1;
-    if (one.dim[0] >= 0 && one.dim[0] < n)
-        return (int)one.dim[0];
-    PyErr_Format(PyExc_IndexError, "%s_view: the model has %d %ss, given %R", kind, n, kind,
-                 which);
+    if (i >= 0 && i < n)
+        return (int)i;
+    PyErr_Format(PyExc_IndexError, "%s: the model has %d %ss, given %R", what, n, kind, which);
     return -1;
 }
 

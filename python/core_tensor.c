@@ -187,15 +187,7 @@ static int parse_attr(anf_attr *a, const anf_attr_info *info, PyObject *value, c
             PyErr_Format(PyExc_TypeError, "%s: needs a number, given %.200R", what, value);
         return number > 0 ? 0 : -1;
     }
-    anf_dims one;
-    if (!PyIndex_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "%s: needs an integer, given %.200R", what, value);
-        return -1;
-    }
-    if (core_parse_dims(value, what, &one) < 0)
-        return -1;
-    a->i = one.dim[0];
-    return 0;
+    return core_parse_int(value, what, "an integer", &a->i);
 }
 
 /* None stands for the default. */

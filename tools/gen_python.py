@@ -147,7 +147,7 @@ def definition(op):
     else:
         body[-1] += '"""'
     if op["name"] == "reshape":
-        body += ["    if len(shape) == 1 and not hasattr(shape[0], \"__index__\"):",
+        body += ["    if len(shape) == 1:",
                  "        shape = shape[0]"]
     ret = f'    return _core.op("{op["name"]}", ({operands}), {{{attrs}}})'
     if len(ret) > len(pad):

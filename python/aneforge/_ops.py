@@ -282,7 +282,7 @@ class Tensor(_core.Node):
 
         shape: the new shape; one -1 stands for what is left.
         """
-        if len(shape) == 1 and not hasattr(shape[0], "__index__"):
+        if len(shape) == 1:
             shape = shape[0]
         return _core.op("reshape", (self,), {"shape": shape})
 

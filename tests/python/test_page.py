@@ -225,6 +225,26 @@ def test_spatial_and_shape():
     check(af.pixel_unshuffle(x, r), ORACLES["pixel_unshuffle"](a, r=r), a)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint32])
+def test_sequences_of_integers_are_arrays_too(dtype):
+    def ints(*given):
+        return np.array(given, dtype)
+    a = values(2, 3, 4)
+    x = af.input(ints(2, 3, 4))
+    perm = np.argsort([2, 0, 1])
+    check(x.transpose(perm), a.transpose(perm), a)
+    check(x.mean(ints(0, 1)), ORACLES["mean"](a, axes=[0, 1]), a)
+    check(x.mean(ints(1)), ORACLES["mean"](a, axes=[1]), a)
+    check(x.mean(np.array(1, dtype)), ORACLES["mean"](a, axes=[1]), a)
+    check(x.reshape(ints(6, 4)), a.reshape(6, 4), a)
+    check(x.reshape(ints(24)), a.reshape(24), a)
+    check(x.reshape(np.array(24, dtype)), a.reshape(24), a)
+    check(x.reshape(*ints(6, 4)), a.reshape(6, 4), a)
+    check(x.reshape(24), a.reshape(24), a)
+    check(x.slice(ints(0, 1, 2), ints(2, 2, 1)), a[:, 1:, 2:3], a)
+    assert af.image_input(ints(2, 3)).shape == (2, 3)
+
+
 def test_nn_helpers():
     D, n_heads = 16, 4
     a, c = values(6, D), values(9, D)

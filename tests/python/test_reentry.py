@@ -118,7 +118,7 @@ def an_operand_changes_the_class_of_the_other():
 def an_attribute_leaves_its_dict():
     given = {}
     given["axis"] = Doing(given.clear, "no number")
-    raises(TypeError, "softmax: axis: needs integers, given Doing", _core.op, "softmax",
+    raises(TypeError, "softmax: axis: needs an integer, given Doing", _core.op, "softmax",
            (af.input((2, 3)),), given)
 
 

@@ -49,14 +49,20 @@ static int dtype_of(const char *format, Py_ssize_t size)
 
 static const char *const needs[] = {
     [CORE_FLOATS] = "float16, float32 or float64",
-    [CORE_NUMBERS] = "float16, float32 or float64",
-    [CORE_BYTES] = "uint8",
+    [CORE_NUMBERS] = "float16, float32, float64, integers or bool",
+    [CORE_BYTES] = "uint8 or other integers",
 };
 
 static int refuse(PyObject *o, enum core_cast cast, const char *what)
 {
     if (!core_may_replace())
         return -1;
+    if (core_tensor_node(o)) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s: needs an array of %s, given a Tensor of a graph, which holds no values",
+                     what, needs[cast]);
+        return -1;
+    }
     PyObject *dtype = PyObject_GetAttrString(o, "dtype");
     if (!core_may_replace()) {
         Py_XDECREF(dtype);

@@ -60,7 +60,7 @@ static int find_op(const char *name)
 }
 
 /* A reference to the node of a Tensor, or of a new constant made from an array. */
-static struct node *operand(PyObject *o, const char *op, const char *name)
+static struct node *operand(PyObject *o, const char *op, const char *name, enum core_cast cast)
 {
     struct node *n = core_tensor_node(o);
     if (n) {
@@ -74,7 +74,7 @@ static struct node *operand(PyObject *o, const char *op, const char *name)
     int number = core_number(o, what, &value);
     if (number)
         return number > 0 ? node_scalar(value) : NULL;
-    if (core_borrow(&a, o, CORE_FLOATS, what) < 0)
+    if (core_borrow(&a, o, cast, what) < 0)
         return NULL;
     if (a.view.len == 0) {
         PyObject *shape = core_dims_tuple(a.array.shape);
@@ -103,7 +103,8 @@ static void note_type(struct operands *list, PyObject *tensor)
     Py_INCREF((PyObject *)list->type);
 }
 
-static int add_operand(struct operands *list, PyObject *o, const char *op, const char *name)
+static int add_operand(struct operands *list, PyObject *o, const char *op, const char *name,
+                       enum core_cast cast)
 {
     struct node **more = PyMem_Realloc(list->in, ((size_t)list->n + 1) * sizeof *more);
     if (!more) {
@@ -111,7 +112,7 @@ static int add_operand(struct operands *list, PyObject *o, const char *op, const
         return -1;
     }
     list->in = more;
-    struct node *n = o ? operand(o, op, name) : NULL;
+    struct node *n = o ? operand(o, op, name, cast) : NULL;
     if (o && !n)
         return -1;
     if (o && core_tensor_node(o))
@@ -125,8 +126,11 @@ static int add_operands(struct operands *list, int op, const char *name, PyObjec
     anf_operand_info info;
     for (int i = 0; i < (int)PyTuple_Size(given) && anf_op_operand(op, i, &info); i++) {
         PyObject *o = PyTuple_GetItem(given, i);
+        /* Integers are no weights, since quantised ones lack their scale.  The operands that may be
+         * absent are biases, which are added as they are. */
+        enum core_cast cast = info.optional ? CORE_NUMBERS : CORE_FLOATS;
         if (!info.variadic) {
-            if (add_operand(list, info.optional && o == Py_None ? NULL : o, name, info.name) < 0)
+            if (add_operand(list, info.optional && o == Py_None ? NULL : o, name, info.name, cast) < 0)
                 return -1;
             continue;
         }
@@ -144,7 +148,7 @@ static int add_operands(struct operands *list, int op, const char *name, PyObjec
             result = -1;
         }
         for (Py_ssize_t k = 0; k < PyTuple_Size(items) && result == 0; k++)
-            result = add_operand(list, PyTuple_GetItem(items, k), name, info.name);
+            result = add_operand(list, PyTuple_GetItem(items, k), name, info.name, cast);
         Py_DECREF(items);
         if (result < 0)
             return -1;

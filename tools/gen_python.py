@@ -61,8 +61,8 @@ class Tensor(_core.Node):
 
     Made by aneforge.input and the operators; compiled with aneforge.compile.  `a + b`, `-`, `*`, `/`
     and `**` take Tensors and numbers and broadcast like NumPy; `x @ W` streams a weight array, and
-    `x @ y` with a Tensor is a batched product.  Weights are float16, float32 or float64 arrays; they
-    are copied, and rounded once to float16.
+    `x @ y` with a Tensor is a batched product.  Weights are float16, float32 or float64 arrays, and
+    biases of integers or bool too; they are copied, and rounded once to float16.
     """
 
     __slots__ = ()

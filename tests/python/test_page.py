@@ -66,6 +66,28 @@ def test_weights_are_float16_32_and_64_only():
         x @ W.astype(np.int32)
 
 
+@pytest.mark.parametrize("bias", [
+    [0, 3, -7, 2049, 2051, 65504], np.arange(6), np.arange(6, dtype=np.int8) - 3,
+    np.array([0, 1, 65519, 65520, 2**63, 2**64 - 1], np.uint64), [True, False, True] * 2,
+    np.arange(6) % 2 == 0, np.array([1, -1, 2**31 - 1, -(2**31), 1025, 4095], np.int32)])
+def test_biases_of_integers_are_their_cast(bias):
+    with np.errstate(over="ignore"):
+        cast = np.asarray(bias).astype(np.float32).astype(np.float16)
+    zeros = np.zeros((1, 6, 6, 6))
+    x, W = af.input((2, 6)), np.eye(6)
+    a, square, kernel = np.zeros((2, 6)), af.input(zeros.shape), np.zeros((6, 6, 1, 1))
+    check(x.linear(W, bias=bias), np.zeros((2, 6)) + cast, a)
+    for conv in (af.conv, af.conv_transpose):
+        check(conv(square, kernel, bias=bias), zeros + cast.reshape(6, 1, 1), zeros)
+    finite = np.minimum(bias, 2)
+    for make in (lambda b: af.mha(x, W, b, W, b, W, b, W, b, 2),
+                 lambda b: af.cross_attention(x, x, W, W, W, W, 2, b, b, b, b),
+                 lambda b: af.geglu(x, W, b)):
+        a = values(2, 6)
+        np.testing.assert_array_equal(af.compile(make(finite))(a),
+                                      af.compile(make(finite * 1.0))(a))
+
+
 def test_image_input():
     image = np.arange(75, dtype=np.uint8).reshape(1, 3, 5, 5) * 3
     shape = image.shape

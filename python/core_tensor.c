@@ -130,7 +130,9 @@ static int add_operands(struct operands *list, int op, const char *name, PyObjec
          * absent are biases, which are added as they are. */
         enum core_cast cast = info.optional ? CORE_NUMBERS : CORE_FLOATS;
         if (!info.variadic) {
-            if (add_operand(list, info.optional && o == Py_None ? NULL : o, name, info.name, cast) < 0)
+            if (info.optional && o == Py_None)
+                o = NULL;
+            if (add_operand(list, o, name, info.name, cast) < 0)
                 return -1;
             continue;
         }
@@ -142,7 +144,11 @@ static int add_operands(struct operands *list, int op, const char *name, PyObjec
             return -1;
         }
         int result = 0;
-        if (PyTuple_Size(items) > MOST_ITEMS) {
+        if (PyTuple_Size(items) == 0) {
+            PyErr_Format(PyExc_ValueError, "%s: %s: is empty, needs at least one Tensor", name,
+                         info.name);
+            result = -1;
+        } else if (PyTuple_Size(items) > MOST_ITEMS) {
             PyErr_Format(PyExc_ValueError, "%s: %s: more than %d are given", name, info.name,
                          MOST_ITEMS);
             result = -1;
@@ -381,11 +387,20 @@ PyObject *core_input(PyObject *module, PyObject *args)
     return wrap(type, node_input(shape));
 }
 
-/* A number as an array of one, or a sequence of them; NULL with no exception for None. */
+/* 1 for None and for a tuple or list that holds it, of which NumPy makes NaN; -1 with an
+ * exception. */
+static int holds_none(PyObject *o)
+{
+    if (o == Py_None)
+        return 1;
+    return PyTuple_Check(o) || PyList_Check(o) ? PySequence_Contains(o, Py_None) : 0;
+}
+
+/* A number as an array of one, or a sequence of them. */
 static double *numbers(PyObject *o, const char *what, int *n)
 {
     struct core_array a;
-    PyObject *convert = core_numpy("asarray");
+    PyObject *convert = holds_none(o) == 0 ? core_numpy("asarray") : NULL;
     PyObject *made = convert ? PyObject_CallFunction(convert, "Os", o, "float64") : NULL;
     Py_XDECREF(convert);
     if (!made) {

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from numbers import Integral, Real
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from aneforge import _core
@@ -50,6 +51,7 @@ __all__ = [
     "minimum", "pixel_shuffle", "pixel_unshuffle", "select",
 ]
 
+_LEVELS = ("routes", 0, 1, 2, "2", "max", None, False)
 _MODES = (None, "int8", "int4", "sparse", "blockwise", "auto")
 
 
@@ -77,11 +79,21 @@ def _absent(argument: str, need: str) -> NotImplementedError:
     return NotImplementedError(f"compile: {argument} needs {need}, which this version does not have")
 
 
+def _flag(argument: str, value: object) -> bool:
+    try:
+        return bool(value)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise TypeError(f"compile: {argument}: needs True or False, given {value!r}") from error
+
+
 def _check_options(int8: bool, build_dir: str | PathLike[str] | None, opt: object,
                    compress: str | None, validate: bool, target: object) -> None:
-    if opt not in ("routes", 0, 1, 2, "2", "max", None, False):
+    # An array compares with each of them to an array, which is neither true nor false.
+    if not isinstance(opt, (str, Integral, NoneType)) or opt not in _LEVELS:
         raise ValueError(f"compile: opt is {opt!r}, needs 'routes', 0, 1, 2 or 'max'")
-    if compress not in _MODES:
+    if not isinstance(compress, (str, NoneType)) or compress not in _MODES:
         raise ValueError(f"compile: compress is {compress!r}, needs None, 'int8', 'int4', 'sparse', "
                          "'blockwise' or 'auto'")
     if compress is not None and int8 and compress != "int8":
@@ -115,11 +127,15 @@ def compile(out: Tensor | Sequence[Tensor], int8: bool = False,
     The other arguments belong to capabilities that this version does not have: they raise
     NotImplementedError when they are used.
     """
+    int8, validate = _flag("int8", int8), _flag("validate", validate)
     _check_options(int8, build_dir, opt, compress, validate, target)
-    outs = (out,) if isinstance(out, Tensor) else out
-    if not isinstance(outs, (tuple, list)) or not all(isinstance(t, Tensor) for t in outs):
+    if not isinstance(out, (Tensor, tuple, list)):
         raise TypeError("compile: needs a Tensor or a sequence of Tensors, "
                         f"given {type(out).__name__}")
+    outs = (out,) if isinstance(out, Tensor) else tuple(out)
+    for i, tensor in enumerate(outs):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"compile: output {i} must be a Tensor, given {type(tensor).__name__}")
     if not outs:
         raise ValueError("compile: needs at least one output")
     mode = "int8" if int8 else compress
@@ -137,4 +153,4 @@ def compile(out: Tensor | Sequence[Tensor], int8: bool = False,
     atol = float(compress_atol) or 5e-324
     # No weight is as deep as the largest int of C, so a larger block is the same block.
     block = min(int(block_size), 2**31 - 1)
-    return _core.compile(tuple(outs), opt == "routes", _MODES.index(mode), atol, block, target)
+    return _core.compile(outs, opt == "routes", _MODES.index(mode), atol, block, target)

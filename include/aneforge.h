@@ -337,6 +337,9 @@ typedef enum anf_compress {
     ANF_COMPRESS_AUTO = 5       /* sparse if it suits, else int4 if it does, else int8 */
 } anf_compress;
 
+/* As compress_atol, since 0 is the default: the smallest normal double, below every error but 0. */
+#define ANF_ATOL_EXACT 2.2250738585072014e-308
+
 typedef struct anf_compile_opts {
     uint32_t size;
     anf_opt opt;
@@ -346,7 +349,8 @@ typedef struct anf_compile_opts {
     void *progress_user;
     /* Works at both levels of `opt`, which have the same bits here too. */
     anf_compress compress;
-    /* Largest relative L2 error |decoded - w| / |w| of an int4 or blockwise weight; 0: 0.05. */
+    /* Largest relative L2 error |decoded - w| / |w| of an int4 or blockwise weight; 0: 0.05;
+     * ANF_ATOL_EXACT: no error at all. */
     double compress_atol;
     /* Elements per scale of a blockwise weight; the largest number up to this that divides the
      * depth is taken.  0: 32. */

@@ -152,7 +152,8 @@ PyObject *core_compile(PyObject *module, PyObject *args)
     int64_t start = now_ns();
     anf_compile_opts opts = {.opt = optimise ? ANF_OPT_DEFAULT : ANF_OPT_NONE,
                              .progress = check_signals, .progress_user = &start,
-                             .compress = (anf_compress)compress, .compress_atol = atol,
+                             .compress = (anf_compress)compress,
+                             .compress_atol = atol == 0 ? ANF_ATOL_EXACT : atol,
                              .block_size = block_size, .target = target};
     anf_graph *g;
     anf_tensor out;

@@ -121,7 +121,8 @@ def compile(out: Tensor | Sequence[Tensor], int8: bool = False,
     compress: how the weights of @, linear, mha, cross_attention and geglu are stored: 'int8' (also
     int8=True), 'int4', 'sparse', 'blockwise', or 'auto' for the smallest that suits each weight;
     Model.compression tells what was chosen.  Not together with opt=1 and above.
-    compress_atol: the largest relative L2 error of an int4 or blockwise weight, else it is int8.
+    compress_atol: the largest relative L2 error of an int4 or blockwise weight, else it is int8;
+    0 accepts what loses nothing.
     block_size: how many elements of a row share a scale with 'blockwise'.
     target: a chip such as 'h13'; 'auto' takes only what it reads as it is.
     The other arguments belong to capabilities that this version does not have: they raise
@@ -149,8 +150,10 @@ def compile(out: Tensor | Sequence[Tensor], int8: bool = False,
         raise TypeError(f"compile: target: needs the name of a chip, given {target!r}")
     if mode is not None and target is None:
         target = os.environ.get("ANEFORGE_TARGET") or None
-    # 0 means the default in C; the smallest number there is accepts what is exact, as 0 does here.
-    atol = float(compress_atol) or 5e-324
+    try:
+        atol = float(compress_atol)
+    except OverflowError:  # an integer or a fraction
+        atol = float("inf")
     # No weight is as deep as the largest int of C, so a larger block is the same block.
     block = min(int(block_size), 2**31 - 1)
     return _core.compile(outs, opt == "routes", _MODES.index(mode), atol, block, target)

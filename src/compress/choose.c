@@ -60,6 +60,8 @@ anf_status compress_opts_read(const anf_compile_opts *o, struct compress_opts *o
         FAIL(ARG, "compile: block_size is %d, needs at least 1 (or 0 for the default)",
              o->block_size);
     out->encode.atol = o->compress_atol > 0 ? o->compress_atol : DEFAULT_ATOL;
+    if (out->encode.atol <= ANF_ATOL_EXACT)
+        out->encode.atol = 0;
     out->encode.block = o->block_size ? (size_t)o->block_size : DEFAULT_BLOCK;
     return ANF_OK;
 }

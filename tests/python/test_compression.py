@@ -69,8 +69,17 @@ def test_sixteen_values_are_exact(mode):
     net = af.compile(t.linear(w), compress=mode, compress_atol=0)
     record, = net.compression
     assert (record.encoding, record.error) == ("int4", 0)
+    assert record.why.endswith("int4 has error 0, within 0")
     assert record.bytes_after == 24 * 64 // 2 + 32
     np.testing.assert_array_equal(net(x), af.compile(t.linear(w))(x))
+
+
+def test_no_error_is_accepted_at_0():
+    t = af.input((5, 64))
+    for mode, first in (("int4", "int4 has error 0.0"), ("blockwise", "blockwise with 32 per scale")):
+        record, = af.compile(t.linear(weight(24, 64)), compress=mode, compress_atol=0).compression
+        assert record.encoding == "int8"
+        assert record.why.startswith(first) and record.why.endswith(", more than 0")
 
 
 def test_sparse_is_exact():

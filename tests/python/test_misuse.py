@@ -158,6 +158,8 @@ BUILDING = [
      "compile: target: needs the name of a chip, given 13"),
     (lambda x: af.compile(x, compress="int4", compress_atol=-0.5), ValueError,
      "compile: compress_atol is -0.5, needs a finite number of at least 0"),
+    (lambda x: af.compile(x, compress="int4", compress_atol=10**400), ValueError,
+     "compile: compress_atol is inf, needs a finite number of at least 0"),
     (lambda x: af.compile(x, compress="int4", compress_atol="a"), TypeError,
      "compile: compress_atol: needs a number, given 'a'"),
     (lambda x: af.compile(x, compress="blockwise", block_size=8.0), TypeError,

@@ -105,7 +105,7 @@ def _check_options(int8: bool, build_dir: str | PathLike[str] | None, opt: objec
     if validate:
         raise _absent("validate=True", "precision analysis")
     if target is not None and compress is None and not int8:
-        raise _absent(f"target={target!r} without compress", "chip targets")
+        raise _absent(f"target={target!r} without compress", "checks of a graph against a chip")
     if build_dir is not None:
         raise _absent(f"build_dir={str(build_dir)!r}", "a build folder")
 
@@ -124,7 +124,9 @@ def compile(out: Tensor | Sequence[Tensor], int8: bool = False,
     compress_atol: the largest relative L2 error of an int4 or blockwise weight, else it is int8;
     0 accepts what loses nothing.
     block_size: how many elements of a row share a scale with 'blockwise'.
-    target: a chip such as 'h13'; 'auto' takes only what it reads as it is.
+    target: with compress, a chip such as 'h13': 'auto' takes only encodings that it reads as they
+    are. Nothing but this choice follows the target: whether the chip takes the operators and shapes
+    of the graph is not checked. Chips before h13 are refused, since they run no program.
     The other arguments belong to capabilities that this version does not have: they raise
     NotImplementedError when they are used.
     """

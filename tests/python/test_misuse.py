@@ -152,8 +152,11 @@ BUILDING = [
                          ("validate", True, "precision analysis"),
                          ("build_dir", "b", "a build folder"))],
     (lambda x: af.compile(x, target="h13"), NotImplementedError,
-     ("compile: target='h13' without compress needs chip targets, which this version does not "
-      "have")),
+     ("compile: target='h13' without compress needs checks of a graph against a chip, which this "
+      "version does not have")),
+    *[(lambda x, chip=chip: af.compile(x, compress="auto", target=chip), NotImplementedError,
+       f"compile: target '{chip}' runs no compiled program, needs H13+ (h13 or later)")
+      for chip in ("h11", "h12", "M9", " t0 ")],
     (lambda x: af.compile(x, int8=True, target=13), TypeError,
      "compile: target: needs the name of a chip, given 13"),
     (lambda x: af.compile(x, compress="int4", compress_atol=-0.5), ValueError,

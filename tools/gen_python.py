@@ -4,8 +4,8 @@
 
 Operands come first, then the attributes, then the optional operands, each with the table's default, as
 in `conv(x, weight, stride=1, pad=0, dilation=1, groups=1, bias=None)`.  An operator is a method of its
-first operand unless FREE names it.  FORMS holds what the API page spells differently from the table,
-and nothing else; an operator added to the table needs no line here.
+first operand unless FREE names it.  FORMS, NOTES and FIRST hold what Python does differently from the
+table, and nothing else; an operator added to the table needs no line here.
 """
 import argparse
 import importlib.machinery
@@ -34,6 +34,16 @@ FORMS = {
     "max_pool": [("x", "x", ""), ("k", "k", ""), ("stride", "stride", "None"), ("pad", "pad", "0")],
     "avg_pool": [("x", "x", ""), ("k", "k", ""), ("stride", "stride", "None"), ("pad", "pad", "0")],
     "reshape": [("x", "x", ""), ("*shape", "shape", "")],
+}
+# Operator: what Python adds to the sentence about it, and what the method does first.
+NOTES = {
+    "cast": "Inputs of bytes and images are fp16 already, and are returned as they are.",
+}
+FIRST = {
+    "cast": ['if isinstance(self, Tensor) and self.op == "image_input":',
+             "    return self"],
+    "reshape": ["if len(shape) == 1:",
+                "    shape = shape[0]"],
 }
 TYPES = {"int": "int", "float": "float", "ints": "Ints"}
 
@@ -139,16 +149,14 @@ def definition(op):
     glued = ", ".join(h.replace(" ", "\0") for h in head)
     lines = textwrap.wrap(glued, len(pad) - len(first) - 12, break_long_words=False)
     signature = (first + ("\n" + " " * len(first)).join(lines) + ") -> Tensor:").replace("\0", " ")
-    doc = textwrap.wrap(op["doc"], len(pad) - 8)
+    doc = textwrap.wrap(" ".join([op["doc"], NOTES.get(op["name"], "")]).strip(), len(pad) - 8)
     notes = [f"{a['name']}: {a['doc']}." for a in op["attrs"]]
     body = ['    """' + "\n    ".join(doc)]
     if notes:
         body += [""] + ["    " + n for n in notes] + ['    """']
     else:
         body[-1] += '"""'
-    if op["name"] == "reshape":
-        body += ["    if len(shape) == 1:",
-                 "        shape = shape[0]"]
+    body += ["    " + line for line in FIRST.get(op["name"], [])]
     ret = f'    return _core.op("{op["name"]}", ({operands}), {{{attrs}}})'
     if len(ret) > len(pad):
         ret = (f'    return _core.op("{op["name"]}", ({operands}),\n'

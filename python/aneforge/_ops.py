@@ -182,7 +182,10 @@ class Tensor(_core.Node):
         return _core.op("logical_not", (self,), {})
 
     def cast(self) -> Tensor:
-        """A uint8 image or a boolean as fp16, exactly."""
+        """A uint8 image or a boolean as fp16, exactly. Inputs of bytes and images are fp16
+        already, and are returned as they are."""
+        if isinstance(self, Tensor) and self.op == "image_input":
+            return self
         return _core.op("cast", (self,), {})
 
     def mean(self, axes: Ints) -> Tensor:

@@ -94,6 +94,7 @@ BUILDING = [
      "(weights go through @, linear or conv)")),
     (lambda x: W @ x, TypeError,
      "matmul: the left operand must be a Tensor, given <class 'numpy.ndarray'>"),
+    (lambda x: x.relu().cast(), TypeError, "cast: x is float16, needs uint8 or bool"),
     (lambda x: pow(x, 2, 3), TypeError, "pow: takes no modulus"),
     (lambda x: af.concat(x), TypeError,
      "concat: tensors: needs a sequence of Tensors, given <class 'aneforge._ops.Tensor'>"),

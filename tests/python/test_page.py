@@ -107,6 +107,16 @@ def test_input_of_bytes():
     check(af.input(a.shape, dtype="fp16"), a, a)
 
 
+def test_cast_of_inputs_of_bytes():
+    image = np.arange(75, dtype=np.uint8).reshape(3, 25)
+    x = af.input(image.shape, dtype="uint8")
+    assert x.cast().dtype == "float16"
+    check(x.cast(), image.astype(np.float64), image)
+    check(x.cast().relu(), image.astype(np.float64), image)
+    check(af.image_input(image.shape).cast() + 0, image / 255, image)
+    check((x * 2).greater(50).cast(), (image * 2 > 50).astype(np.float64), image)
+
+
 # ---- the tables of operators, cell by cell -------------------------------------------------------
 
 def test_linear_algebra():

@@ -489,9 +489,14 @@ static PyMethodDef methods[] = {
      "release($self, /)\n--\n\nFree the program. Views already taken stay valid; calls raise "
      "RuntimeError."},
     {"save", model_save, METH_O,
-     "save($self, path, /)\n--\n\nWrite the compiled model to one file."},
+     "save($self, path, /)\n--\n\n"
+     "Write the compiled model to one file, which appears complete or not at all.\n"
+     "Models loaded from a file that it replaces go on with what they loaded."},
     {"load", model_load, METH_O | METH_STATIC,
-     "load(path, /)\n--\n\nRead a model that save wrote, on any machine: the same results."},
+     "load(path, /)\n--\n\nRead a model that save wrote, on any machine: the same results.\n\n"
+     "The file is mapped, and must not change while the model lives: writing into it changes\n"
+     "results or ends the process (SIGBUS). Renaming another file over it is safe, which is how\n"
+     "save and the command aneforge replace one."},
     {"explain", model_explain, METH_NOARGS,
      "explain($self, /)\n--\n\n"
      "The program as text: instructions, kernels, buffers, bytes and flops."},

@@ -180,6 +180,20 @@ def test_save_and_load(tmp_path):
     assert other.n_ops == net.n_ops == 4
 
 
+def test_a_file_is_replaced_under_a_loaded_model(tmp_path):
+    path = tmp_path / "net.anf"
+    w = np.random.default_rng(4).normal(size=(64, 300)).astype(np.float16)
+    x = af.input((1, 64))
+    for sign in (1, -1):
+        af.compile(x @ (w * sign)).save(path)
+        if sign == 1:
+            old = af.Model.load(path)
+            before = old(np.ones((1, 64)))
+    af.compile(x + 1).save(path)
+    np.testing.assert_array_equal(old(np.ones((1, 64))), before)
+    assert "must not change" in af.Model.load.__doc__
+
+
 def test_opt_0_gives_the_same_bits():
     x = af.input((5, 32))
     y = (x @ np.linspace(-1, 1, 32 * 16).reshape(32, 16)).gelu().softmax() * 3

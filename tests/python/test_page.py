@@ -187,6 +187,17 @@ def test_binary():
     check(b.pow(a), ORACLES["pow"](right, left), left, right)
 
 
+def test_arrays_as_operands_of_functions():
+    a, w = values(2, 3, low=0.5), values(3, low=0.5)
+    x = af.input(a.shape)
+    check(af.maximum(x, w), ORACLES["maximum"](a, w), a)
+    check(af.minimum(w, x), ORACLES["minimum"](w, a), a)
+    check(x.pow(w), ORACLES["pow"](a, w), a)
+    check(x.greater(w).cast(), (a > w).astype(np.float64), a)
+    check(af.select(x.less(w), x, w), np.where(a < w, a, w), a)
+    check(af.concat([x, w.reshape(1, 3)], 0), np.vstack([a, w]), a)
+
+
 @pytest.mark.parametrize("s", [2, 0.5, np.float32(1.5), np.float64(-3), np.int64(4),
                                np.array(0.25)])
 def test_scalars_on_either_side(s):

@@ -186,15 +186,6 @@ static void value_rows(const struct task *t, const struct block *b, struct softm
     } while (k0 < job->skv);
 }
 
-static void hand_on(const struct task *t, const struct block *b)
-{
-    const struct attention_job *job = t->job;
-    const size_t first = (t->head * job->sq + b->r0) * job->dv;
-    const size_t runs = job->out_row == job->dv ? 1 : b->rows;
-    for (size_t r = 0; job->epilogue && r < runs; r++)
-        job->epilogue(job->epilogue_arg, first + r * job->dv, b->rows / runs * job->dv);
-}
-
 /* Takes block n of a task, with query rows from r0 on, as far as its exponentials. */
 static void begin(const struct task *t, struct block *b, size_t n, size_t r0, size_t end,
                   struct softmax_rows *beside)
@@ -232,7 +223,6 @@ void attention_task(const struct kern *kern, const struct attention_job *job, si
             begin(&t, next, i + 1, r0, end, &now->softmax);
         kern->score_softmax(&now->softmax);
         value_rows(&t, now, ahead ? &next->softmax : NULL);
-        hand_on(&t, now);
         if (more && !ahead)
             begin(&t, next, i + 1, r0, end, NULL);
     }

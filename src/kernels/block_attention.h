@@ -24,9 +24,6 @@ struct attention_job {
     const f16 *mask;     /* added to the scores; NULL: none */
     size_t mask_head;    /* stride; 0: the same for all heads */
     size_t mask_row;     /* stride; 0: one row for all queries */
-    /* The dense output is [heads][sq][dv]. */
-    block_epilogue_fn *epilogue; /* or NULL */
-    void *epilogue_arg;
     size_t n_threads;
 };
 

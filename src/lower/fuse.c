@@ -71,6 +71,16 @@ static void absorb(struct planner *pl, node_id id, node_id root)
     *link = id;
 }
 
+/* Whether `id` is a product of two matrices, or that times a number, for nobody else. */
+static bool is_scaled_product(const struct planner *pl, node_id id)
+{
+    if (!used_once(pl, id))
+        return false;
+    const struct node *n = node_at(pl, id);
+    return n->op == OP_bmm || (n->op == OP_mul && (is_scalar_const(pl, n->in[0]) ||
+                                                   is_scalar_const(pl, n->in[1])));
+}
+
 static void match_attention(struct planner *pl, node_id id)
 {
     const struct node *out = node_at(pl, id);
@@ -84,15 +94,18 @@ static void match_attention(struct planner *pl, node_id id)
         return;
     node_id at = sn->in[0], add = 0, mul = 0, mask = 0, scale = 0;
     if (is_op(pl, at, OP_add) && used_once(pl, at)) {
-        const struct node *n = node_at(pl, at);
+        const node_id *in = node_at(pl, at)->in;
+        const int scores = is_scaled_product(pl, in[0]) ? 0 : 1;
         add = at;
-        mask = n->in[1];
-        at = n->in[0];
+        mask = in[1 - scores];
+        at = in[scores];
     }
-    if (is_op(pl, at, OP_mul) && used_once(pl, at) && is_scalar_const(pl, node_at(pl, at)->in[1])) {
+    if (is_op(pl, at, OP_mul) && is_scaled_product(pl, at)) {
+        const node_id *in = node_at(pl, at)->in;
+        const int product = is_scalar_const(pl, in[1]) ? 0 : 1;
         mul = at;
-        scale = node_at(pl, at)->in[1];
-        at = node_at(pl, at)->in[0];
+        scale = in[1 - product];
+        at = in[product];
     }
     if (!is_op(pl, at, OP_bmm) || !used_once(pl, at))
         return;

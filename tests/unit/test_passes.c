@@ -321,7 +321,7 @@ static void test_identities(void **state)
 
 /* ---- masks of attention ---------------------------------------------------------------------- */
 /* Every way to give a mask to two sequences of three heads is part of the one instruction: for all,
- * for each head, for each sequence, for both, with one row or many. */
+ * for each head, for each sequence, for both, with one row or many, before the scores or behind. */
 static void test_attention_masks(void **state)
 {
     (void)state;
@@ -344,7 +344,9 @@ static void test_attention_masks(void **state)
             larger.dim[d] += k % 2 ? d + 2 : 0; /* and cut out of a larger one */
         in[3] = anf_input(g, "mask", larger);
         anf_tensor s = anf_bmm(in[0], anf_transpose(in[1], ANF_AXES(0, 1, 3, 2)));
-        s = anf_add(anf_mul(s, anf_scalar(g, 0.3)), anf_slice(in[3], begin, mask));
+        const anf_tensor part = anf_slice(in[3], begin, mask), scale = anf_scalar(g, 0.3);
+        s = k % 3 ? anf_mul(s, scale) : anf_mul(scale, s);
+        s = k / 2 % 2 ? anf_add(s, part) : anf_add(part, s);
         need(anf_output(anf_bmm(anf_softmax(s, -1), in[2]), NULL));
         arena_init(&a, g->g.allocator);
         for (int i = 0; i < 4; i++)

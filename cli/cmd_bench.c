@@ -277,10 +277,9 @@ static anf_status run(struct cli *c, const void *opts, int n_args, char **args)
     if (isa && strcmp(isa, "all") == 0)
         all_available(&isas);
     TRY(check_lists(c, &isas, &threads));
-    if (strcmp(b.path, "-") == 0 && isas.n * threads.n > 1)
-        return cli_fail(c, ANF_E_ARG,
-                        "standard input can be read once, but %d configurations need it",
-                        isas.n * threads.n);
+    if (isas.n * threads.n > 1 && input_comes_once(b.path))
+        return cli_fail(c, ANF_E_ARG, "%s can be read once, but %d configurations need it",
+                        strcmp(b.path, "-") == 0 ? "standard input" : b.path, isas.n * threads.n);
     for (int i = 0; st == ANF_OK && i < isas.n; i++)
         for (int k = 0; st == ANF_OK && k < threads.n; k++)
             st = bench_one(&b, isas.given ? isas.name[i] : NULL,

@@ -64,6 +64,23 @@ static void print_made(const struct cli *c, const struct compile_opts *o,
     printf(", compiled in %s\n", time_text(f->seconds).s);
 }
 
+/* A report that cannot be written leaves the old model in place. */
+static anf_status save(struct cli *c, const struct compile_opts *o, const struct open_model *f)
+{
+    struct output report = {0};
+    if (o->report)
+        TRY(model_report(c, f->model, o->report, &report));
+    signals_hold();
+    anf_status st = cli_check(c, anf_model_save(f->model, o->output));
+    signals_release();
+    if (st == ANF_OK) {
+        print_made(c, o, f);
+        return output_finish(c, &report);
+    }
+    output_discard(&report);
+    return st;
+}
+
 static anf_status run(struct cli *c, const void *opts, int n_args, char **args)
 {
     const struct compile_opts *o = opts;
@@ -78,11 +95,7 @@ static anf_status run(struct cli *c, const void *opts, int n_args, char **args)
         return cli_fail(c, ANF_E_ARG, "no file to write, --output MODEL is needed");
     TRY(cli_context(c));
     TRY(model_open(c, c->ctx, args[0], &m, &f));
-    anf_status st = cli_check(c, anf_model_save(f.model, o->output));
-    if (st == ANF_OK)
-        print_made(c, o, &f);
-    if (st == ANF_OK && o->report)
-        st = model_report(c, f.model, o->report);
+    anf_status st = save(c, o, &f);
     anf_model_free(f.model);
     return st;
 }

@@ -101,8 +101,11 @@ static anf_status print_model(struct cli *c, const char *path)
     printf("activations %s\n", bytes_text((double)s.activation_bytes).s);
     anf_status st = ANF_OK;
     if (anf_model_n_weights(m) > 0) {
+        struct output report;
         puts("\ncompressed weights");
-        st = model_report(c, m, "-");
+        st = model_report(c, m, "-", &report);
+        if (st == ANF_OK)
+            st = output_finish(c, &report);
     }
     anf_model_free(m);
     return st;

@@ -251,11 +251,8 @@ static anf_status execute(struct job *j)
     return st;
 }
 
-static anf_status write_outputs(const struct job *j)
+static anf_status write_npz(const struct job *j, const char *path)
 {
-    const char *path = j->opts->output;
-    if (path_ends_with(path, ".npy"))
-        return cli_check(j->cli, anf_npy_write(j->cli->ctx, path, j->outputs[0]));
     const char **names = cli_alloc(j->cli, (size_t)j->n_outputs, sizeof *names);
     if (!names)
         return ANF_E_NOMEM;
@@ -266,13 +263,36 @@ static anf_status write_outputs(const struct job *j)
     return cli_check(j->cli, st);
 }
 
-static anf_status write_trace(const struct job *j)
+static anf_status write_outputs(const struct job *j, const char *path)
+{
+    signals_hold();
+    anf_status st = path_ends_with(path, ".npz")
+                        ? write_npz(j, path)
+                        : cli_check(j->cli, anf_npy_write(j->cli->ctx, path, j->outputs[0]));
+    signals_release();
+    return st;
+}
+
+static anf_status start_trace(const struct job *j, struct output *out)
 {
     struct text text = {0};
     anf_status st = cli_check(j->cli, anf_profile_trace(j->rs, text_sink, &text));
     if (st == ANF_OK)
-        st = file_write(j->cli, j->opts->trace, text.s, text.n);
+        return output_start(j->cli, j->opts->trace, &text, out);
     text_free(&text);
+    return st;
+}
+
+/* A trace that cannot be written leaves the old outputs in place. */
+static anf_status write_files(const struct job *j)
+{
+    struct output trace = {0};
+    if (j->opts->trace)
+        TRY(start_trace(j, &trace));
+    anf_status st = j->opts->output ? write_outputs(j, j->opts->output) : ANF_OK;
+    if (st == ANF_OK)
+        return output_finish(j->cli, &trace);
+    output_discard(&trace);
     return st;
 }
 
@@ -292,10 +312,7 @@ static anf_status do_job(struct job *j, int n_args, char **args)
     if (o->profile || o->trace)
         TRY(cli_check(j->cli, anf_profile(j->rs, true)));
     TRY(execute(j));
-    if (o->output)
-        TRY(write_outputs(j));
-    if (o->trace)
-        TRY(write_trace(j));
+    TRY(write_files(j));
     return show(j);
 }
 

@@ -145,9 +145,34 @@ void text_free(struct text *t);
 
 bool file_exists(const char *path);
 bool path_ends_with(const char *path, const char *ending);
-/* Under a temporary name, then renamed. */
-anf_status file_write(struct cli *c, const char *path, const char *text, size_t n);
-/* At most `most` bytes (0: all of it) with a NUL behind. "-" is standard input. */
-anf_status file_head(struct cli *c, const char *path, size_t most, struct text *out);
+
+/* What was read of a file.  A regular file can be read again; a pipe cannot, nor can standard
+ * input, which "-" stands for: of these there is always all. */
+struct input {
+    struct text bytes; /* with a NUL behind */
+    bool whole;
+};
+/* The first `first` bytes (0: all of them) of a file, or all of a pipe. */
+anf_status input_read(struct cli *c, const char *path, size_t first, struct input *out);
+void input_free(struct input *in);
+bool input_comes_once(const char *path); /* it is a pipe or the like */
+
+/* A text on its way to a file.  Everything that can go wrong does so in output_start, output_finish
+ * makes it appear; between them stands what must not happen if the text cannot be written. */
+struct output {
+    struct text text;
+    FILE *stream;       /* where it goes, or */
+    char *target, *tmp; /* the final and the temporary name; NULL: it is written already */
+};
+/* Takes the text, on failure too.  "-" is standard output.  A regular file is replaced at once (a
+ * link: the file it names); devices and pipes are written to. */
+anf_status output_start(struct cli *c, const char *path, struct text *text, struct output *out);
+anf_status output_finish(struct cli *c, struct output *out);
+void output_discard(struct output *out); /* fine for one that is zero or finished */
+
+/* SIGINT, SIGTERM and SIGHUP wait while a file is written under its temporary name, which they
+ * would leave behind.  Calls nest. */
+void signals_hold(void);
+void signals_release(void);
 
 #endif

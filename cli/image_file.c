@@ -235,11 +235,10 @@ static void put_planes(const struct image *im, const struct request *r, int64_t 
                 *out++ = new_pixel(im, &ay, &ax, y, x, channels == 1 ? -1 : (int)ch);
 }
 
-anf_status image_for_port(struct cli *c, const char *path, const anf_port *port, bool resize,
-                          unsigned char **pixels)
+anf_status image_for_port(struct cli *c, const char *path, const struct text *file,
+                          const anf_port *port, bool resize, unsigned char **pixels)
 {
     const anf_dims *d = &port->shape;
-    struct text file = {0};
     struct image im = {0};
     if (port->dtype != ANF_U8 || d->rank != 4 || d->dim[0] != 1 ||
         (d->dim[1] != 1 && d->dim[1] != 3))
@@ -250,10 +249,8 @@ anf_status image_for_port(struct cli *c, const char *path, const anf_port *port,
     if (r.want_h > MAX_SIDE || r.want_w > MAX_SIDE)
         return cli_fail(c, ANF_E_UNSUPPORTED, "%s: input '%s' %s is larger than any image", path,
                         port->name, shape_text(d).s);
-    TRY(file_head(c, path, 0, &file));
-    anf_status st = is_png((const unsigned char *)file.s, file.n) ? read_png(&r, &file, &im)
-                                                                 : read_jpeg(&r, &file, &im);
-    text_free(&file);
+    anf_status st = is_png((const unsigned char *)file->s, file->n) ? read_png(&r, file, &im)
+                                                                   : read_jpeg(&r, file, &im);
     *pixels = NULL;
     if (st == ANF_OK) {
         *pixels = cli_alloc(c, port->n_elements, 1);

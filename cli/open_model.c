@@ -4,7 +4,8 @@
  *
  * Arrays that a graph text names are opened once each and stay open until parsing returns.  The
  * text may come from anywhere, so their paths must stay inside the folder of the text: neither
- * absolute nor with "..". */
+ * absolute nor with "..".  A text from a pipe has the current folder, as that of standard input:
+ * where the system keeps pipes there are no arrays. */
 #include "open_model.h"
 
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct loader {
     struct cli *cli;
     anf_ctx *ctx;
     const char *graph; /* path of the text */
+    size_t n_folder;   /* the part of it up to the last slash */
     struct opened_file *files;
     bool failed; /* cli->message holds the reason */
 };
@@ -40,8 +42,7 @@ static bool leaves_folder(const char *path)
 
 static anf_status open_arrays(struct loader *l, const char *file, anf_arrays **out)
 {
-    const char *slash = strrchr(l->graph, '/');
-    size_t n_folder = slash ? (size_t)(slash - l->graph) + 1 : 0, n = strlen(file);
+    size_t n_folder = l->n_folder, n = strlen(file);
     for (struct opened_file *f = l->files; f; f = f->next)
         if (strcmp(f->path, file) == 0) {
             *out = f->arrays;
@@ -93,13 +94,14 @@ static anf_status parse_failed(const struct loader *l, anf_status st, const char
     return cli_fail(l->cli, st, "%s: %.*s%s%s", path, (int)n, message, n ? ": " : "", why);
 }
 
-static anf_status parse_text(struct cli *c, anf_ctx *ctx, const char *path, anf_graph **out)
+static anf_status parse_text(struct cli *c, anf_ctx *ctx, const char *path,
+                             const struct input *text, anf_graph **out)
 {
-    struct text text = {0};
     struct loader l = {.cli = c, .ctx = ctx, .graph = path};
-    TRY(file_head(c, path, 0, &text));
+    const char *slash = input_comes_once(path) ? NULL : strrchr(path, '/');
+    l.n_folder = slash ? (size_t)(slash - path) + 1 : 0;
     anf_parse_opts opts = {.load = load_array, .load_user = &l};
-    anf_status st = anf_graph_parse(ctx, text.s, text.n, &opts, out);
+    anf_status st = anf_graph_parse(ctx, text->bytes.s, text->bytes.n, &opts, out);
     if (st != ANF_OK)
         st = parse_failed(&l, st, path);
     while (l.files) {
@@ -108,16 +110,18 @@ static anf_status parse_text(struct cli *c, anf_ctx *ctx, const char *path, anf_
         anf_arrays_free(f->arrays);
         free(f);
     }
-    text_free(&text);
     return st;
 }
 
 static anf_status compile_text(struct cli *c, anf_ctx *ctx, const char *path,
-                               const struct model_opts *opts, struct open_model *out)
+                               const struct model_opts *opts, struct input *text,
+                               struct open_model *out)
 {
     anf_graph *g;
     struct progress progress;
-    TRY(parse_text(c, ctx, path, &g));
+    anf_status st = parse_text(c, ctx, path, text, &g);
+    input_free(text); /* before the compile, which needs the memory */
+    TRY(st);
     progress_start(&progress, c, "compiling");
     anf_compile_opts o = {.opt = opts->opt,
                           .stage = opts->stage,
@@ -128,17 +132,17 @@ static anf_status compile_text(struct cli *c, anf_ctx *ctx, const char *path,
                           .target = opts->target,
                           .progress = progress_step,
                           .progress_user = &progress};
-    anf_status st = cli_check_at(c, anf_compile_graph(g, &o, &out->model), path);
+    st = cli_check_at(c, anf_compile_graph(g, &o, &out->model), path);
     out->seconds = seconds_now() - progress.start;
     progress_end(&progress);
     anf_graph_free(g);
     return st;
 }
 
-static bool is_text(const struct text *head)
+static bool is_text(const struct text *bytes)
 {
-    for (size_t i = 0; i < head->n; i++) {
-        unsigned char ch = (unsigned char)head->s[i];
+    for (size_t i = 0; i < bytes->n && i < SNIFFED; i++) {
+        unsigned char ch = (unsigned char)bytes->s[i];
         if (ch < 0x20 && !(ch >= '\t' && ch <= '\r'))
             return false;
     }
@@ -148,15 +152,20 @@ static bool is_text(const struct text *head)
 anf_status model_open(struct cli *c, anf_ctx *ctx, const char *path, const struct model_opts *opts,
                       struct open_model *out)
 {
-    struct text head = {0};
-    *out = (struct open_model){.from_text = true};
-    if (strcmp(path, "-") != 0) {
-        TRY(file_head(c, path, SNIFFED, &head));
-        out->from_text = is_text(&head);
-        text_free(&head);
-    }
+    struct input in;
+    *out = (struct open_model){0};
+    TRY(input_read(c, path, SNIFFED, &in));
+    bool whole = in.whole;
+    out->from_text = strcmp(path, "-") == 0 || is_text(&in.bytes);
+    if (!out->from_text || !whole)
+        input_free(&in);
+    if (out->from_text && !whole)
+        TRY(input_read(c, path, 0, &in));
     if (out->from_text)
-        return compile_text(c, ctx, path, opts, out);
+        return compile_text(c, ctx, path, opts, &in, out);
+    if (whole)
+        return cli_fail(c, ANF_E_IO,
+                        "%s: is no graph text, and a saved model must be a regular file", path);
     if (opts->text_only) {
         TRY(cli_check(c, anf_model_load(ctx, path, &out->model))); /* or it is no model at all */
         anf_model_free(out->model);
@@ -166,15 +175,13 @@ anf_status model_open(struct cli *c, anf_ctx *ctx, const char *path, const struc
     return cli_check(c, anf_model_load(ctx, path, &out->model));
 }
 
-anf_status model_report(struct cli *c, const anf_model *m, const char *path)
+anf_status model_report(struct cli *c, const anf_model *m, const char *path, struct output *out)
 {
     struct text text = {0};
     anf_status st =
         cli_check(c, anf_model_weights_print(m, path_ends_with(path, ".json"), text_sink, &text));
-    if (st == ANF_OK && strcmp(path, "-") == 0)
-        fwrite(text.s, 1, text.n, stdout);
-    else if (st == ANF_OK)
-        st = file_write(c, path, text.s, text.n);
+    if (st == ANF_OK)
+        return output_start(c, path, &text, out);
     text_free(&text);
     return st;
 }

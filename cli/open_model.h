@@ -25,8 +25,8 @@ struct open_model {
 anf_status model_open(struct cli *c, anf_ctx *ctx, const char *path, const struct model_opts *opts,
                       struct open_model *out);
 
-/* What became of each weight: JSON where the path ends in .json; "-" is standard output. */
-anf_status model_report(struct cli *c, const anf_model *m, const char *path);
+/* What became of each weight, JSON where the path ends in .json: output_finish makes it appear. */
+anf_status model_report(struct cli *c, const anf_model *m, const char *path, struct output *out);
 
 /* "x float16 [1,3,32,32]" */
 struct port_text {

@@ -18,6 +18,7 @@ struct source {
     enum source_kind kind;
     int port; /* -1: the next free one */
     const char *path;
+    struct input file; /* bytes of an image */
     uint64_t seed;
     anf_array array;
     bool placed; /* by the names of its entries */
@@ -98,19 +99,25 @@ static anf_status set_port(const struct placing *p, int i, const char *path, anf
 
 /* ---- operands -------------------------------------------------------------------------------- */
 
+/* An array of a file, with the path in front of a message where the library does not know it. */
+static anf_status find_array(const struct placing *p, const anf_arrays *file, const char *name,
+                             struct source *s)
+{
+    anf_status st = anf_arrays_find(file, name, &s->array);
+    return s->file.whole ? cli_check_at(p->cli, st, s->path) : cli_check(p->cli, st);
+}
+
 /* Every entry that has the name of a port. */
-static anf_status place_entries(const struct placing *p, const anf_arrays *file, const char *path,
-                                struct source *s)
+static anf_status place_entries(const struct placing *p, const anf_arrays *file, struct source *s)
 {
     char ports[600];
     for (int i = 0; i < anf_arrays_count(file); i++) {
         const char *name = anf_arrays_name(file, i);
         int port = find_port(p->model, name, strlen(name));
-        anf_array a;
         if (port < 0)
             continue;
-        TRY(cli_check(p->cli, anf_arrays_find(file, name, &a)));
-        TRY(set_port(p, port, path, a));
+        TRY(find_array(p, file, name, s));
+        TRY(set_port(p, port, s->path, s->array));
         s->placed = true;
     }
     if (s->placed)
@@ -118,42 +125,49 @@ static anf_status place_entries(const struct placing *p, const anf_arrays *file,
     list_ports(p->model, ports, sizeof ports);
     return cli_fail(p->cli, ANF_E_ARG,
                     "%s: none of its %d arrays has the name of an input (%s); FILE:ENTRY takes one",
-                    path, anf_arrays_count(file), ports);
+                    s->path, anf_arrays_count(file), ports);
 }
 
-static anf_status open_array(const struct placing *p, const char *path, const char *entry,
-                             struct source *s)
+static anf_status open_array(const struct placing *p, const char *entry, struct source *s)
 {
     anf_arrays *file;
-    TRY(cli_check(p->cli, anf_arrays_open(p->cli->ctx, path, &file)));
+    anf_ctx *ctx = p->cli->ctx;
+    const struct text *bytes = &s->file.bytes;
+    if (s->file.whole)
+        TRY(cli_check_at(p->cli, anf_arrays_open_memory(ctx, bytes->s, bytes->n, &file), s->path));
+    else
+        TRY(cli_check(p->cli, anf_arrays_open(ctx, s->path, &file)));
     p->in->files[p->in->n_files++] = file;
     if (!entry && s->port >= 0 && anf_arrays_count(file) > 1)
         entry = anf_model_input(p->model, s->port)->name;
     if (entry)
-        return cli_check(p->cli, anf_arrays_find(file, entry, &s->array));
+        return find_array(p, file, entry, s);
     bool single = anf_arrays_count(file) == 1 && !*anf_arrays_name(file, 0);
     if (!single && s->port < 0)
-        return place_entries(p, file, path, s);
+        return place_entries(p, file, s);
     if (anf_arrays_count(file) == 0)
-        return cli_fail(p->cli, ANF_E_ARG, "%s: has no arrays", path);
-    return cli_check(p->cli, anf_arrays_find(file, anf_arrays_name(file, 0), &s->array));
+        return cli_fail(p->cli, ANF_E_ARG, "%s: has no arrays", s->path);
+    return find_array(p, file, anf_arrays_name(file, 0), s);
 }
 
 /* "FILE:ENTRY" is split at the last colon unless a file has that whole name. */
 static anf_status open_file(const struct placing *p, char *text, struct source *s)
 {
-    struct text head = {0};
     char *colon = strrchr(text, ':'), *entry = NULL;
     if (colon && !file_exists(text)) {
         *colon = 0;
         entry = colon + 1;
     }
     s->path = text;
-    TRY(file_head(p->cli, text, 16, &head));
-    bool image = image_magic(head.s, head.n);
-    text_free(&head);
-    s->kind = image ? SOURCE_IMAGE : SOURCE_ARRAY;
-    return image && !entry ? ANF_OK : open_array(p, text, entry, s);
+    TRY(input_read(p->cli, text, 16, &s->file));
+    if (!entry && image_magic(s->file.bytes.s, s->file.bytes.n)) {
+        s->kind = SOURCE_IMAGE;
+        return ANF_OK;
+    }
+    s->kind = SOURCE_ARRAY;
+    anf_status st = open_array(p, entry, s);
+    input_free(&s->file);
+    return st;
 }
 
 static anf_status read_operand(const struct placing *p, char *arg, struct source *s)
@@ -182,7 +196,20 @@ static anf_status read_operand(const struct placing *p, char *arg, struct source
     return open_file(p, arg, s);
 }
 
-static anf_status place(const struct placing *p, const struct source *s, int i)
+static anf_status place_image(const struct placing *p, struct source *s, const anf_port *port,
+                              unsigned char **pixels)
+{
+    if (!s->file.whole) {
+        input_free(&s->file);
+        TRY(input_read(p->cli, s->path, 0, &s->file));
+    }
+    anf_status st =
+        image_for_port(p->cli, s->path, &s->file.bytes, port, p->resize, pixels);
+    input_free(&s->file);
+    return st;
+}
+
+static anf_status place(const struct placing *p, struct source *s, int i)
 {
     const anf_port *port = anf_model_input(p->model, i);
     anf_array a = s->array;
@@ -190,7 +217,7 @@ static anf_status place(const struct placing *p, const struct source *s, int i)
     if (s->kind == SOURCE_ARRAY)
         return set_port(p, i, s->path, a);
     if (s->kind == SOURCE_IMAGE) {
-        TRY(image_for_port(p->cli, s->path, port, p->resize, &pixels));
+        TRY(place_image(p, s, port, &pixels));
         a = anf_array_of(pixels, ANF_U8, port->shape);
     } else {
         void *block = cli_alloc(p->cli, port->n_elements, anf_dtype_size(port->dtype));
@@ -251,6 +278,8 @@ anf_status port_inputs_open(struct cli *c, const anf_model *m, int n_args, char 
     anf_status st = sources && out->arrays && out->blocks && out->files ? ANF_OK : ANF_E_NOMEM;
     if (st == ANF_OK)
         st = place_all(&p, n_args, args, sources);
+    for (int i = 0; sources && i < n_args; i++)
+        input_free(&sources[i].file);
     free(sources);
     if (st != ANF_OK)
         port_inputs_free(out);

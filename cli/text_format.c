@@ -1,17 +1,12 @@
-/* Numbers for people, growing text, and small files.
+/* Numbers for people, and growing text.
  *
  * A number keeps three digits and takes the unit in which it lies in 1..1000 (bytes: 1..1024), so a
- * column of them can be compared at a glance.  A file is written under a temporary name in its own
- * folder and renamed: what stood there before stays whole whatever happens. */
+ * column of them can be compared at a glance. */
 #include "common.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static int decimals(double x)
 {
@@ -123,82 +118,4 @@ void text_free(struct text *t)
 {
     free(t->s);
     *t = (struct text){0};
-}
-
-/* ---- files ----------------------------------------------------------------------------------- */
-
-bool file_exists(const char *path)
-{
-    return access(path, F_OK) == 0;
-}
-
-bool path_ends_with(const char *path, const char *ending)
-{
-    size_t n = strlen(path), m = strlen(ending);
-    return n > m && strcmp(path + n - m, ending) == 0;
-}
-
-anf_status file_head(struct cli *c, const char *path, size_t most, struct text *out)
-{
-    bool is_stdin = strcmp(path, "-") == 0;
-    FILE *f = is_stdin ? stdin : fopen(path, "rb");
-    char piece[16384];
-    size_t n = 1;
-    anf_status st = f ? text_sink(out, "", 0) : ANF_E_IO;
-    while (st == ANF_OK && n > 0 && (!most || out->n < most)) {
-        size_t want = most && most - out->n < sizeof piece ? most - out->n : sizeof piece;
-        n = fread(piece, 1, want, f);
-        st = n ? text_sink(out, piece, n) : ferror(f) ? ANF_E_IO : ANF_OK;
-    }
-    if (st == ANF_E_IO)
-        cli_fail(c, st, "%s: %s", path, strerror(errno));
-    else if (st != ANF_OK)
-        cli_fail(c, st, "%s: out of memory", path);
-    if (f && !is_stdin)
-        fclose(f);
-    if (st != ANF_OK)
-        text_free(out);
-    return st;
-}
-
-static bool write_all(int fd, const char *text, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, text, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        text += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
-
-anf_status file_write(struct cli *c, const char *path, const char *text, size_t n)
-{
-    size_t size = strlen(path) + 32;
-    char *tmp = cli_alloc(c, size, 1);
-    anf_status st = ANF_OK;
-    if (!tmp)
-        return ANF_E_NOMEM;
-    snprintf(tmp, size, "%s.tmp-%ld", path, (long)getpid());
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    bool done = fd >= 0 && write_all(fd, text, n) && fsync(fd) == 0;
-    int why = errno;
-    if (fd >= 0 && close(fd) != 0 && done) {
-        done = false;
-        why = errno;
-    }
-    if (done && rename(tmp, path) != 0) {
-        done = false;
-        why = errno;
-    }
-    if (!done) {
-        st = cli_fail(c, ANF_E_IO, "%s: %s", path, strerror(why));
-        if (fd >= 0)
-            unlink(tmp);
-    }
-    free(tmp);
-    return st;
 }

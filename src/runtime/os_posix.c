@@ -25,13 +25,14 @@ int os_cpu_count(void)
 anf_status os_map_file(const char *path, struct os_map *out)
 {
     *out = (struct os_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         FAIL(IO, "%s: cannot open: %s", path, strerror(errno));
     struct stat st;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(fd);
-        FAIL(IO, "%s: not a regular file", path);
+        FAIL(IO, "%s: only a regular file can be mapped", path);
     }
     if (st.st_size == 0) {
         close(fd);

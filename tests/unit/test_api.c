@@ -355,7 +355,7 @@ static void test_compile_mistakes(void **state)
     expect(anf_model_load(NULL, "x", &m), ANF_E_ARG, "anf_model_load: ctx or path is NULL");
     expect(anf_model_load(ctx, "/nonexistent/model", &m), ANF_E_IO,
            "/nonexistent/model: cannot open: No such file or directory");
-    expect(anf_model_load(ctx, "/", &m), ANF_E_IO, "/: not a regular file");
+    expect(anf_model_load(ctx, "/", &m), ANF_E_IO, "/: only a regular file can be mapped");
     expect(anf_model_load(ctx, ANF_TEST_DIR "/data/empty", &m), ANF_E_FORMAT,
            ANF_TEST_DIR "/data/empty: the file is empty");
     expect(anf_model_load_memory(ctx, &n, 1, NULL), ANF_E_ARG,

@@ -150,14 +150,26 @@ static anf_status open_array(const struct placing *p, const char *entry, struct 
     return find_array(p, file, anf_arrays_name(file, 0), s);
 }
 
-/* "FILE:ENTRY" is split at the last colon unless a file has that whole name. */
-static anf_status open_file(const struct placing *p, char *text, struct source *s)
+/* "FILE:ENTRY" is split at the last colon behind a file that exists: names of files and of entries
+ * may have colons too.  Where there is none, at the first.  NULL: a file has the whole name. */
+static char *split_entry(char *text)
 {
-    char *colon = strrchr(text, ':'), *entry = NULL;
-    if (colon && !file_exists(text)) {
+    char *entry = NULL;
+    while (!file_exists(text)) {
+        char *colon = strrchr(text, ':');
+        if (!colon)
+            break;
+        if (entry)
+            entry[-1] = ':';
         *colon = 0;
         entry = colon + 1;
     }
+    return entry;
+}
+
+static anf_status open_file(const struct placing *p, char *text, struct source *s)
+{
+    char *entry = split_entry(text);
     s->path = text;
     TRY(input_read(p->cli, text, 16, &s->file));
     if (!entry && image_magic(s->file.bytes.s, s->file.bytes.n)) {

@@ -20,3 +20,13 @@ t run f32.graph f32.npy --text
 printf 'aneforge-graph 1\nx = input f16[64,65]\nreturn x\n' > f16.graph
 cp "$TOP"/tests/data/arrays_deflated.npz .
 t run f16.graph arrays_deflated.npz:zeros
+# Names of entries and of files may have colons.
+json='{"dense/kernel:0":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}'
+printf "\\$(printf %o ${#json})\0\0\0\0\0\0\0%s\0<" "$json" > w.safetensors
+printf 'aneforge-graph 1\nx = input f16[1]\nreturn x\n' > one.graph
+t run one.graph w.safetensors:dense/kernel:0 --text
+t run one.graph x=w.safetensors:dense/kernel:0 --text
+t run one.graph w.safetensors:dense/kernel:1
+cp w.safetensors v:1.safetensors
+t run one.graph v:1.safetensors:dense/kernel:0 --text
+t run one.graph absent.safetensors:dense/kernel:0

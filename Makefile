@@ -52,7 +52,7 @@ bench-peers:
 	python3 -m pip install -r bench/requirements.txt
 
 install: build
-	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
+	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) $(if $(PREFIX),--prefix "$(PREFIX)")
 
 clean:
 	rm -rf build build-*

@@ -16,6 +16,10 @@ DESTDIR=$work/stage cmake --install "$build" --prefix /opt/aneforge > "$work/log
 for file in include/aneforge.h include/aneforge_ops.h bin/aneforge; do
     [ -f "$work/stage/opt/aneforge/$file" ] || { echo "consumer: $file is not installed"; exit 1; }
 done
+# What `make install` does behind its build.
+make -n -C "$here/.." install BUILD="$build" PREFIX="$work/a b" | grep 'cmake --install' |
+    sh > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+[ -f "$work/a b/bin/aneforge" ] || { echo "consumer: PREFIX with a blank is not taken whole"; exit 1; }
 prefix=$work/prefix
 cmake --install "$build" --prefix "$prefix" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 libdir=$(dirname "$(find "$prefix" -name libaneforge.a)")

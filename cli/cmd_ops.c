@@ -112,33 +112,42 @@ static void print_attrs(int id, const anf_op_info *op)
     }
 }
 
-static anf_status print_one(struct cli *c, const char *name)
+static anf_status find_op(struct cli *c, const char *name, int *id, anf_op_info *op)
 {
-    anf_op_info op;
-    for (int i = 0; anf_op_get(i, &op); i++) {
-        if (strcmp(op.name, name) != 0)
-            continue;
-        printf("%s (%s)\n\n  %s\n", op.name, op.category, op.doc);
-        if (op.n_operands)
-            print_call(i, &op);
-        print_attrs(i, &op);
-        return ANF_OK;
-    }
+    for (*id = 0; anf_op_get(*id, op); ++*id)
+        if (strcmp(op->name, name) == 0)
+            return ANF_OK;
     const char *near = cli_nearest(name, anf_op_count(), op_name, NULL);
     if (near)
         return cli_fail(c, ANF_E_ARG, "unknown operator '%.40s'; did you mean '%s'?", name, near);
     return cli_fail(c, ANF_E_ARG, "unknown operator '%.40s'; aneforge ops lists them", name);
 }
 
+static void print_one(int id, const anf_op_info *op)
+{
+    printf("%s (%s)\n\n  %s\n", op->name, op->category, op->doc);
+    if (op->n_operands)
+        print_call(id, op);
+    print_attrs(id, op);
+}
+
 static anf_status run(struct cli *c, const void *opts, int n_args, char **args)
 {
+    const struct ops_opts *o = opts;
     TRY(cli_need_args(c, n_args, 0, -1));
     if (n_args == 0)
-        print_all(opts);
+        print_all(o);
     for (int i = 0; i < n_args; i++) {
+        anf_op_info op;
+        int id;
+        TRY(find_op(c, args[i], &id, &op));
+        if (o->names) {
+            puts(op.name);
+            continue;
+        }
         if (i)
             puts("");
-        TRY(print_one(c, args[i]));
+        print_one(id, &op);
     }
     return ANF_OK;
 }

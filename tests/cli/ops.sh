@@ -7,5 +7,7 @@ grep -c '^[a-z0-9_]* (' described | grep -qx "$(wc -l < names | tr -d ' ')" && e
 t ops conv
 t ops concat mha
 t ops input
+t ops --names conv softmax
+t ops -n conv sofmax
 t ops sofmax
 t ops conv nothing_like_it_at_all

@@ -29,7 +29,7 @@ enum {
 const struct option_desc cli_global_options[] = {
     {"isa", 0, "NAME", OPT_ISA, "kernels to use, such as ref or avx2 (see aneforge info)"},
     {"threads", 0, "N", OPT_THREADS, "threads of a run; 0: one per core"},
-    {"quiet", 'q', NULL, OPT_QUIET, "print nothing that no option asked for"},
+    {"quiet", 'q', NULL, OPT_QUIET, "print no summary and no progress"},
     {"progress", 0, NULL, OPT_PROGRESS, "show progress even if stderr is no terminal"},
     {"help", 'h', NULL, OPT_HELP, "show this help"},
     {"version", 'V', NULL, OPT_VERSION, "show the version"},

@@ -12,7 +12,7 @@ complete -c aneforge -f -n $no_verb -a bench -d 'measure how long a model takes'
 
 complete -c aneforge -l isa -x -a 'ref avx2 avx512 avx512fp16 neon' -d 'kernels to use'
 complete -c aneforge -l threads -x -d 'threads of a run'
-complete -c aneforge -s q -l quiet -d 'print nothing that no option asked for'
+complete -c aneforge -s q -l quiet -d 'print no summary and no progress'
 complete -c aneforge -l progress -d 'show progress even if stderr is no terminal'
 complete -c aneforge -s h -l help -d 'show help'
 complete -c aneforge -s V -l version -d 'show the version'

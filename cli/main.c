@@ -103,6 +103,20 @@ static anf_status run(struct cli *c, int argc, char **argv)
     return run_verb(c, n_args, args);
 }
 
+/* One line, whatever the names in it: control bytes become \xHH. */
+static void print_error(const struct cli *c)
+{
+    fprintf(stderr, "aneforge: %s%s", c->verb ? c->verb->name : "", c->verb ? ": " : "");
+    for (const char *s = c->message; *s; s++) {
+        unsigned char ch = (unsigned char)*s;
+        if (ch < 0x20 || ch == 0x7f)
+            fprintf(stderr, "\\x%02x", ch);
+        else
+            fputc(ch, stderr);
+    }
+    fputc('\n', stderr);
+}
+
 int main(int argc, char **argv)
 {
     static struct cli c;
@@ -111,7 +125,6 @@ int main(int argc, char **argv)
     if ((fflush(stdout) != 0 || ferror(stdout)) && st == ANF_OK)
         st = cli_fail(&c, ANF_E_IO, "standard output: %s", strerror(errno));
     if (st != ANF_OK)
-        fprintf(stderr, "aneforge: %s%s%s\n", c.verb ? c.verb->name : "", c.verb ? ": " : "",
-                c.message);
+        print_error(&c);
     return cli_exit_code(st);
 }

@@ -79,7 +79,8 @@ typedef enum anf_status {
 enum { ANF_ERROR_MAX = 1024 };
 
 /* The message of the last call that failed on this thread: what was given, what was needed, where.
- * One line, never NULL, valid until the next failing call of the thread. */
+ * One line (control bytes of names are written \xHH), never NULL, valid until the next failing call
+ * of the thread. */
 ANF_API const char *anf_last_error(void);
 
 /* For callbacks that fail: makes `message` what anf_last_error returns on this thread, cut where it

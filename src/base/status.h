@@ -29,7 +29,8 @@ const char *status_message(void);
 
 /* The code of the last failure on this thread: for callers that only saw a NULL or a zero. */
 anf_status status_last(void);
-void status_clear(void);
+/* ANF_OK from now on.  The message stays: it is the caller's until a call of theirs fails. */
+void status_forget(void);
 
 /* FAIL(SHAPE, "conv: ...", ...) leaves the function with ANF_E_SHAPE and that message.  The comma
  * tells the compiler that the value is not ANF_OK, so that TRY's other path is known to be

@@ -411,7 +411,7 @@ anf_status graph_rewrite(struct graph *to, const struct graph *from, graph_visit
         st = cancel_check(NODE_WORK);
         if (st != ANF_OK)
             goto done;
-        status_clear();
+        status_forget();
         map[id] = visit(user, to, from, id, in);
         if (map[id] == 0) {
             /* Want of memory and of the caller may happen; else a pass has made a bad node. */

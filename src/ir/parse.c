@@ -309,9 +309,10 @@ static anf_status parse_file(struct parser *p, const anf_dims *shape, size_t cou
     TRY(text_expect(&p->c, ')'));
     if (!p->opts || !p->opts->load)
         FAIL(FORMAT, "file \"%.200s\" is needed, but the caller gave no way to load files", file);
-    status_clear();
+    status_forget();
     anf_status st = p->opts->load(p->opts->load_user, file, name, &a);
-    if (st != ANF_OK && !*status_message()) /* a loader may leave it unsaid */
+    /* A loader may leave it unsaid. */
+    if (st != ANF_OK && (status_last() == ANF_OK || !*status_message()))
         return status_fail(st, "file \"%.200s\": array '%.200s' could not be loaded", file, name);
     TRY(st);
     if (!dims_equal(&a.shape, shape))

@@ -37,3 +37,7 @@ cat old.npz old.npy
 ls
 if [ -w /dev/full ]; then "$ANEFORGE" ops > /dev/full; echo "exit $?"; else
     echo 'aneforge: ops: standard output: No space left on device'; echo 'exit 4'; fi
+# One line, whatever the names.
+t run a.graph "$(printf 'new\nline\033[31m.npy')" | tail -n 2
+t run "$(printf 'new\nline.graph')" | tail -n 2
+t "$(printf 'ru\nn')" | tail -n 2

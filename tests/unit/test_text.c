@@ -392,7 +392,7 @@ static void faults_of_files_are_told(void **state)
         {"c = const f16[2,2] file(\"told\", \"\")",
          "line 2: file \"told\": array '' could not be loaded", ANF_E_UNSUPPORTED},
         {"c = const f16[2,2] file(\"a\\n\\t\\xe9\\xC3\\\\\", \"u\")",
-         "line 2: file \"a\n\t\xe9\xc3\\\": array 'u' could not be loaded", ANF_E_IO},
+         "line 2: file \"a\\x0a\\x09\xe9\xc3\\\": array 'u' could not be loaded", ANF_E_IO},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[256];

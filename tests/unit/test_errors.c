@@ -1,0 +1,207 @@
+/* What docs/errors.md promises of every failure, whatever the function: the message lasts until the
+ * next one, is one line, and nothing that a caller can pass takes the program down. */
+#include "plain.h"
+
+#include <aneforge.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static anf_ctx *ctx;
+
+static int open_ctx(void **state)
+{
+    (void)state;
+    anf_ctx_desc d = {.threads = 2};
+    return anf_ctx_new(&d, &ctx) == ANF_OK ? 0 : -1;
+}
+
+static int close_ctx(void **state)
+{
+    (void)state;
+    anf_ctx_free(ctx);
+    return 0;
+}
+
+static void expect(anf_status got, anf_status want, const char *message)
+{
+    if (got != want || strcmp(anf_last_error(), message) != 0)
+        fail_msg("status %d (%s), message:\n  %s\nwanted %d:\n  %s", (int)got, anf_status_text(got),
+                 anf_last_error(), (int)want, message);
+}
+
+static anf_graph *new_graph(void)
+{
+    anf_graph *g;
+    assert_int_equal(anf_graph_new(ctx, &g), ANF_OK);
+    return g;
+}
+
+static anf_status ignore(void *user, const char *text, size_t n)
+{
+    (void)user, (void)text, (void)n;
+    return ANF_OK;
+}
+
+/* ---- the message lasts ----------------------------------------------------------------------- */
+
+static anf_status load_zeros(void *user, const char *file, const char *name, anf_array *out)
+{
+    static const float zeros[64];
+    (void)user, (void)file, (void)name;
+    *out = ANF_ARRAY_F32(zeros, 8, 8);
+    return ANF_OK;
+}
+
+static bool go_on(void *user, uint64_t done, uint64_t total)
+{
+    (void)user, (void)done, (void)total;
+    return true;
+}
+
+static anf_status see_stage(void *user, const char *stage, const char *text, size_t n)
+{
+    (void)user, (void)stage, (void)text, (void)n;
+    return ANF_OK;
+}
+
+static const char network[] =
+    "aneforge-graph 1\n"
+    "x = input f16[2,8]\n"
+    "w = const f16[8,8] random(seed=1, std=0.5)\n"
+    "z = const f16[8,8] file(\"z.npy\", \"\")\n"
+    "a = mha(x, w, w, w, w, n_heads=2)\n"
+    "p = matmul(a, z)\n"
+    "b = add(p, a)\n"
+    "c = softmax(b)\n"
+    "return c as \"c\", a as \"a\"\n";
+
+static void run_saved(anf_model *m, const char *path)
+{
+    float in[16] = {0}, out[32];
+    anf_array x = ANF_ARRAY_F32(in, 2, 8), y[2] = {ANF_ARRAY_F32(out, 2, 8),
+                                                   ANF_ARRAY_F32(out + 16, 2, 8)};
+    anf_model *loaded;
+    anf_run_state *rs;
+    anf_model_stats stats;
+    assert_int_equal(anf_model_save(m, path), ANF_OK);
+    assert_int_equal(anf_model_load(ctx, path, &loaded), ANF_OK);
+    assert_int_equal(anf_run(loaded, &x, y), ANF_OK);
+    assert_int_equal(anf_run_state_new(loaded, &rs), ANF_OK);
+    assert_int_equal(anf_profile(rs, true), ANF_OK);
+    assert_int_equal(anf_execute(rs), ANF_OK);
+    assert_int_equal(anf_profile_trace(rs, ignore, NULL), ANF_OK);
+    assert_int_equal(anf_model_explain(loaded, ignore, NULL), ANF_OK);
+    assert_int_equal(anf_model_weights_print(loaded, true, ignore, NULL), ANF_OK);
+    anf_model_get_stats(loaded, &stats);
+    anf_run_state_free(rs);
+    anf_model_free(loaded);
+    unlink(path);
+}
+
+/* A whole life of calls that succeed, behind one that failed. */
+static void success_keeps_the_message(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/anf_errors_XXXXXX";
+    anf_parse_opts parse = {.load = load_zeros};
+    anf_graph *g;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(anf_set_error(ANF_E_STATE, "what went wrong before"), ANF_E_STATE);
+    if (anf_graph_parse(ctx, network, sizeof network - 1, &parse, &g) != ANF_OK)
+        fail_msg("%s", anf_last_error());
+    assert_string_equal(anf_last_error(), "what went wrong before");
+    assert_int_equal(anf_graph_print(g, false, ignore, NULL), ANF_OK);
+    for (int opt = 0; opt < 2; opt++)
+        for (int mode = ANF_COMPRESS_NONE; mode <= ANF_COMPRESS_AUTO; mode++) {
+            anf_compile_opts o = {.opt = (anf_opt)opt, .compress = (anf_compress)mode,
+                                  .progress = go_on, .stage = see_stage};
+            anf_model *m;
+            assert_int_equal(anf_compile_graph(g, &o, &m), ANF_OK);
+            assert_string_equal(anf_last_error(), "what went wrong before");
+            run_saved(m, path);
+            anf_model_free(m);
+        }
+    float data[4] = {0};
+    anf_arrays *a;
+    anf_array found;
+    assert_int_equal(anf_npy_write(ctx, path, ANF_ARRAY_F32(data, 4)), ANF_OK);
+    assert_int_equal(anf_arrays_open(ctx, path, &a), ANF_OK);
+    assert_int_equal(anf_arrays_find(a, "", &found), ANF_OK);
+    anf_arrays_free(a);
+    unlink(path);
+    anf_graph_free(g);
+    assert_string_equal(anf_last_error(), "what went wrong before");
+}
+
+/* What a loader does not say is not taken from an earlier failure. */
+static anf_status load_silently(void *user, const char *file, const char *name, anf_array *out)
+{
+    (void)user, (void)file, (void)name, (void)out;
+    return ANF_E_IO;
+}
+
+static void unsaid_is_not_an_old_message(void **state)
+{
+    (void)state;
+    anf_parse_opts parse = {.load = load_silently};
+    anf_graph *g;
+    anf_set_error(ANF_E_STATE, "what went wrong before");
+    expect(anf_graph_parse(ctx, network, sizeof network - 1, &parse, &g), ANF_E_IO,
+           "line 4: file \"z.npy\": array '' could not be loaded");
+    assert_null(g);
+}
+
+/* ---- one line -------------------------------------------------------------------------------- */
+
+static void expect_kept(anf_graph *g, anf_status want, const char *message)
+{
+    const char *kept;
+    anf_status st = anf_graph_error(g, &kept);
+    if (st != want || strcmp(kept, message) != 0)
+        fail_msg("graph error %d: %s\nwanted %d: %s", (int)st, kept, (int)want, message);
+    anf_graph_free(g);
+}
+
+static void control_bytes_are_escaped(void **state)
+{
+    (void)state;
+    anf_graph *g = new_graph();
+    anf_arrays *a;
+    anf_model *m;
+    anf_input(g, "a\nb\x1b[31m\x7f", ANF_SHAPE(1));
+    expect_kept(g, ANF_E_ARG,
+                "input: name 'a\\x0ab\\x1b[31m\\x7f' must be a letter or _ followed by letters, "
+                "digits, _ or . (at most 200 characters)");
+    g = new_graph();
+    anf_op(g, "no\npe", NULL, 0, NULL, 0);
+    expect_kept(g, ANF_E_ARG, "unknown operator 'no\\x0ape'");
+    expect(anf_arrays_open(ctx, "/nowhere/a\nb.npy", &a), ANF_E_IO,
+           "/nowhere/a\\x0ab.npy: cannot open: No such file or directory");
+    expect(anf_model_load(ctx, "/nowhere/\t", &m), ANF_E_IO,
+           "/nowhere/\\x09: cannot open: No such file or directory");
+    static const char text[] = "aneforge-graph 1\nw = const f16[1] file(\"a\\nb\", \"\")\n";
+    expect(anf_graph_parse(ctx, text, sizeof text - 1, NULL, &g), ANF_E_FORMAT,
+           "line 2: file \"a\\x0ab\" is needed, but the caller gave no way to load files");
+    expect(anf_set_error(ANF_E_IO, "two\nlines"), ANF_E_IO, "two\\x0alines");
+    /* What no longer fits is cut. */
+    char longest[2 * ANF_ERROR_MAX];
+    memset(longest, '\n', sizeof longest - 1);
+    longest[sizeof longest - 1] = 0;
+    anf_set_error(ANF_E_IO, longest);
+    assert_int_equal(strlen(anf_last_error()), (ANF_ERROR_MAX - 1) / 4 * 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(success_keeps_the_message),
+        cmocka_unit_test(unsaid_is_not_an_old_message),
+        cmocka_unit_test(control_bytes_are_escaped),
+    };
+    return cmocka_run_group_tests(tests, open_ctx, close_ctx);
+}

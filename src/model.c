@@ -64,21 +64,15 @@ anf_status anf_compile(anf_tensor out, const anf_compile_opts *opts, anf_model *
     *model = NULL;
     if (!out.graph)
         FAIL(ARG, "anf_compile: the tensor belongs to no graph");
-    struct graph *g = &out.graph->g;
+    const struct graph *g = &out.graph->g;
     TRY(graph_error(g));
     /* The marked outputs are set aside: this program computes `out` alone. */
-    struct graph_output *outputs = g->outputs;
-    size_t n = g->n_outputs, cap = g->cap_outputs;
-    g->outputs = NULL;
-    g->n_outputs = g->cap_outputs = 0;
-    anf_status st = graph_add_output(g, out.id, NULL);
-    if (st == ANF_OK)
-        st = compile_to_model(g, opts, model);
-    mem_free(g->allocator, g->outputs, g->cap_outputs * sizeof *g->outputs);
-    g->outputs = outputs;
-    g->n_outputs = n;
-    g->cap_outputs = cap;
-    return st;
+    struct graph_output output = {out.id, "y0"};
+    struct graph one = *g;
+    one.outputs = &output;
+    one.n_outputs = 1;
+    TRY(graph_check_output(g, output.node, output.name));
+    return compile_to_model(&one, opts, model);
 }
 
 int anf_model_n_inputs(const anf_model *m)

@@ -11,20 +11,29 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NODE_WORK = 500 }; /* a node that is copied, for cancel_check */
+enum { NODE_WORK = 500, OUTPUT_WORK = 10 }; /* of a copy, for cancel_check */
+
+void graph_init_bare(struct graph *g, const anf_allocator *allocator)
+{
+    memset(g, 0, sizeof *g);
+    g->allocator = allocator;
+    arena_init(&g->arena, allocator);
+    names_init(&g->input_names, allocator);
+    names_init(&g->output_names, allocator);
+}
 
 void graph_init(struct graph *g, anf_ctx *ctx)
 {
-    memset(g, 0, sizeof *g);
+    graph_init_bare(g, ctx_allocator(ctx));
     g->ctx = ctx;
-    g->allocator = ctx_allocator(ctx);
-    arena_init(&g->arena, g->allocator);
 }
 
 void graph_free(struct graph *g)
 {
     mem_free(g->allocator, g->nodes, g->cap_nodes * sizeof *g->nodes);
     mem_free(g->allocator, g->outputs, g->cap_outputs * sizeof *g->outputs);
+    names_free(&g->input_names);
+    names_free(&g->output_names);
     arena_free(&g->arena);
 }
 
@@ -43,6 +52,8 @@ size_t node_count(const struct node *n)
 void graph_clear(struct graph *g)
 {
     arena_reset(&g->arena);
+    names_free(&g->input_names);
+    names_free(&g->output_names);
     g->n_nodes = g->n_outputs = g->n_inputs = 0;
 }
 
@@ -160,6 +171,33 @@ static anf_status check_port_name(const char *what, const char *name)
     return ANF_OK;
 }
 
+static bool is_taken(const struct name_table *names, const char *name)
+{
+    return names_find(names, (struct span){name, strlen(name)}) != NULL;
+}
+
+/* A copy that lives as long as the graph, taken from now on. NULL on failure. */
+static const char *keep_name(struct graph *g, struct name_table *names, const char *name)
+{
+    const char *copy = arena_strdup(&g->arena, name);
+    if (!copy || names_add(names, (struct span){copy, strlen(copy)}, 0, 0) != ANF_OK)
+        return NULL;
+    return copy;
+}
+
+/* Without a check; the name lives as long as the graph. */
+static node_id push_input(struct graph *g, const char *name, const struct value_type *type)
+{
+    struct node *n = push(g);
+    if (!n)
+        return 0;
+    n->op = OP_input;
+    n->type = *type;
+    n->name = name;
+    g->n_inputs++;
+    return commit(g);
+}
+
 node_id graph_add_input(struct graph *g, const char *name, const struct value_type *type)
 {
     char made[32];
@@ -170,25 +208,17 @@ node_id graph_add_input(struct graph *g, const char *name, const struct value_ty
     }
     if (check_port_name("input", name) != ANF_OK)
         return 0;
-    for (size_t i = 1; i < g->n_nodes; i++)
-        if (g->nodes[i].op == OP_input && strcmp(g->nodes[i].name, name) == 0) {
-            status_fail(ANF_E_ARG, "input: the name '%s' is taken by another input", name);
-            return 0;
-        }
+    if (is_taken(&g->input_names, name)) {
+        status_fail(ANF_E_ARG, "input: the name '%s' is taken by another input", name);
+        return 0;
+    }
     if (!dims_count(&type->shape, &count)) {
         status_fail(ANF_E_SHAPE, "input: shape %s of '%s' needs rank 0..%d and dims of at least 1",
                     dims_text(&type->shape), name, ANF_MAX_RANK);
         return 0;
     }
-    char *copy = arena_strdup(&g->arena, name);
-    struct node *n = copy ? push(g) : NULL;
-    if (!n)
-        return 0;
-    n->op = OP_input;
-    n->type = *type;
-    n->name = copy;
-    g->n_inputs++;
-    return commit(g);
+    const char *copy = keep_name(g, &g->input_names, name);
+    return copy ? push_input(g, copy, type) : 0;
 }
 
 node_id graph_add_const(struct graph *g, const anf_dims *shape, const f16 *data)
@@ -267,30 +297,39 @@ node_id graph_add_random(struct graph *g, const anf_dims *shape, uint64_t seed, 
     return id;
 }
 
+anf_status graph_check_output(const struct graph *g, node_id node, const char *name)
+{
+    if (node == 0 || node >= g->n_nodes)
+        FAIL(ARG, "output: not a value of this graph");
+    TRY(check_port_name("output", name));
+    if (graph_node(g, node)->type.dtype != ANF_F16)
+        FAIL(DTYPE, "output: '%s' is %s, an output must be float16 (use cast)", name,
+             dtype_info[graph_node(g, node)->type.dtype].name);
+    return ANF_OK;
+}
+
+/* Without a check; the name lives as long as the graph. */
+static anf_status push_output(struct graph *g, node_id node, const char *name)
+{
+    void *p = g->outputs;
+    TRY(mem_grow(g->allocator, &p, &g->cap_outputs, g->n_outputs + 1, sizeof *g->outputs));
+    g->outputs = p;
+    g->outputs[g->n_outputs++] = (struct graph_output){node, name};
+    return ANF_OK;
+}
+
 anf_status graph_add_output(struct graph *g, node_id node, const char *name)
 {
     char made[32];
-    if (node == 0 || node >= g->n_nodes)
-        FAIL(ARG, "output: not a value of this graph");
     if (!name) {
         snprintf(made, sizeof made, "y%zu", g->n_outputs);
         name = made;
     }
-    TRY(check_port_name("output", name));
-    for (size_t i = 0; i < g->n_outputs; i++)
-        if (strcmp(g->outputs[i].name, name) == 0)
-            FAIL(ARG, "output: the name '%s' is taken by another output", name);
-    if (graph_node(g, node)->type.dtype != ANF_F16)
-        FAIL(DTYPE, "output: '%s' is %s, an output must be float16 (use cast)", name,
-             dtype_info[graph_node(g, node)->type.dtype].name);
-    char *copy = arena_strdup(&g->arena, name);
-    void *p = g->outputs;
-    if (!copy ||
-        mem_grow(g->allocator, &p, &g->cap_outputs, g->n_outputs + 1, sizeof *g->outputs) != ANF_OK)
-        return ANF_E_NOMEM;
-    g->outputs = p;
-    g->outputs[g->n_outputs++] = (struct graph_output){node, copy};
-    return ANF_OK;
+    TRY(graph_check_output(g, node, name));
+    if (is_taken(&g->output_names, name))
+        FAIL(ARG, "output: the name '%s' is taken by another output", name);
+    const char *copy = keep_name(g, &g->output_names, name);
+    return copy ? push_output(g, node, copy) : ANF_E_NOMEM;
 }
 
 anf_status graph_verify(const struct graph *g)
@@ -373,7 +412,7 @@ node_id graph_copy_node(struct graph *to, const struct graph *from, node_id id,
 {
     const struct node *n = graph_node(from, id);
     if (n->op == OP_input)
-        return graph_add_input(to, n->name, &n->type);
+        return push_input(to, n->name, &n->type);
     if (n->op == OP_const) {
         node_id c = graph_add_const(to, &n->type.shape, n->data);
         if (c) {
@@ -422,8 +461,11 @@ anf_status graph_rewrite(struct graph *to, const struct graph *from, graph_visit
         }
     }
     st = ANF_OK;
-    for (size_t i = 0; i < from->n_outputs && st == ANF_OK; i++)
-        st = graph_add_output(to, map[from->outputs[i].node], from->outputs[i].name);
+    for (size_t i = 0; i < from->n_outputs && st == ANF_OK; i++) {
+        st = cancel_check(OUTPUT_WORK);
+        if (st == ANF_OK)
+            st = push_output(to, map[from->outputs[i].node], from->outputs[i].name);
+    }
 done:
     arena_free(&scratch);
     return st;

@@ -13,6 +13,7 @@
 #include "base/ctx.h"
 #include "base/dtype.h"
 #include "base/fp16.h"
+#include "ir/names.h"
 
 struct buf;
 typedef uint32_t node_id;
@@ -63,6 +64,7 @@ struct graph {
     struct graph_output *outputs;
     size_t n_outputs, cap_outputs;
     size_t n_inputs;
+    struct name_table input_names, output_names; /* of those that were named by a caller */
     anf_status error; /* the first one, with its message */
     char message[ANF_ERROR_MAX];
 };
@@ -73,6 +75,8 @@ struct anf_graph {
 };
 
 void graph_init(struct graph *g, anf_ctx *ctx);
+/* Without a context, for what is evaluated on the way. */
+void graph_init_bare(struct graph *g, const anf_allocator *allocator);
 void graph_free(struct graph *g);
 /* As graph_init left it, but for the memory it has, which the next nodes are put into. */
 void graph_clear(struct graph *g);
@@ -104,7 +108,10 @@ f16 *graph_const_data(struct graph *g, size_t count);
 node_id graph_add_fill(struct graph *g, const anf_dims *shape, f16 value);
 node_id graph_add_random(struct graph *g, const anf_dims *shape, uint64_t seed, double std);
 
+/* `name` NULL: "y0", "y1", ... */
 anf_status graph_add_output(struct graph *g, node_id node, const char *name);
+/* Whether a node may be an output called `name`, which others may be called too. */
+anf_status graph_check_output(const struct graph *g, node_id node, const char *name);
 
 /* Check every invariant above; the message names the node. */
 anf_status graph_verify(const struct graph *g);
@@ -112,8 +119,8 @@ anf_status graph_verify(const struct graph *g);
 /* Rebuild `from` into `to` (initialised, empty).  `visit` is called for each node reachable from
  * the outputs, inputs included, in order, with its operands already mapped, and returns the node
  * of `to` that stands for it (0: failure); graph_copy_node is the identity.  Ports keep their
- * order; inputs that no output reaches are dropped.  Copies lend the names of nodes and the data of
- * constants, so what holds them has to outlive both graphs. */
+ * order; inputs that no output reaches are dropped.  Copies lend the names of nodes and outputs and
+ * the data of constants, so what holds them has to outlive both graphs. */
 typedef node_id (*graph_visit_fn)(void *user, struct graph *to, const struct graph *from,
                                   node_id id, const node_id *mapped_in);
 anf_status graph_rewrite(struct graph *to, const struct graph *from, graph_visit_fn visit,

@@ -1,5 +1,5 @@
-/* The pieces that print.c and parse.c share: a cursor over bytes that knows its line, tokens,
- * numbers, and a table of value names.  docs/graph-text.md is the specification.
+/* The pieces that print.c and parse.c share: a cursor over bytes that knows its line, tokens and
+ * numbers.  docs/graph-text.md is the specification.
  *
  * Numbers never pass through the locale: reading hands strtod "<digits>e<exponent>" without a
  * decimal point, writing takes the digits out of "%.*e" and lays them out itself. */
@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/fp16.h"
+#include "ir/names.h"
 
 #define GRAPH_TEXT_HEADER "aneforge-graph"
 
@@ -19,12 +20,6 @@ enum {
 
 /* "f16", "u8" or "bool": the element types a value of a graph can have. */
 const char *graph_text_dtype(anf_dtype t);
-
-/* A piece of text that somebody else owns; not NUL-terminated. */
-struct span {
-    const char *at;
-    size_t n;
-};
 
 /* `depth` counts open brackets: inside them a newline is a space. */
 struct cursor {
@@ -72,27 +67,5 @@ void text_put_f16(struct buf *b, f16 x);
  * gives candidate i of n; NULL is skipped. */
 const char *text_nearest(struct span given, int n, const char *(*name)(const void *user, int i),
                          const void *user);
-
-/* ---- value names ---- */
-
-struct name_entry {
-    struct span name; /* at NULL: free */
-    uint32_t id;
-    size_t line;
-};
-
-/* Open addressing; names are borrowed. */
-struct name_table {
-    const anf_allocator *allocator;
-    struct name_entry *entries;
-    size_t used, cap;
-};
-
-void names_init(struct name_table *t, const anf_allocator *allocator);
-void names_free(struct name_table *t);
-/* NULL if the name is not there. */
-const struct name_entry *names_find(const struct name_table *t, struct span name);
-/* The name must not be in the table. */
-anf_status names_add(struct name_table *t, struct span name, uint32_t id, size_t line);
 
 #endif

@@ -307,10 +307,10 @@ static anf_status eval_nodes(const struct op_eval *e, const struct graph *g, nod
 /* The graph borrows the scratch arena's allocator: an evaluation has no context. */
 static anf_status eval_expansion(const struct op_eval *e)
 {
-    struct graph g = {.allocator = e->scratch->allocator};
+    struct graph g;
     node_id in[MAX_OPERANDS] = {0}, last = 0;
     anf_status st = ANF_E_NOMEM;
-    arena_init(&g.arena, g.allocator);
+    graph_init_bare(&g, e->scratch->allocator);
     for (int i = 0; i < e->call.n_in; i++)
         if (op_has(&e->call, i) && !(in[i] = graph_add_input(&g, NULL, &e->call.in[i])))
             goto done;

@@ -18,7 +18,7 @@
 
 static inline anf_graph *anf_graph_of_(const anf_tensor *in, int n)
 {
-    for (int i = 0; i < n; i++)
+    for (int i = 0; in && i < n; i++)
         if (in[i].graph)
             return in[i].graph;
     return NULL;

@@ -50,11 +50,10 @@ void anf_graph_free(anf_graph *g)
 
 anf_status anf_graph_error(const anf_graph *g, const char **message)
 {
-    if (!g)
-        FAIL(ARG, "anf_graph_error: graph is NULL");
+    anf_status st = g ? g->g.error : status_fail(ANF_E_ARG, "anf_graph_error: graph is NULL");
     if (message)
-        *message = g->g.message;
-    return g->g.error;
+        *message = g ? g->g.message : status_message();
+    return st;
 }
 
 anf_tensor anf_input(anf_graph *g, const char *name, anf_dims shape)
@@ -78,8 +77,7 @@ static anf_status check_array(const char *what, const anf_array *w, size_t *coun
         FAIL(DTYPE, "%s: dtype %s of %s is not accepted; use float16, float32 or float64", what,
              anf_dtype_name(w->dtype), dims_text(&w->shape));
     if (!dims_count(&w->shape, count))
-        FAIL(SHAPE, "%s: shape %s needs rank 0..%d and dims of at least 1", what,
-             dims_text(&w->shape), ANF_MAX_RANK);
+        FAIL(SHAPE, "%s: shape %s needs %s", what, dims_text(&w->shape), dims_need(&w->shape));
     if (!w->data)
         FAIL(ARG, "%s: data of %s is NULL", what, dims_text(&w->shape));
     return ANF_OK;
@@ -296,6 +294,8 @@ anf_tensor anf_op(anf_graph *g, const char *op, const anf_tensor *in, int n_in,
     node_id id = 0;
     if (!g)
         return (anf_tensor){0};
+    if ((n_in > 0 && !in) || (n_attrs > 0 && !attrs))
+        return poison(g, status_fail(ANF_E_ARG, "anf_op: %s is NULL", in ? "attrs" : "in"));
     for (int i = 0; i < n_in; i++)
         if (in[i].graph == g && in[i].id == 0)
             return (anf_tensor){g, 0}; /* poison passes on; its error is recorded */
@@ -337,9 +337,11 @@ anf_status anf_graph_parse(anf_ctx *ctx, const char *text, size_t n, const anf_p
                            anf_graph **out)
 {
     anf_parse_opts o;
-    if (!out || !text)
-        FAIL(ARG, "anf_graph_parse: text or out is NULL");
+    if (!out)
+        FAIL(ARG, "anf_graph_parse: out is NULL");
     *out = NULL;
+    if (!text)
+        FAIL(ARG, "anf_graph_parse: text is NULL");
     TRY(desc_read(&o, sizeof o, opts, "anf_graph_parse: opts"));
     anf_graph *g;
     TRY(anf_graph_new(ctx, &g));

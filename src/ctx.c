@@ -36,6 +36,9 @@ static const char *available_names(char *text, size_t cap)
     return text;
 }
 
+/* What may be asked for of some build.  ORDER anf_ctx_desc */
+static const char *const isa_names[] = {"ref", "avx2", "avx512", "avx512fp16", "neon"};
+
 static anf_status choose_kern(const char *isa, const struct kern **out)
 {
     char names[128];
@@ -46,6 +49,10 @@ static anf_status choose_kern(const char *isa, const struct kern **out)
         if (strcmp(kern_tables[i]->name, isa) == 0)
             FAIL(UNSUPPORTED, "isa '%s' needs %s, which this CPU does not have; available: %s", isa,
                  kern_tables[i]->needs, available_names(names, sizeof names));
+    for (size_t i = 0; isa && i < sizeof isa_names / sizeof *isa_names; i++)
+        if (strcmp(isa_names[i], isa) == 0)
+            FAIL(UNSUPPORTED, "isa '%s' is not in this build; available: %s", isa,
+                 available_names(names, sizeof names));
     FAIL(ARG, "unknown isa '%.40s'; available: %s", isa ? isa : "",
          available_names(names, sizeof names));
 }

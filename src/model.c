@@ -116,6 +116,8 @@ anf_status anf_model_explain(const anf_model *m, anf_sink sink, void *user)
 
 void anf_model_get_stats(const anf_model *m, anf_model_stats *out)
 {
+    if (!out)
+        return;
     memset(out, 0, sizeof *out);
     if (m)
         program_stats(&m->program, out);

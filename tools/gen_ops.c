@@ -309,7 +309,7 @@ static void put_header(FILE *f)
           "/* ---- helpers of the builders, not part of the API ---- */\n\n"
           "static inline anf_graph *anf_graph_of_(const anf_tensor *in, int n)\n"
           "{\n"
-          "    for (int i = 0; i < n; i++)\n"
+          "    for (int i = 0; in && i < n; i++)\n"
           "        if (in[i].graph)\n"
           "            return in[i].graph;\n"
           "    return NULL;\n"

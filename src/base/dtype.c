@@ -25,6 +25,15 @@ bool dims_count(const anf_dims *d, size_t *count)
     return true;
 }
 
+const char *dims_need(const anf_dims *d)
+{
+    _Static_assert(ANF_MAX_RANK == 8, "the text says so");
+    bool positive = d->rank >= 0 && d->rank <= ANF_MAX_RANK;
+    for (int i = 0; positive && i < d->rank; i++)
+        positive = d->dim[i] >= 1;
+    return positive ? "at most 2^40 elements" : "rank 0..8 and dims of at least 1";
+}
+
 const char *dims_text(const anf_dims *d)
 {
     /* Four texts can stand in one message. */

@@ -17,6 +17,8 @@ extern const struct dtype_info dtype_info[DTYPE_COUNT];
 /* Element count of a shape; false when a dim is < 1, the rank is outside 0..ANF_MAX_RANK, or the
  * count exceeds 2^40 (far above what memory holds, far below overflow of byte counts). */
 bool dims_count(const anf_dims *d, size_t *count);
+/* What the dims that it refuses have to be, for messages: "at most 2^40 elements". */
+const char *dims_need(const anf_dims *d);
 
 /* "[1,3,32,32]" in one of several rotating thread-local buffers, for messages. */
 const char *dims_text(const anf_dims *d);

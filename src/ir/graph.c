@@ -213,22 +213,27 @@ node_id graph_add_input(struct graph *g, const char *name, const struct value_ty
         return 0;
     }
     if (!dims_count(&type->shape, &count)) {
-        status_fail(ANF_E_SHAPE, "input: shape %s of '%s' needs rank 0..%d and dims of at least 1",
-                    dims_text(&type->shape), name, ANF_MAX_RANK);
+        status_fail(ANF_E_SHAPE, "input: shape %s of '%s' needs %s", dims_text(&type->shape), name,
+                    dims_need(&type->shape));
         return 0;
     }
     const char *copy = keep_name(g, &g->input_names, name);
     return copy ? push_input(g, copy, type) : 0;
 }
 
+static bool check_const(const anf_dims *shape, size_t *count)
+{
+    if (dims_count(shape, count))
+        return true;
+    status_fail(ANF_E_SHAPE, "constant: shape %s needs %s", dims_text(shape), dims_need(shape));
+    return false;
+}
+
 node_id graph_add_const(struct graph *g, const anf_dims *shape, const f16 *data)
 {
     size_t count;
-    if (!dims_count(shape, &count)) {
-        status_fail(ANF_E_SHAPE, "constant: shape %s needs rank 0..%d and dims of at least 1",
-                    dims_text(shape), ANF_MAX_RANK);
+    if (!check_const(shape, &count))
         return 0;
-    }
     struct node *n = push(g);
     if (!n)
         return 0;
@@ -245,11 +250,8 @@ f16 *graph_const_data(struct graph *g, size_t count)
 
 static f16 *const_storage(struct graph *g, const anf_dims *shape, size_t *count)
 {
-    if (!dims_count(shape, count)) {
-        status_fail(ANF_E_SHAPE, "constant: shape %s needs rank 0..%d and dims of at least 1",
-                    dims_text(shape), ANF_MAX_RANK);
+    if (!check_const(shape, count))
         return NULL;
-    }
     return graph_const_data(g, *count);
 }
 

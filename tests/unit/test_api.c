@@ -298,7 +298,7 @@ static void test_output_mistakes(void **state)
     anf_graph *parsed;
     anf_parse_opts o = {.size = 999};
     expect(anf_graph_parse(ctx, NULL, 0, NULL, &g), ANF_E_ARG,
-           "anf_graph_parse: text or out is NULL");
+           "anf_graph_parse: text is NULL");
     expect_start(anf_graph_parse(ctx, "", 0, &o, &parsed), ANF_E_ARG,
                  "anf_graph_parse: opts.size 999 is larger than this library's ");
     /* "anf_graph_parse: opts.size 999 is larger than this library's 24 (it is an older one)" */

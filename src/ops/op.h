@@ -205,10 +205,11 @@ anf_status op_infer(const struct op_call *c, void *attrs, struct value_type *out
 anf_status op_need_dtype(const struct op_call *c, int i, anf_dtype dtype);
 anf_status op_need_rank(const struct op_call *c, int i, int rank);
 anf_status op_need_min_rank(const struct op_call *c, int i, int rank);
-/* Operand i of exactly this shape; nothing to check where it is absent. */
-anf_status op_need_shape(const struct op_call *c, int i, const anf_dims *shape);
+/* Operand i of exactly this shape, which follows from that of operand `from`; nothing to check
+ * where it is absent. */
+anf_status op_need_shape(const struct op_call *c, int i, const anf_dims *shape, int from);
 /* The same for a vector of n elements. */
-anf_status op_need_vector(const struct op_call *c, int i, int64_t n);
+anf_status op_need_vector(const struct op_call *c, int i, int64_t n, int from);
 /* Attribute `name` in lo..OP_INT_MAX, which keeps the arithmetic of output sizes free of
  * overflow. */
 enum { OP_INT_MAX = 1 << 20 };

@@ -24,11 +24,15 @@ struct attention {
 static const struct attention self_operands = {0, 0, 1, 3, 5, 7, 2, 4, 6, 8};
 static const struct attention cross_operands = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
 
-/* weight [out,in] with its bias [out], for an input of `width`. */
-static anf_status need_projection(const struct op_call *c, int w, int b, int64_t out, int64_t width)
+/* Weight w [out,width] with its bias b [out]; `out` follows from operand `rows`, `width` from
+ * operand `from`. */
+static anf_status need_projection(const struct op_call *c, int w, int b, int64_t out, int rows,
+                                  int64_t width, int from)
 {
-    TRY(op_need_shape(c, w, &ANF_SHAPE(out, width)));
-    return op_need_vector(c, b, out);
+    const anf_dims *given = &c->in[w].shape;
+    bool of_rows = given->rank == 2 && given->dim[0] != out;
+    TRY(op_need_shape(c, w, &ANF_SHAPE(out, width), of_rows ? rows : from));
+    return op_need_vector(c, b, out, w);
 }
 
 static anf_status infer_attention(const struct op_call *c, const struct attention *o, int64_t heads,
@@ -49,10 +53,10 @@ static anf_status infer_attention(const struct op_call *c, const struct attentio
     if (e % heads)
         FAIL(SHAPE, "%s: width %" PRId64 " of wq %s is not divisible by n_heads %" PRId64,
              c->op->name, e, dims_text(&c->in[o->wq].shape), heads);
-    TRY(need_projection(c, o->wq, o->bq, e, d));
-    TRY(need_projection(c, o->wk, o->bk, e, dc));
-    TRY(need_projection(c, o->wv, o->bv, e, dc));
-    TRY(need_projection(c, o->wo, o->bo, result, e));
+    TRY(need_projection(c, o->wq, o->bq, e, o->wq, d, o->x));
+    TRY(need_projection(c, o->wk, o->bk, e, o->wq, dc, o->context));
+    TRY(need_projection(c, o->wv, o->bv, e, o->wq, dc, o->context));
+    TRY(need_projection(c, o->wo, o->bo, result, o->wo, e, o->wq));
     out->shape = *x;
     out->shape.dim[x->rank - 1] = result;
     return ANF_OK;
@@ -207,7 +211,7 @@ static anf_status infer_geglu(const struct op_call *c, void *attrs, struct value
     if (w->dim[0] % 2 || w->dim[1] != x->dim[x->rank - 1])
         FAIL(SHAPE, "geglu: w %s given, needs [2 F,%" PRId64 "] for x %s", dims_text(w),
              x->dim[x->rank - 1], dims_text(x));
-    TRY(op_need_vector(c, 2, w->dim[0]));
+    TRY(op_need_vector(c, 2, w->dim[0], 1));
     out->shape = *x;
     out->shape.dim[x->rank - 1] = w->dim[0] / 2;
     return ANF_OK;

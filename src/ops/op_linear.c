@@ -42,7 +42,7 @@ static anf_status infer_linear(const struct op_call *c, void *attrs, struct valu
 {
     (void)attrs;
     TRY(infer_product(c, 1, out));
-    return op_need_vector(c, 2, c->in[1].shape.dim[0]);
+    return op_need_vector(c, 2, c->in[1].shape.dim[0], 1);
 }
 
 /* y [m,n] = a [m,k] b, with b[k][n] at k*b_k + n*b_n. */
@@ -238,7 +238,7 @@ static anf_status infer_conv(const struct op_call *c, void *attrs, struct value_
     const anf_dims *x = &c->in[0].shape, *w = &c->in[1].shape;
     TRY(conv_channels(c, a->groups, w->dim[1] * a->groups));
     TRY(conv_groups(c, a->groups));
-    TRY(op_need_vector(c, 2, w->dim[0]));
+    TRY(op_need_vector(c, 2, w->dim[0], 1));
     out->shape = *x;
     out->shape.dim[1] = w->dim[0];
     for (int d = 2; d < 4; d++) {
@@ -258,7 +258,7 @@ static anf_status infer_conv_transpose(const struct op_call *c, void *attrs, str
     const anf_dims *x = &c->in[0].shape, *w = &c->in[1].shape;
     TRY(conv_channels(c, 1, w->dim[0]));
     TRY(conv_groups(c, a->groups));
-    TRY(op_need_vector(c, 2, w->dim[1] * a->groups));
+    TRY(op_need_vector(c, 2, w->dim[1] * a->groups, 1));
     out->shape = *x;
     out->shape.dim[1] = w->dim[1] * a->groups;
     for (int d = 2; d < 4; d++) {

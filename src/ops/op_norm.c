@@ -166,7 +166,7 @@ static anf_status infer_last_axis(const struct op_call *c, void *attrs, struct v
     TRY(op_need_min_rank(c, 0, 1));
     const anf_dims *x = &c->in[0].shape;
     for (int i = 1; i < c->n_in; i++)
-        TRY(op_need_vector(c, i, x->dim[x->rank - 1]));
+        TRY(op_need_vector(c, i, x->dim[x->rank - 1], 0));
     TRY(op_need_eps(c, a->eps));
     return infer_same(c, out);
 }
@@ -270,8 +270,8 @@ static anf_status infer_group_norm(const struct op_call *c, void *attrs, struct 
     if (x->dim[1] % a->num_groups)
         FAIL(SHAPE, "group_norm: C %" PRId64 " of x %s is not divisible by num_groups %" PRId64,
              x->dim[1], dims_text(x), a->num_groups);
-    TRY(op_need_vector(c, 1, x->dim[1]));
-    TRY(op_need_vector(c, 2, x->dim[1]));
+    TRY(op_need_vector(c, 1, x->dim[1], 0));
+    TRY(op_need_vector(c, 2, x->dim[1], 0));
     TRY(op_need_eps(c, a->eps));
     return infer_same(c, out);
 }
@@ -322,7 +322,7 @@ static anf_status infer_batch_norm(const struct op_call *c, void *attrs, struct 
     const struct eps_attrs *a = attrs;
     TRY(op_need_min_rank(c, 0, 2));
     for (int i = 1; i < c->n_in; i++)
-        TRY(op_need_vector(c, i, c->in[0].shape.dim[1]));
+        TRY(op_need_vector(c, i, c->in[0].shape.dim[1], 0));
     TRY(op_need_eps(c, a->eps));
     return infer_same(c, out);
 }

@@ -111,18 +111,18 @@ anf_status op_need_min_rank(const struct op_call *c, int i, int rank)
     return ANF_OK;
 }
 
-anf_status op_need_shape(const struct op_call *c, int i, const anf_dims *shape)
+anf_status op_need_shape(const struct op_call *c, int i, const anf_dims *shape, int from)
 {
     if (op_has(c, i) && !dims_equal(&c->in[i].shape, shape))
         FAIL(SHAPE, "%s: %s %s given, needs %s for %s %s", c->op->name, call_name(c, i),
-             dims_text(&c->in[i].shape), dims_text(shape), call_name(c, 0),
-             dims_text(&c->in[0].shape));
+             dims_text(&c->in[i].shape), dims_text(shape), call_name(c, from),
+             dims_text(&c->in[from].shape));
     return ANF_OK;
 }
 
-anf_status op_need_vector(const struct op_call *c, int i, int64_t n)
+anf_status op_need_vector(const struct op_call *c, int i, int64_t n, int from)
 {
-    return op_need_shape(c, i, &ANF_SHAPE(n));
+    return op_need_shape(c, i, &ANF_SHAPE(n), from);
 }
 
 anf_status op_need_int(const struct op_call *c, const char *name, int64_t value, int64_t lo)

@@ -30,7 +30,7 @@ REFUSED = {
     "matmul": [("[2,3] w[4,5]", "", "matmul: w [4,5] needs K 4, x [2,3] has 3"),
                ("[3] w[3]", "", "matmul: w [3] has rank 1, needs 2")],
     "linear": [("[2,3] w[5,4]", "", "linear: weight [5,4] needs K 4, x [2,3] has 3"),
-               ("[2,3] w[5,3] w[1,5]", "", "linear: bias [1,5] given, needs [5] for x [2,3]")],
+               ("[2,3] w[5,3] w[1,5]", "", "linear: bias [1,5] given, needs [5] for weight [5,3]")],
     "bmm": [("[2,3] [4,5]", "", "bmm: b [4,5] needs K 4, a [2,3] has 3"),
             ("[2,4,3] [5,3,4]", "",
              "bmm: batch dims of a [2,4,3] and b [5,3,4] do not broadcast")],

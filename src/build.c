@@ -261,30 +261,40 @@ static anf_status set_attr(const struct op *op, const anf_attr *a, void *attrs, 
     FAIL(ATTR, "%s: no attribute '%.60s'", op->name, a->name ? a->name : "");
 }
 
+static anf_status read_attrs(const struct op *op, const anf_attr *attrs, int n_attrs, void *out)
+{
+    uint64_t given = 0;
+    op_attrs_default(op, out);
+    for (int i = 0; i < n_attrs; i++)
+        TRY(set_attr(op, &attrs[i], out, &given));
+    for (int k = 0; k < op->n_attrs; k++)
+        if (op->attrs[k].required && !(given >> k & 1))
+            FAIL(ATTR, "%s: attribute '%s' is required", op->name, op->attrs[k].name);
+    return ANF_OK;
+}
+
 static anf_status build(anf_graph *g, const char *name, const anf_tensor *in, int n_in,
                         const anf_attr *attrs, int n_attrs, node_id *out)
 {
     const struct op *op = name ? op_find(name) : NULL;
-    node_id ids[MAX_OPERANDS];
-    _Alignas(16) char storage[sizeof(anf_dims) * 4];
-    uint64_t given = 0;
+    node_id few[MAX_OPERANDS], *ids = few;
+    _Alignas(16) char storage[sizeof(anf_dims) * 4] = {0};
     if (!op || (op->traits & OP_LEAF))
         FAIL(ARG, "unknown operator '%.60s'", name ? name : "");
-    if (n_in < 0 || n_in > MAX_OPERANDS)
-        FAIL(ARG, "%s: %d operands given, at most %d are possible", op->name, n_in, MAX_OPERANDS);
-    for (int i = 0; i < n_in; i++) {
+    if (n_in < 0 || n_in > MAX_LIST)
+        FAIL(ARG, "%s: %d operands given, at most %d are possible", op->name, n_in, MAX_LIST);
+    for (int i = 0; i < n_in; i++)
         if (in[i].graph && in[i].graph != g)
             FAIL(ARG, "%s: operand %d belongs to another graph", op->name, i);
+    TRY(read_attrs(op, attrs, n_attrs, storage));
+    const size_t bytes = (size_t)n_in * sizeof *ids;
+    if (n_in > MAX_OPERANDS && !(ids = mem_alloc(g->g.allocator, bytes, 16)))
+        return ANF_E_NOMEM;
+    for (int i = 0; i < n_in; i++)
         ids[i] = in[i].id;
-    }
-    memset(storage, 0, sizeof storage);
-    op_attrs_default(op, storage);
-    for (int i = 0; i < n_attrs; i++)
-        TRY(set_attr(op, &attrs[i], storage, &given));
-    for (int k = 0; k < op->n_attrs; k++)
-        if (op->attrs[k].required && !(given >> k & 1))
-            FAIL(ATTR, "%s: attribute '%s' is required", op->name, op->attrs[k].name);
     *out = graph_add(&g->g, op_id_of(op), ids, n_in, storage);
+    if (ids != few)
+        mem_free(g->g.allocator, ids, bytes);
     return *out ? ANF_OK : status_last();
 }
 

@@ -92,8 +92,8 @@ static anf_status check_operands(const struct graph *g, const struct op *op, con
 {
     int n_named = op_n_operands(op);
     bool variadic = n_named > 0 && op_operand_variadic(op, n_named - 1);
-    if (n_in > MAX_OPERANDS)
-        FAIL(ARG, "%s: %d operands given, at most %d are possible", op->name, n_in, MAX_OPERANDS);
+    if (n_in > MAX_LIST)
+        FAIL(ARG, "%s: %d operands given, at most %d are possible", op->name, n_in, MAX_LIST);
     if (!variadic && n_in > n_named)
         FAIL(ARG, "%s: %d operands given, it takes %d", op->name, n_in, n_named);
     for (int i = 0; i < n_in || i < n_named; i++) {
@@ -108,20 +108,28 @@ static anf_status check_operands(const struct graph *g, const struct op *op, con
     return ANF_OK;
 }
 
-node_id graph_add(struct graph *g, enum op_id op_id, const node_id *in, int n_in, const void *attrs)
+static void operand_types(const struct graph *g, const node_id *in, int n_in,
+                          struct value_type *types)
+{
+    for (int i = 0; i < n_in; i++)
+        types[i] = in[i] ? graph_node(g, in[i])->type : (struct value_type){ANF_F16, {-1, {0}}};
+}
+
+static void copy_attrs(const struct op *op, const void *attrs, void *copy)
+{
+    if (attrs && op->attrs_size)
+        memcpy(copy, attrs, op->attrs_size);
+    else
+        op_attrs_default(op, copy);
+}
+
+/* At most MAX_OPERANDS, which exist. */
+static node_id add_node(struct graph *g, enum op_id op_id, const node_id *in, int n_in,
+                        const void *attrs)
 {
     const struct op *op = op_table[op_id];
-    while (n_in > 0 && in[n_in - 1] == 0)
-        n_in--;
-    if (check_operands(g, op, in, n_in) != ANF_OK)
-        return 0;
-    struct value_type types[MAX_OPERANDS];
-    for (int i = 0; i < n_in; i++) {
-        if (in[i])
-            types[i] = graph_node(g, in[i])->type;
-        else
-            types[i] = (struct value_type){ANF_F16, {-1, {0}}};
-    }
+    struct value_type types[MAX_OPERANDS], out;
+    operand_types(g, in, n_in, types);
     /* Attributes and operands are one piece of memory: most nodes have a few bytes of each. */
     const size_t attrs_bytes = size_round_up(op->attrs_size, sizeof(node_id));
     char *kept = arena_alloc(&g->arena, attrs_bytes + (size_t)n_in * sizeof(node_id));
@@ -129,14 +137,8 @@ node_id graph_add(struct graph *g, enum op_id op_id, const node_id *in, int n_in
         return 0;
     void *copy = op->attrs_size ? kept : NULL;
     node_id *ids = (node_id *)(void *)(kept + attrs_bytes);
-    if (copy) {
-        if (attrs)
-            memcpy(copy, attrs, op->attrs_size);
-        else
-            op_attrs_default(op, copy);
-    }
+    copy_attrs(op, attrs, copy);
     struct op_call call = {op, n_in, types, copy};
-    struct value_type out;
     if (op_infer(&call, copy, &out) != ANF_OK)
         return 0;
     struct node *n = push(g);
@@ -150,6 +152,52 @@ node_id graph_add(struct graph *g, enum op_id op_id, const node_id *in, int n_in
     n->type = out;
     n->attrs = copy;
     return commit(g);
+}
+
+/* What is wrong with a list is said of the whole, before its parts are made. */
+static anf_status check_list(const struct graph *g, const struct op *op, const node_id *in,
+                             int n_in, const void *attrs)
+{
+    _Alignas(16) char scratch[sizeof(anf_dims) * 4] = {0};
+    struct value_type out;
+    struct value_type *types = mem_calloc(g->allocator, (size_t)n_in, sizeof *types);
+    if (!types)
+        return ANF_E_NOMEM;
+    operand_types(g, in, n_in, types);
+    copy_attrs(op, attrs, scratch);
+    struct op_call call = {op, n_in, types, scratch};
+    anf_status st = op_infer(&call, scratch, &out);
+    mem_free(g->allocator, types, (size_t)n_in * sizeof *types);
+    return st;
+}
+
+/* Parts as long as they can be, so that a level of nodes more is made when the last one is full. */
+static node_id add_parts(struct graph *g, enum op_id op, const node_id *in, int n_in,
+                         const void *attrs)
+{
+    node_id parts[MAX_OPERANDS];
+    int n = 0, most = 1;
+    while (most * MAX_OPERANDS < n_in)
+        most *= MAX_OPERANDS;
+    for (int at = 0; at < n_in; at += most) {
+        const int len = n_in - at < most ? n_in - at : most;
+        parts[n] = len == 1 ? in[at] : add_parts(g, op, in + at, len, attrs);
+        if (!parts[n++])
+            return 0;
+    }
+    return add_node(g, op, parts, n, attrs);
+}
+
+node_id graph_add(struct graph *g, enum op_id op_id, const node_id *in, int n_in, const void *attrs)
+{
+    const struct op *op = op_table[op_id];
+    while (n_in > 0 && in[n_in - 1] == 0)
+        n_in--;
+    if (check_operands(g, op, in, n_in) != ANF_OK)
+        return 0;
+    if (n_in <= MAX_OPERANDS)
+        return add_node(g, op_id, in, n_in, attrs);
+    return check_list(g, op, in, n_in, attrs) == ANF_OK ? add_parts(g, op_id, in, n_in, attrs) : 0;
 }
 
 static bool is_identifier(const char *s)

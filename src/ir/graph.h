@@ -25,7 +25,10 @@ enum op_id {
     OP_COUNT
 };
 
-enum { MAX_OPERANDS = 64 }; /* of one node; concat is the only operator that comes near */
+enum {
+    MAX_OPERANDS = 64, /* of one node */
+    MAX_LIST = 1 << 20 /* of a variadic operator, which becomes several nodes */
+};
 
 struct value_type {
     anf_dtype dtype; /* ANF_F16, ANF_U8 (an image port) or ANF_BOOL (stored as fp16 0 and 1) */
@@ -95,7 +98,8 @@ anf_status graph_error(const struct graph *g);
 size_t node_count(const struct node *n);
 
 /* Append a node as it stands (ids, attrs and strings copied into the arena), inferring its type.
- * `attrs` NULL: defaults. 0 on failure (the thread's message is set). */
+ * `attrs` NULL: defaults. 0 on failure (the thread's message is set).  A list of more than
+ * MAX_OPERANDS becomes nodes of its parts and a node of these. */
 node_id graph_add(struct graph *g, enum op_id op, const node_id *in, int n_in, const void *attrs);
 
 /* `name` NULL: "x0", "x1", ... */

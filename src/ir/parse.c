@@ -24,6 +24,8 @@ struct parser {
     struct name_table names;
     struct arena scratch;
     void *attrs; /* room for the attributes of any operator */
+    node_id *list; /* operands of a variadic operator */
+    size_t n_list, cap_list;
     size_t line; /* of the statement's first word */
     bool returned;
 };
@@ -404,18 +406,20 @@ static anf_status unknown_op(struct span name)
 }
 
 /* [a, b, c] */
-static anf_status parse_list(struct parser *p, const struct op *op, node_id *in, int *n_in)
+static anf_status parse_list(struct parser *p, const struct op *op)
 {
     TRY(text_expect(&p->c, '['));
-    while (!text_take(&p->c, ']')) {
-        if (*n_in > 0)
+    for (p->n_list = 0; !text_take(&p->c, ']'); p->n_list++) {
+        void *list = p->list;
+        if (p->n_list > 0)
             TRY(text_comma(&p->c, ']'));
-        if (*n_in == MAX_OPERANDS)
-            FAIL(FORMAT, "%s: more than %d operands", op->name, MAX_OPERANDS);
-        TRY(parse_value(p, &in[*n_in]));
-        ++*n_in;
+        if (p->n_list == MAX_LIST)
+            FAIL(FORMAT, "%s: more than %d operands", op->name, MAX_LIST);
+        TRY(mem_grow(p->g->allocator, &list, &p->cap_list, p->n_list + 1, sizeof *p->list));
+        p->list = list;
+        TRY(parse_value(p, &p->list[p->n_list]));
     }
-    if (*n_in == 0)
+    if (p->n_list == 0)
         FAIL(FORMAT, "%s: the list of operands is empty", op->name);
     return ANF_OK;
 }
@@ -449,11 +453,12 @@ static int next_operand(const struct op *op, const node_id *in)
 
 static anf_status parse_call(struct parser *p, struct span name, const struct op *op)
 {
-    node_id in[MAX_OPERANDS] = {0};
-    int n_operands = op_n_operands(op), n_in = 0;
+    node_id in[OP_NAMES_MAX] = {0};
+    int n_operands = op_n_operands(op);
     bool variadic = n_operands > 0 && op_operand_variadic(op, n_operands - 1);
     bool first = true, named = false;
     uint64_t seen = 0;
+    p->n_list = 0;
     if (op->attrs_size) {
         memset(p->attrs, 0, op->attrs_size);
         op_attrs_default(op, p->attrs);
@@ -463,7 +468,7 @@ static anf_status parse_call(struct parser *p, struct span name, const struct op
         if (!first)
             TRY(text_comma(&p->c, ')'));
         if (first && variadic) {
-            TRY(parse_list(p, op, in, &n_in));
+            TRY(parse_list(p, op));
             first = false;
             continue;
         }
@@ -486,11 +491,12 @@ static anf_status parse_call(struct parser *p, struct span name, const struct op
                  op->name, text_found(&p->c));
         TRY(parse_value(p, &in[i]));
     }
-    int missing = variadic ? (n_in ? n_operands : 0) : next_operand(op, in);
+    int missing = variadic ? (p->n_list ? n_operands : 0) : next_operand(op, in);
     if (missing < n_operands)
         FAIL(FORMAT, "%s: operand '%s' is missing", op->name, op_operand_name(op, missing));
     TRY(check_required(op, seen));
-    return define(p, name, graph_add(p->g, op_id_of(op), in, variadic ? n_in : n_operands,
+    return define(p, name, graph_add(p->g, op_id_of(op), variadic ? p->list : in,
+                                     variadic ? (int)p->n_list : n_operands,
                                      op->attrs_size ? p->attrs : NULL));
 }
 
@@ -617,6 +623,7 @@ anf_status graph_parse(struct graph *g, const char *text, size_t n, const anf_pa
     anf_status st = p.attrs ? parse_text(&p) : ANF_E_NOMEM;
     if (st != ANF_OK && st != ANF_E_NOMEM)
         st = status_prefix(st, "line %zu", p.c.line);
+    mem_free(g->allocator, p.list, p.cap_list * sizeof *p.list);
     names_free(&p.names);
     arena_free(&p.scratch);
     return st;

@@ -133,7 +133,8 @@ struct op {
     const char *name;
     const char *category; /* a heading of docs/ops.md */
     const char *doc;      /* one line: the mathematics, with shapes */
-    /* Operand names in order: "x", "weight", "?bias" (optional), "*tensors" (variadic, alone). */
+    /* Operand names in order: "x", "weight", "?bias" (optional), "*tensors" (variadic, alone:
+     * what it makes of a list it also makes of what it made of the parts of the list). */
     const char *operands[OP_NAMES_MAX];
     const struct attr_desc *attrs;
     int n_attrs;

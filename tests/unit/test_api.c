@@ -182,10 +182,8 @@ static void test_operator_mistakes(void **state)
 
     g = new_graph();
     x = anf_input(g, "x", ANF_SHAPE(1, 3, 8, 8));
-    for (int i = 0; i < 65; i++)
-        many[i] = x;
-    expect_graph(g, anf_op(g, "concat", many, 65, NULL, 0), ANF_E_ARG,
-                 "concat: 65 operands given, at most 64 are possible");
+    expect_graph(g, anf_op(g, "concat", many, -1, NULL, 0), ANF_E_ARG,
+                 "concat: -1 operands given, at most 1048576 are possible");
     g = new_graph();
     x = anf_input(g, "x", ANF_SHAPE(1, 3, 8, 8));
     many[0] = many[1] = x;

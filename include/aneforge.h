@@ -382,7 +382,8 @@ ANF_API int anf_model_n_outputs(const anf_model *m);
 /* NULL past the end. */
 ANF_API const anf_port *anf_model_input(const anf_model *m, int i);
 ANF_API const anf_port *anf_model_output(const anf_model *m, int i);
-ANF_API int anf_model_n_ops(const anf_model *m); /* operators compiled, inputs not counted */
+/* Operators compiled; inputs and constants are none. */
+ANF_API int anf_model_n_ops(const anf_model *m);
 
 /* ---- Compressed weights ---------------------------------------------------------------------- */
 

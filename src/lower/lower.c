@@ -341,7 +341,7 @@ static anf_status run_lowering(struct lowering *lw)
     for (node_id id = 1; id < g->n_nodes; id++) {
         if (!lw->uses[id])
             continue;
-        if (graph_node(g, id)->op != OP_input)
+        if (!(node_op(graph_node(g, id))->traits & OP_LEAF))
             lw->p->n_ops++;
         TRY(cancel_check(NODE_WORK));
         TRY(lower_one(lw, id));

@@ -162,9 +162,11 @@ typedef anf_status (*anf_sink)(void *user, const char *text, size_t n);
  * it. */
 typedef struct anf_ctx anf_ctx;
 
-/* All memory of the library goes through one of these.  `align` is a power of two; `free` gets the
- * size back.  Called from any thread that uses the context, and while weights are compressed from
- * its own threads. */
+/* All memory of the library goes through one of these, but for what is the system's (stacks of
+ * threads, mapped models) and the JSON header of a .safetensors file, which jansson parses in memory
+ * of malloc: it has one allocator for the whole process, which may be somebody else's.  `align` is a
+ * power of two; `free` gets the size back.  Called from any thread that uses the context, and while
+ * weights are compressed from its own threads. */
 typedef struct anf_allocator {
     void *user;
     void *(*alloc)(void *user, size_t n_bytes, size_t align);

@@ -1,3 +1,4 @@
+/* Open addressing with linear probing: never more than two thirds full, so that a search ends. */
 #include "ir/names.h"
 
 #include <string.h>

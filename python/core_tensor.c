@@ -45,7 +45,7 @@ static void tensor_dealloc(PyObject *self)
     core_free_object(self);
 }
 
-enum { MOST_ITEMS = 64 }; /* of a variadic operand: what the library takes */
+enum { MOST_ITEMS = 1 << 20 }; /* of a variadic operand: what the library takes */
 
 /* ---- operands -------------------------------------------------------------------------------- */
 

@@ -260,6 +260,7 @@ def test_spatial_and_shape():
     tensors = [t, af.input(b.shape)]
     check(af.concat(tensors, axis=1), ORACLES["concat"]([a, b]), a, b)
     check(af.concat((t, t), axis=-1), ORACLES["concat"]([a, a], axis=-1), a)
+    check(af.concat([t] * 150, axis=-1), ORACLES["concat"]([a] * 150, axis=-1), a)
     for shape in ((2, -1), (4, 4, 36)):
         check(t.reshape(*shape), a.reshape(shape), a)
         check(t.reshape(shape), a.reshape(shape), a)

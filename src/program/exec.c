@@ -19,6 +19,10 @@
  * Row kernels go over a row at least twice. */
 enum { SERIAL_FLOPS = 60000, SERIAL_ELEMENTS = 16384, SERIAL_ROW_ELEMENTS = SERIAL_ELEMENTS / 2 };
 
+/* Behind the scratch of a thread: what it stores there in long strides would take lines from the
+ * next thread's, as run.c tells where it lays out memory.  Nobody writes to the gap. */
+enum { SCRATCH_GAP = 128 << 10 };
+
 static const struct operand *operand(const struct exec *x, const struct instr *i, uint32_t k)
 {
     return &x->p->operands[i->operand + k];
@@ -497,6 +501,7 @@ struct scratch_bytes exec_scratch(const struct program *p, const struct kern *ke
     }
     most.shared = size_round_up(most.shared, ANF_CACHE_LINE);
     most.own = size_round_up(most.own, 4096);
+    most.own += most.own && n_threads > 1 ? SCRATCH_GAP : 0;
     return most;
 }
 

@@ -289,23 +289,25 @@ static void multiply(const struct kern *kern, const struct conv_job *job,
         return;
     }
     for (size_t c = 0; c < channels; c += cut->slice) {
-        const size_t n = block_least(cut->slice, channels - c), panel = n * ANF_PANEL, next = c + n;
+        const size_t n = block_least(cut->slice, channels - c), next = c + n;
+        struct gemm_tile t = {.kc = n, .a_k = v_tile, .b_panel = n * ANF_PANEL, .ldc = ldm,
+                              .accumulate = c > 0};
         for (size_t pos = 0; pos < cut->positions; pos++) {
             if (pos % in_u == 0 && !kept)
                 transform_weights(kern, job, cut, q, nv, c, n, pos / cut->form.in, u);
             if (next < channels)
                 prefetch(weights + next * each, all, nv,
-                               block_least(cut->slice, channels - next) * each / ANF_PANEL, pos,
-                               cut->positions);
+                         block_least(cut->slice, channels - next) * each / ANF_PANEL, pos,
+                         cut->positions);
+            t.b = u + pos % in_u * cut->u_pos;
             const struct winograd_range *tiles = &s->positions[pos];
             const size_t parts = (tiles->n + kern->rows_mr - 1) / kern->rows_mr;
             for (size_t part = 0, i = tiles->first, end; part < parts; part++, i = end) {
                 /* no part with one tile only */
                 end = tiles->first + block_start(tiles->n, parts, part + 1);
-                kern->gemm_tile_rows(end - i, nv, &(struct gemm_tile){
-                    .kc = n, .a = v + pos * cut->v_pos + i * v_tile + c, .a_k = v_tile,
-                    .b = u + pos % in_u * cut->u_pos, .b_panel = panel,
-                    .c = m + pos * cut->m_pos + i * ldm, .ldc = ldm, .accumulate = c > 0});
+                t.a = v + pos * cut->v_pos + i * v_tile + c;
+                t.c = m + pos * cut->m_pos + i * ldm;
+                kern->gemm_tile_rows(end - i, nv, &t);
             }
         }
     }

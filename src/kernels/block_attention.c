@@ -124,6 +124,7 @@ static void score_rows(const struct task *t, struct block *b, struct softmax_row
     const size_t panels = t->cut->key_panels, nv = block_even(panels, kern->rows_nv);
     const size_t panel = job->d * ANF_PANEL, ld = t->cut->ld;
     const f16 *q = job->q + t->head * job->q_head + b->r0 * job->q_row;
+    struct gemm_tile tile = {.kc = job->d, .a_k = job->d, .b_panel = panel, .beside = beside};
     const size_t runs = job->q_row == job->d ? 1 : b->rows, run = b->rows / runs * job->d;
     for (size_t i = 0; i < runs; i++)
         kern->f32_from_f16(q + i * job->q_row, t->at[QUERIES] + i * job->d, run);
@@ -133,9 +134,10 @@ static void score_rows(const struct task *t, struct block *b, struct softmax_row
             const struct gemm_out out = {.y = b->scores + i * ld + j, .ldy = ld,
                                          .cols = block_least(n * ANF_PANEL, job->skv - j),
                                          .any_nan = true};
-            kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, &(struct gemm_tile){
-                .kc = job->d, .a = t->at[QUERIES] + i * job->d, .a_k = job->d,
-                .b = t->at[KEYS] + v * panel, .b_panel = panel, .out = &out, .beside = beside});
+            tile.a = t->at[QUERIES] + i * job->d;
+            tile.b = t->at[KEYS] + v * panel;
+            tile.out = &out;
+            kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, &tile);
         }
 }
 
@@ -171,16 +173,18 @@ static void value_rows(const struct task *t, const struct block *b, struct softm
     size_t k0 = 0;
     do {
         const size_t kc = block_least(t->cut->kc, job->skv - k0);
+        struct gemm_tile tile = {.kc = kc, .a_k = ld, .b_panel = panel, .ldc = ldo,
+                                 .accumulate = k0 > 0, .beside = beside};
         for (size_t v = 0; v < panels; v += nv)
             for (size_t i = 0; i < b->rows; i += b->strip) {
                 const size_t j = v * ANF_PANEL, n = block_least(nv, panels - v);
                 const struct gemm_out out = {.y = y + i * job->out_row + j, .ldy = job->out_row,
                                              .cols = block_least(n * ANF_PANEL, job->dv - j)};
-                kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, &(struct gemm_tile){
-                    .kc = kc, .a = b->softmax.e + i * ld + k0, .a_k = ld,
-                    .b = t->at[VALUES] + v * panel + k0 * ANF_PANEL, .b_panel = panel,
-                    .c = t->at[SUMS] + i * ldo + j, .ldc = ldo, .accumulate = k0 > 0,
-                    .out = k0 + kc >= job->skv ? &out : NULL, .beside = beside});
+                tile.a = b->softmax.e + i * ld + k0;
+                tile.b = t->at[VALUES] + v * panel + k0 * ANF_PANEL;
+                tile.c = t->at[SUMS] + i * ldo + j;
+                tile.out = k0 + kc >= job->skv ? &out : NULL;
+                kern->gemm_tile_rows(block_least(b->strip, b->rows - i), n, &tile);
             }
         k0 += kc;
     } while (k0 < job->skv);

@@ -244,11 +244,10 @@ static void pack_block(const struct kern *kern, const f16 *x, size_t ldx,
 }
 
 /* B[k0 .. k0+kc][panels q .. q+n_panels] of a matrix that is not packed in binary16, in float32. */
-static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z, size_t k0,
-                   size_t kc, size_t q, size_t n_panels, float *b)
+static void pack_b(const struct kern *kern, const struct gemm_job *job, widen_weights_fn *widen,
+                   size_t z, size_t k0, size_t kc, size_t q, size_t n_panels, float *b)
 {
     const size_t j0 = q * ANF_PANEL, n = block_least(n_panels * ANF_PANEL, job->n - j0);
-    widen_weights_fn *const widen = expansion_of(kern, job->b_kind).widen;
     if (widen) {
         for (size_t v = 0; v < n_panels; v++) {
             const struct weight_panel panel = encoded_panel(job, q + v);
@@ -265,10 +264,10 @@ static void pack_b(const struct kern *kern, const struct gemm_job *job, size_t z
 
 /* A tile of rows i .. i+rows-1, over panels q .. q+nv-1: sums of encoded weights to c, results of
  * others to the output. */
-static void tile_panels(const struct kern *kern, const struct gemm_job *job, size_t z, size_t i,
-                        size_t rows, size_t nv, size_t q, const float *a, float *c, size_t ldc)
+static void tile_panels(const struct kern *kern, const struct gemm_job *job,
+                        gemm_tile_weights_fn *tile, size_t z, size_t i, size_t rows, size_t nv,
+                        size_t q, const float *a, float *c, size_t ldc)
 {
-    gemm_tile_weights_fn *const tile = expansion_of(kern, job->b_kind).tile;
     struct weight_panel panels[WEIGHT_TILE_PANELS];
     const size_t j0 = q * ANF_PANEL;
     if (!tile) {
@@ -311,6 +310,7 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
                           const struct gemm_cut *cut, size_t z, size_t q0, size_t q1,
                           const struct gemm_rows *packed, float *c)
 {
+    gemm_tile_weights_fn *const tile = expansion_of(kern, job->b_kind).tile;
     const size_t m = packed->n, h = packed->h;
     const size_t widest = m == 1 ? weight_row_panels(kern, gemm_b_encoding(job->b_kind))
                                  : block_least(kern->nv, kern->mr * kern->nv / h);
@@ -320,11 +320,11 @@ static void stream_panels(const struct kern *kern, const struct gemm_job *job,
         const size_t nv = block_even(n_panels, widest);
         for (size_t v = 0; v < n_panels; v += nv)
             for (size_t i = 0; i < m; i += h)
-                tile_panels(kern, job, z, i, block_least(h, m - i), block_least(nv, n_panels - v),
-                            q + v, packed->at + i * job->k, c + i * cut->ldc + v * ANF_PANEL,
-                            cut->ldc);
+                tile_panels(kern, job, tile, z, i, block_least(h, m - i),
+                            block_least(nv, n_panels - v), q + v, packed->at + i * job->k,
+                            c + i * cut->ldc + v * ANF_PANEL, cut->ldc);
         const size_t j0 = q * ANF_PANEL, cols = block_least(end * ANF_PANEL, job->n) - j0;
-        if (expansion_of(kern, job->b_kind).tile)
+        if (tile)
             store_sums(kern, job, z, j0, cols, c, cut->ldc);
         hand_on(job, z, 0, m, j0, cols);
     }
@@ -339,6 +339,7 @@ struct block {
     const float *a;        /* [slices][strips][kc][strip rows] */
     float *b, *c;
     size_t ldc;
+    struct expansion expansion;
 };
 
 /* k0 .. k0+kc-1 of panels v .. v+nv-1 of the block.  The first strip widens most weights for the
@@ -356,7 +357,7 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const str
     struct gemm_out out = {.ldy = job->c_row, .bias = job->bias ? job->bias + j0 : NULL,
                            .cols = block_least(nv * ANF_PANEL, job->n - j0),
                            .scale = scale ? scale + j0 : NULL};
-    gemm_tile_fn *const widen_encoded = expansion_of(kern, job->b_kind).tile_widen;
+    gemm_tile_fn *const widen_encoded = s->expansion.tile_widen;
     const bool widens = widen_encoded || job->b_kind == GEMM_B_PACKED;
     struct weight_panel first = {0};
     struct gemm_tile t = {.kc = kc, .ldc = ldc, .accumulate = k0 > 0, .wide = s->b,
@@ -364,7 +365,7 @@ static void multiply_slice(const struct block *s, size_t v, size_t k0, const str
     if (widen_encoded)
         first = encoded_panel(job, s->q + v);
     if (!widens)
-        pack_b(kern, job, s->z, k0, kc, s->q + v, nv, s->b);
+        pack_b(kern, job, s->expansion.widen, s->z, k0, kc, s->q + v, nv, s->b);
     for (size_t i = 0, strip = 0; i < s->rows; i += s->h, strip++) {
         const size_t m = block_least(s->h, s->rows - i);
         const struct gemm_ahead ahead = block_ahead(next->at, next->stride, next->width, kc, strip,
@@ -475,7 +476,7 @@ void gemm_task(const struct kern *kern, const struct gemm_job *job, size_t task,
         if (left)
             multiply(&(struct block){kern, job, z, i0, rows, h, q, left,
                                      block_even(left, cut.nv), cut.kc, at[ROWS], at[PANELS],
-                                     at[SUMS], cut.ldc});
+                                     at[SUMS], cut.ldc, expansion_of(kern, job->b_kind)});
         const size_t j0 = q * ANF_PANEL, cols = block_least(n_panels * ANF_PANEL, job->n - j0);
         hand_on(job, z, i0, rows, j0, cols);
     }

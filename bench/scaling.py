@@ -100,6 +100,14 @@ CHAINS = (2, 4, 6, 8, 12, 20, 32, 50, 80, 128, 200, 320, 500)
 OPERATORS = (12, 30, 60, 120, 300, 600, 1200, 3000, 6000, 9999, 12000, 20001)
 
 
+def inputs(n):
+    g = Graph()
+    total = g.input(16)
+    for _ in range(n - 1):
+        total = g.binary("add", total, g.input(16))
+    return g
+
+
 def rows_of(m):
     g = Graph()
     g.matmul(g.input(m, 512), 512)
@@ -131,12 +139,14 @@ SERIES = {
                                   "operators", cost="compile"),
     "compile_wide": Series("compile: branches added up", wide, OPERATORS, "operators",
                            cost="compile"),
+    "compile_inputs": Series("compile: inputs added up", inputs, OPERATORS, "inputs",
+                             cost="compile"),
 }
 GROUPS = {"products": ("gemm", "gemm_1t", "rows", "attention"),
           "networks": ("sequence", "sequence_1t", "image", "image_1t"),
           "convolutions": ("conv3", "conv3_512", "batch", "batch_mlp"),
           "graphs": ("depth", "elementwise", "compile_chain", "compile_elementwise",
-                     "compile_wide")}
+                     "compile_wide", "compile_inputs")}
 
 
 # ---- measuring -----------------------------------------------------------------------------------

@@ -99,7 +99,8 @@ size_t node_count(const struct node *n);
 
 /* Append a node as it stands (ids, attrs and strings copied into the arena), inferring its type.
  * `attrs` NULL: defaults. 0 on failure (the thread's message is set).  A list of more than
- * MAX_OPERANDS becomes nodes of its parts and a node of these. */
+ * MAX_OPERANDS becomes nodes of its parts and a node of these, so a variadic operator is one whose
+ * list may be joined piece by piece. */
 node_id graph_add(struct graph *g, enum op_id op, const node_id *in, int n_in, const void *attrs);
 
 /* `name` NULL: "x0", "x1", ... */

@@ -1,36 +1,11 @@
 /* The public API as a user meets it: every refusal with its message, poisoned tensors, several
  * outputs, views, shared buffers, profiling, threads. */
-#include "plain.h"
-
-#include <aneforge.h>
+#include "api_fixture.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static anf_ctx *ctx;
-
-static int open_ctx(void **state)
-{
-    (void)state;
-    anf_ctx_desc d = {.threads = 2};
-    return anf_ctx_new(&d, &ctx) == ANF_OK ? 0 : -1;
-}
-
-static int close_ctx(void **state)
-{
-    (void)state;
-    anf_ctx_free(ctx);
-    return 0;
-}
-
-static void expect(anf_status got, anf_status want, const char *message)
-{
-    if (got != want || strcmp(anf_last_error(), message) != 0)
-        fail_msg("status %d (%s), message:\n  %s\nwanted %d:\n  %s", (int)got, anf_status_text(got),
-                 anf_last_error(), (int)want, message);
-}
 
 /* Like expect, for messages that end in what the machine says. */
 static void expect_start(anf_status got, anf_status want, const char *start)
@@ -38,19 +13,6 @@ static void expect_start(anf_status got, anf_status want, const char *start)
     if (got != want || strncmp(anf_last_error(), start, strlen(start)) != 0)
         fail_msg("status %d, message:\n  %s\nwanted %d and:\n  %s...", (int)got, anf_last_error(),
                  (int)want, start);
-}
-
-static void ok(anf_status st)
-{
-    if (st != ANF_OK)
-        fail_msg("%s", anf_last_error());
-}
-
-static anf_graph *new_graph(void)
-{
-    anf_graph *g;
-    ok(anf_graph_new(ctx, &g));
-    return g;
 }
 
 static anf_status ignore(void *user, const char *text, size_t n)

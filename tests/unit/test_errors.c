@@ -1,43 +1,11 @@
 /* What docs/errors.md promises of every failure, whatever the function: the message lasts until the
  * next one, is one line, and nothing that a caller can pass takes the program down. */
-#include "plain.h"
-
-#include <aneforge.h>
+#include "api_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static anf_ctx *ctx;
-
-static int open_ctx(void **state)
-{
-    (void)state;
-    anf_ctx_desc d = {.threads = 2};
-    return anf_ctx_new(&d, &ctx) == ANF_OK ? 0 : -1;
-}
-
-static int close_ctx(void **state)
-{
-    (void)state;
-    anf_ctx_free(ctx);
-    return 0;
-}
-
-static void expect(anf_status got, anf_status want, const char *message)
-{
-    if (got != want || strcmp(anf_last_error(), message) != 0)
-        fail_msg("status %d (%s), message:\n  %s\nwanted %d:\n  %s", (int)got, anf_status_text(got),
-                 anf_last_error(), (int)want, message);
-}
-
-static anf_graph *new_graph(void)
-{
-    anf_graph *g;
-    assert_int_equal(anf_graph_new(ctx, &g), ANF_OK);
-    return g;
-}
 
 static anf_status ignore(void *user, const char *text, size_t n)
 {

@@ -1,35 +1,11 @@
 /* Lists that are longer than a node has operands: concat of any number of tensors. */
-#include "plain.h"
-
-#include <aneforge.h>
+#include "api_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ROWS = 2, MOST = 5000 };
-
-static anf_ctx *ctx;
-
-static int open_ctx(void **state)
-{
-    (void)state;
-    anf_ctx_desc d = {.threads = 1};
-    return anf_ctx_new(&d, &ctx) == ANF_OK ? 0 : -1;
-}
-
-static int close_ctx(void **state)
-{
-    (void)state;
-    anf_ctx_free(ctx);
-    return 0;
-}
-
-static void ok(anf_status st)
-{
-    if (st != ANF_OK)
-        fail_msg("%s", anf_last_error());
-}
 
 /* Part i of the list has 1 to 3 columns. */
 static int width(int i)
@@ -72,7 +48,7 @@ static void parts_follow_each_other(void **state)
     for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
         anf_graph *g;
         anf_model *m;
-        ok(anf_graph_new(ctx, &g));
+        g = new_graph();
         anf_tensor y = make_list(g, counts[k], parts);
         for (int opt = 0; opt < 2; opt++) {
             anf_compile_opts o = {.opt = (anf_opt)opt};
@@ -91,7 +67,7 @@ static void mistakes_are_told_of_the_list(void **state)
     static anf_tensor parts[200];
     anf_graph *g;
     const char *message;
-    ok(anf_graph_new(ctx, &g));
+    g = new_graph();
     for (int i = 0; i < 200; i++)
         parts[i] = anf_input(g, NULL, i == 150 ? ANF_SHAPE(3, 1) : ANF_SHAPE(2, 1));
     assert_int_equal(anf_concat(parts, 200, 1).id, 0);
@@ -99,7 +75,7 @@ static void mistakes_are_told_of_the_list(void **state)
     assert_string_equal(message,
                         "concat: tensor 150 [3,1] and tensor 0 [2,1] differ outside axis 1");
     anf_graph_free(g);
-    ok(anf_graph_new(ctx, &g));
+    g = new_graph();
     for (int i = 0; i < 200; i++)
         parts[i] = i ? parts[0] : anf_input(g, NULL, ANF_SHAPE(2, 1));
     anf_op(g, "relu", parts, 200, NULL, 0);

@@ -69,16 +69,6 @@ void conv_hand_on(const struct conv_job *job, size_t plane, size_t n_planes, siz
         job->epilogue(job->epilogue_arg, (plane + i) * pixels + p0, n);
 }
 
-void conv_store_turned(const struct kern *kern, const struct conv_job *job,
-                       const struct conv_sums *s)
-{
-    const size_t channel = s->group * job->cout + s->channel;
-    kern->store_planes(s->sums, s->ld, s->n, job->bias ? job->bias + channel : NULL, s->channels,
-                       job->relu, conv_output(job, s->image, s->group, s->channel, s->p0),
-                       job->geom.out_h * job->geom.out_w);
-    conv_hand_on(job, s->image * job->groups * job->cout + channel, s->channels, s->p0, s->n);
-}
-
 /* ---- weights --------------------------------------------------------------------------------- */
 size_t conv_packed_size(const struct conv_geom *geom, size_t groups, size_t cout)
 {

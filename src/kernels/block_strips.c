@@ -256,6 +256,18 @@ static void load_slice(const struct block *b, struct slice *s)
                     (uint32_t)(ci * conv_patch_room(&p) + conv_patch_tap(g, &p, u, v));
 }
 
+/* The sums are final: turned to their places in the output. */
+static void store(const struct block *b)
+{
+    const struct conv_job *job = b->job;
+    const size_t c = b->c0 * ANF_PANEL, n = block_least(b->n_channels * ANF_PANEL, job->cout - c);
+    const size_t p0 = b->row * b->cut->row, channel = b->group * job->cout + c;
+    b->kern->store_planes(b->sums, b->cut->ld, b->n_pixels, job->bias ? job->bias + channel : NULL,
+                          n, job->relu, conv_output(job, b->image, b->group, c, p0),
+                          b->cut->pixels);
+    conv_hand_on(job, b->image * job->groups * job->cout + channel, n, p0, b->n_pixels);
+}
+
 static void run_block(const struct block *b)
 {
     const struct strips_cut *cut = b->cut;
@@ -266,11 +278,7 @@ static void run_block(const struct block *b)
         load_slice(b, &s);
         multiply(b, &s);
     }
-    conv_store_turned(b->kern, b->job, &(struct conv_sums){
-        .image = b->image, .group = b->group, .p0 = b->row * cut->row, .n = b->n_pixels,
-        .channel = b->c0 * ANF_PANEL,
-        .channels = block_least(b->n_channels * ANF_PANEL, b->job->cout - b->c0 * ANF_PANEL),
-        .sums = b->sums, .ld = cut->ld});
+    store(b);
 }
 
 static void strips_run(const struct kern *kern, const struct conv_job *job,

@@ -44,18 +44,6 @@ static inline f16 *conv_output(const struct conv_job *job, size_t image, size_t 
  * complete: hands them on to the epilogue, unless it is done. */
 void conv_hand_on(const struct conv_job *job, size_t plane, size_t n_planes, size_t p0, size_t n);
 
-/* Finished sums of output channels channel .. channel+channels-1 of a group, pixels p0 ..
- * p0+n-1. */
-struct conv_sums {
-    size_t image, group, p0, n, channel, channels;
-    const float *sums;
-    size_t ld;
-};
-/* Rounds sums[pixel*ld + channel] to their places in the output, with the bias, and hands them on
- * to the epilogue. */
-void conv_store_turned(const struct kern *kern, const struct conv_job *job,
-                       const struct conv_sums *s);
-
 /* Lanes that the pixels of an image fill where they lie along the vectors and one tap meets all of
  * them.  Up to twelve that are left over are better off as rows of a tile. */
 static inline size_t conv_gathered_lanes(size_t pixels)

@@ -192,12 +192,24 @@ def options():
     return o
 
 
+def cpu_limit(o):
+    """What a peer needs preloaded so as to see no AVX-512; None where it may."""
+    return Path(o.worker).with_name("liblimit_cpu.so").resolve() if o.isa in CPU_LIMITS else None
+
+
+def why_unlimited(o):
+    """Why peers cannot be kept from AVX-512 here; None if they can, or need not be."""
+    limit = cpu_limit(o)
+    if not limit or subprocess.run(["true"], env=dict(os.environ, LD_PRELOAD=str(limit)),
+                                   stderr=subprocess.DEVNULL).returncode == 0:
+        return None
+    return "cannot be kept from AVX-512: CPUID does not fault on this machine"
+
+
 def engine_of(name, o):
     if name == OURS:
         return Process(name, [o.worker], o)
-    limit = Path(o.worker).with_name("liblimit_cpu.so").resolve()
-    return Process(name, [sys.executable, str(HERE / "peers.py"), name], o,
-                   limit if o.isa in CPU_LIMITS else None)
+    return Process(name, [sys.executable, str(HERE / "peers.py"), name], o, cpu_limit(o))
 
 
 # ---- one workload --------------------------------------------------------------------------------
@@ -376,8 +388,9 @@ def cpu_name():
 
 def main():
     o = options()
+    unlimited = why_unlimited(o)
     for name in list(o.peers):
-        how = PEERS[name].missing()
+        how = PEERS[name].missing() or unlimited
         if how:
             print(f"missing: {name} ({how})")
             o.peers.remove(name)

@@ -359,7 +359,8 @@ typedef struct anf_compile_opts {
      * depth is taken.  0: 32. */
     int32_t block_size;
     /* "h13": with ANF_COMPRESS_AUTO, only encodings that this chip streams are candidates, and the
-     * report says of every weight whether it does.  NULL: this machine, where all of them are. */
+     * report says of every weight whether it does.  Chips before h13 run no program: compiling for
+     * one is ANF_E_UNSUPPORTED.  NULL: this machine, where all of them are candidates. */
     const char *target;
 } anf_compile_opts;
 

@@ -126,7 +126,6 @@ static bool check_signals(void *user, uint64_t done, uint64_t total)
 PyObject *core_compile(PyObject *module, PyObject *args)
 {
     (void)module;
-    enum { FAMILY_THAT_RUNS_NOTHING = 1 }; /* the chips before h13 */
     PyObject *outs;
     int optimise, compress = ANF_COMPRESS_NONE, block_size = 0;
     double atol = 0;
@@ -134,12 +133,6 @@ PyObject *core_compile(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!p|idiz", &PyTuple_Type, &outs, &optimise, &compress, &atol,
                           &block_size, &target))
         return NULL;
-    if (target && anf_target_family(target) == FAMILY_THAT_RUNS_NOTHING) {
-        PyErr_Format(PyExc_NotImplementedError,
-                     "compile: target '%.40s' runs no compiled program, needs H13+ (h13 or later)",
-                     target);
-        return NULL;
-    }
     int n = (int)PyTuple_Size(outs);
     struct node **nodes = PyMem_Calloc((size_t)n + 1, sizeof *nodes);
     if (!nodes)

@@ -43,6 +43,9 @@ static anf_status read_target(const anf_compile_opts *o, struct compress_opts *o
     if (!out->family)
         FAIL(ARG, "compile: unknown target '%.40s'; known: %s", o->target,
              chip_names(names, sizeof names));
+    if (!family_runs(out->family))
+        FAIL(UNSUPPORTED, "compile: target '%.40s' runs no compiled program, needs H13+ (h13 or "
+             "later)", o->target);
     return ANF_OK;
 }
 

@@ -309,6 +309,20 @@ static inline size_t softmax_floats(size_t n)
 {
     return n > ANF_REDUCE_BLOCK ? n : ANF_REDUCE_BLOCK; /* short rows are taken several at once */
 }
+/* The same for the columns of a matrix x[n][cols] of row stride ld: y[c] is the reduction of column
+ * c, and column c of y[n][cols], of the same stride and in place if wanted, its softmax, for which
+ * n is at most ANF_COLUMN_MAX.  scratch: softmax_columns_floats(n) of them. */
+typedef void reduce_columns_fn(const f16 *x, size_t ld, size_t n, size_t cols, f16 *y);
+typedef void softmax_columns_fn(const f16 *x, f16 *y, size_t ld, size_t n, size_t cols,
+                                float *scratch);
+enum {
+    ANF_COLUMN_PANEL = 64,
+    ANF_COLUMN_MAX = 1024, /* so that a panel of a softmax, 256 KiB in float32, stays in L2 */
+};
+static inline size_t softmax_columns_floats(size_t n)
+{
+    return n * ANF_COLUMN_PANEL;
+}
 struct norm_args {
     const f16 *gamma, *beta; /* NULL: 1 and 0 (no multiplication, no addition) */
     /* element j of row r has affine index ((first_row + r) % row_period)*per_row + j / run; the

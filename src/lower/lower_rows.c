@@ -1,7 +1,7 @@
-/* Reductions, normalisations, pools, concat: rows of contiguous elements.
+/* Reductions, normalisations, pools, concat.
  *
- * An axis that is not the last is brought there by a view (transposed strides made dense), because
- * the row kernels define the order of a sum by the position in a contiguous row. */
+ * The elements that are reduced are those of a contiguous row, or of a column: of axes with others
+ * behind them, in dense memory.  What is neither is brought there by a copy with its axes last. */
 #include "lower/lower.h"
 #include "ops/op_attrs.h"
 
@@ -15,16 +15,43 @@ static int64_t eps_bits(double eps)
     return (int64_t)bits;
 }
 
-/* The value of `id` with its dims in order `perm`, dense, in `out`. */
-static anf_status permuted(struct lowering *lw, node_id id, const anf_dims *perm,
-                           struct operand *out)
+/* Fewer columns than these leave most of a vector empty and are better copied to be rows; a softmax
+ * of many elements, which computes more with them, fills a panel. */
+enum { FEW_COLUMNS = 3 };
+
+/* How many elements lie behind the reduced axes of dense x, if these are side by side; else 1. */
+static int64_t inner_of(const anf_dims *x, const bool *reduced)
+{
+    int64_t inner = 1;
+    int d = x->rank - 1;
+    for (; d >= 0 && !reduced[d]; d--)
+        inner *= x->dim[d];
+    while (d >= 0 && (reduced[d] || x->dim[d] == 1))
+        d--;
+    for (; d >= 0; d--)
+        if (reduced[d] && x->dim[d] != 1)
+            return 1;
+    return inner;
+}
+
+/* The operand of an instruction over rows of the axes that are `reduced`, which `perm` brings to
+ * the end, and how the rows lie there: contiguous if they do already, else as columns beside at
+ * least `least` - 1 others, else copied. */
+static anf_status rows_of(struct lowering *lw, node_id id, const bool *reduced,
+                          const anf_dims *perm, int64_t least, struct operand *x, int64_t *inner)
 {
     struct strided s, t;
-    TRY(lower_strided(lw, id, out, &s));
+    TRY(lower_strided(lw, id, x, &s));
     t = strided_permuted(&s, perm);
+    *inner = 1;
     if (strided_is_dense(&t))
         return ANF_OK;
-    return lower_copy(lw, &t, *out, out);
+    if (strided_is_dense(&s))
+        *inner = inner_of(&s.dims, reduced);
+    if (*inner >= least)
+        return ANF_OK;
+    *inner = 1;
+    return lower_copy(lw, &t, *x, x);
 }
 
 static anf_status lower_reduce(struct lowering *lw, node_id id, enum reduce_kind kind)
@@ -44,7 +71,7 @@ static anf_status lower_reduce(struct lowering *lw, node_id id, enum reduce_kind
                 *(pass ? &r.n : &r.rows) *= x->dim[d];
             }
     struct operand operands[2] = {{0}, {0}};
-    TRY(permuted(lw, n->in[0], &perm, &operands[1]));
+    TRY(rows_of(lw, n->in[0], reduced, &perm, FEW_COLUMNS, &operands[1], &r.inner));
     return lower_emit(lw, id, INSTR_REDUCE, operands, 2, &r, sizeof r);
 }
 
@@ -68,27 +95,31 @@ anf_status lower_reduce_min(struct lowering *lw, node_id id)
     return lower_reduce(lw, id, REDUCE_MIN);
 }
 
-/* A row instruction over `axis`: directly on the last one; otherwise on a transposed copy, whose
- * result is moved back. */
+/* A row instruction over `axis`.  `inner`, of its parameters, is NULL if it has no form for
+ * columns; then the result of rows that were brought together is moved back. */
 static anf_status lower_over_axis(struct lowering *lw, node_id id, int axis, enum instr_op op,
-                                  const void *param, size_t param_bytes)
+                                  const void *param, size_t param_bytes, int64_t *inner)
 {
     const struct node *n = lower_node(lw, id);
     const anf_dims *x = &n->type.shape;
     struct operand operands[2] = {{0}, {0}};
-    bool last = true;
-    for (int d = axis + 1; d < x->rank; d++)
-        last = last && x->dim[d] == 1;
-    if (last) {
-        TRY(lower_dense(lw, n->in[0], &operands[1]));
-        return lower_emit(lw, id, op, operands, 2, param, param_bytes);
-    }
     anf_dims perm = {0};
+    bool reduced[ANF_MAX_RANK] = {false}, last = true;
+    int64_t columns, least = INT64_MAX;
     for (int d = 0; d < x->rank; d++)
         if (d != axis)
             perm.dim[perm.rank++] = d;
-    perm.dim[perm.rank++] = axis;
-    TRY(permuted(lw, n->in[0], &perm, &operands[1]));
+    if (x->rank)
+        reduced[perm.dim[perm.rank++] = axis] = true;
+    for (int d = axis + 1; d < x->rank; d++)
+        last = last && x->dim[d] == 1;
+    if (inner && x->dim[axis] <= ANF_COLUMN_MAX)
+        least = x->dim[axis] <= ANF_REDUCE_LANES ? FEW_COLUMNS : ANF_COLUMN_PANEL;
+    TRY(rows_of(lw, n->in[0], reduced, &perm, least, &operands[1], &columns));
+    if (inner)
+        *inner = columns;
+    if (last || columns > 1)
+        return lower_emit(lw, id, op, operands, 2, param, param_bytes);
     operands[0].buf = program_buffer(lw->p, BUF_ARENA, node_count(n) * sizeof(f16));
     if (!operands[0].buf)
         return ANF_E_NOMEM;
@@ -109,8 +140,8 @@ anf_status lower_softmax(struct lowering *lw, node_id id)
     const struct node *n = lower_node(lw, id);
     int axis = (int)((const struct axis_attrs *)n->attrs)->axis;
     int64_t len = n->type.shape.rank ? n->type.shape.dim[axis] : 1;
-    struct softmax_param s = {(int64_t)node_count(n) / len, len};
-    return lower_over_axis(lw, id, axis, INSTR_SOFTMAX, &s, sizeof s);
+    struct softmax_param s = {(int64_t)node_count(n) / len, len, 1};
+    return lower_over_axis(lw, id, axis, INSTR_SOFTMAX, &s, sizeof s, &s.inner);
 }
 
 /* Every row has all of gamma and beta. */
@@ -127,7 +158,7 @@ anf_status lower_l2_norm(struct lowering *lw, node_id id)
     const struct node *n = lower_node(lw, id);
     const struct l2_norm_attrs *a = n->attrs;
     const struct norm_param p = whole_rows(n, NORM_L2, n->type.shape.dim[a->axis], a->eps);
-    return lower_over_axis(lw, id, (int)a->axis, INSTR_NORM, &p, sizeof p);
+    return lower_over_axis(lw, id, (int)a->axis, INSTR_NORM, &p, sizeof p, NULL);
 }
 
 static anf_status lower_norm(struct lowering *lw, node_id id, struct norm_param *p)

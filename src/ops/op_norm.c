@@ -78,6 +78,7 @@ static anf_status ref_softmax(const struct op_eval *e)
 static const struct op_case softmax_cases[] = {
     {"[2,3,8]", ""},         {"[1]", ""},           {"[5,37]", ""},         {"[37,5]", "axis=0"},
     {"[3,129,4]", "axis=1"}, {"[2,1]", ""},         {"[2,3,4,5]", "axis=-3"}, {"[2,4099]", ""},
+    {"[2,7,67]", "axis=1"},  {"[70,130]", "axis=0"}, {"[1030,65]", "axis=0"},
 };
 
 OP_DEF(softmax) = {

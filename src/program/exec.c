@@ -312,19 +312,44 @@ static void run_rows(struct exec *x, const struct instr *i, size_t rows, size_t 
     run_tasks(x, c.n_tasks, c.n_tasks, fn, &c);
 }
 
+/* Of rows whose elements are `ld` apart, neighbouring ones: columns of one matrix. */
+struct column_run {
+    size_t first, cols; /* of all rows */
+    size_t at, ld;      /* where the first one begins */
+};
+
+/* The next of `count` rows from `from` on, of n elements, which lie in matrices [n][inner]. */
+static bool next_columns(struct column_run *r, size_t n, int64_t inner, size_t *from, size_t *count)
+{
+    const size_t ld = (size_t)inner, column = *from % ld;
+    *r = (struct column_run){*from, block_least(ld - column, *count),
+                             (*from - column) * n + column, ld};
+    *from += r->cols;
+    *count -= r->cols;
+    return r->cols > 0;
+}
+
 static void reduce_task(void *arg, size_t task, size_t thread)
 {
     const struct row_call *c = arg;
     size_t from, count;
     (void)thread;
-    reduce_fn *const table[REDUCE_KIND_COUNT] = {
-#define X(id, slot) c->x->kern->slot,
+    const struct {
+        reduce_fn *rows;
+        reduce_columns_fn *columns;
+    } table[REDUCE_KIND_COUNT] = {
+#define X(id, what) {c->x->kern->reduce_##what, c->x->kern->columns_##what},
         REDUCE_KINDS(X)
 #undef X
     };
+    const struct reduce_param *r = PARAM(c->x->p, c->i, reduce_param);
+    const f16 *x = at(c->x, c->i, 1);
+    f16 *y = at(c->x, c->i, 0);
     row_range(c, task, &from, &count);
-    table[PARAM(c->x->p, c->i, reduce_param)->kind]((const f16 *)at(c->x, c->i, 1) + from * c->n,
-                                                    count, c->n, (f16 *)at(c->x, c->i, 0) + from);
+    if (r->inner == 1)
+        table[r->kind].rows(x + from * c->n, count, c->n, y + from);
+    for (struct column_run k; r->inner > 1 && next_columns(&k, c->n, r->inner, &from, &count);)
+        table[r->kind].columns(x + k.at, k.ld, c->n, k.cols, y + k.first);
 }
 
 void exec_reduce(struct exec *x, const struct instr *i)
@@ -337,10 +362,16 @@ static void softmax_task(void *arg, size_t task, size_t thread)
 {
     const struct row_call *c = arg;
     size_t from, count;
+    const int64_t inner = PARAM(c->x->p, c->i, softmax_param)->inner;
+    const struct kern *kern = c->x->kern;
+    const f16 *x = at(c->x, c->i, 1);
+    f16 *y = at(c->x, c->i, 0);
+    float *scratch = own_scratch(c->x, thread);
     row_range(c, task, &from, &count);
-    c->x->kern->softmax((const f16 *)at(c->x, c->i, 1) + from * c->n,
-                        (f16 *)at(c->x, c->i, 0) + from * c->n, count, c->n,
-                        own_scratch(c->x, thread));
+    if (inner == 1)
+        kern->softmax(x + from * c->n, y + from * c->n, count, c->n, scratch);
+    for (struct column_run k; inner > 1 && next_columns(&k, c->n, inner, &from, &count);)
+        kern->softmax_columns(x + k.at, y + k.at, k.ld, c->n, k.cols, scratch);
 }
 
 void exec_softmax(struct exec *x, const struct instr *i)
@@ -354,8 +385,10 @@ struct scratch_bytes scratch_softmax(const struct program *p, const struct instr
 {
     (void)k;
     (void)n_threads;
+    const struct softmax_param *s = PARAM(p, i, softmax_param);
+    const size_t n = (size_t)s->n;
     return (struct scratch_bytes){
-        .own = softmax_floats((size_t)PARAM(p, i, softmax_param)->n) * sizeof(float)};
+        .own = (s->inner == 1 ? softmax_floats(n) : softmax_columns_floats(n)) * sizeof(float)};
 }
 
 static float f32_of_bits(int64_t bits)

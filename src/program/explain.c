@@ -78,21 +78,29 @@ void text_attention(const struct program *p, const struct instr *i, struct buf *
                a->sq, a->skv, a->d);
 }
 
+static void text_rows(struct buf *out, int64_t rows, int64_t n, int64_t inner)
+{
+    buf_printf(out, "rows=%" PRId64 " n=%" PRId64, rows, n);
+    if (inner != 1)
+        buf_printf(out, " inner=%" PRId64, inner);
+}
+
 void text_reduce(const struct program *p, const struct instr *i, struct buf *out)
 {
     static const char *const kinds[REDUCE_KIND_COUNT] = {
-#define X(id, slot) [REDUCE_##id] = #slot,
+#define X(id, what) [REDUCE_##id] = "reduce_" #what,
         REDUCE_KINDS(X)
 #undef X
     };
     const struct reduce_param *r = PARAM(p, i, reduce_param);
-    buf_printf(out, "%s rows=%" PRId64 " n=%" PRId64, kinds[r->kind], r->rows, r->n);
+    buf_printf(out, "%s ", kinds[r->kind]);
+    text_rows(out, r->rows, r->n, r->inner);
 }
 
 void text_softmax(const struct program *p, const struct instr *i, struct buf *out)
 {
     const struct softmax_param *s = PARAM(p, i, softmax_param);
-    buf_printf(out, "rows=%" PRId64 " n=%" PRId64, s->rows, s->n);
+    text_rows(out, s->rows, s->n, s->inner);
 }
 
 void text_norm(const struct program *p, const struct instr *i, struct buf *out)

@@ -333,12 +333,18 @@ static anf_status check_attention(const struct program *p, const struct instr *i
     return ANF_OK;
 }
 
+/* Rows come in groups of `inner`, whose elements lie between each other. */
+static bool bad_inner(int64_t rows, int64_t inner)
+{
+    return inner < 1 || rows % inner != 0;
+}
+
 static anf_status check_reduce(const struct program *p, const struct instr *i)
 {
     const struct reduce_param *r = PARAM(p, i, reduce_param);
     bool bad = false;
     uint64_t x = PRODUCT(&bad, r->rows, r->n);
-    if (bad || r->kind < 0 || r->kind >= REDUCE_KIND_COUNT)
+    if (bad || bad_inner(r->rows, r->inner) || r->kind < 0 || r->kind >= REDUCE_KIND_COUNT)
         return fail_instr(p, i, "sizes out of range");
     TRY(need(p, i, 0, (uint64_t)r->rows, sizeof(f16)));
     return need(p, i, 1, x, sizeof(f16));
@@ -349,7 +355,7 @@ static anf_status check_softmax(const struct program *p, const struct instr *i)
     const struct softmax_param *s = PARAM(p, i, softmax_param);
     bool bad = false;
     uint64_t x = PRODUCT(&bad, s->rows, s->n);
-    if (bad)
+    if (bad || bad_inner(s->rows, s->inner) || (s->inner > 1 && s->n > ANF_COLUMN_MAX))
         return fail_instr(p, i, "sizes out of range");
     TRY(need(p, i, 0, x, sizeof(f16)));
     return need(p, i, 1, x, sizeof(f16));

@@ -79,18 +79,18 @@ struct attention_param { /* y, q, k, v, mask? */
     int64_t has_mask, mask_head, mask_row;
 };
 #define REDUCE_KINDS(X)                                                                            \
-    X(SUM, reduce_sum) X(MEAN, reduce_mean) X(MAX, reduce_max) X(MIN, reduce_min)
+    X(SUM, sum) X(MEAN, mean) X(MAX, max) X(MIN, min)
 enum reduce_kind {
-#define X(id, slot) REDUCE_##id,
+#define X(id, what) REDUCE_##id,
     REDUCE_KINDS(X)
 #undef X
     REDUCE_KIND_COUNT
 };
-struct reduce_param { /* y[rows], x[rows][n] */
-    int64_t kind, rows, n;
+struct reduce_param { /* y[rows / inner][inner], x[rows / inner][n][inner] */
+    int64_t kind, rows, n, inner;
 };
-struct softmax_param { /* y, x: [rows][n] */
-    int64_t rows, n;
+struct softmax_param { /* y, x: [rows / inner][n][inner] */
+    int64_t rows, n, inner;
 };
 #define NORM_KINDS(X) X(L2, l2_norm) X(RMS, rms_norm) X(LAYER, layer_norm)
 enum norm_kind {

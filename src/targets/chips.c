@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define CHIP(name, family)
-#define FAMILY(number, streams) FAMILY_##number = number,
+#define FAMILY(number, runs, streams) FAMILY_##number = number,
 enum {
 #include "targets/chips.def"
     FAMILY_END
@@ -24,9 +24,12 @@ enum {
     BLOCKWISE = 1 << ANF_ENCODING_BLOCKWISE
 };
 
-static const int streams_of[FAMILY_END] = {
+static const struct family {
+    bool runs;
+    int streams; /* bits */
+} families[FAMILY_END] = {
 #define CHIP(name, family)
-#define FAMILY(number, streams) [number] = F16 | (streams),
+#define FAMILY(number, runs, streams) [number] = {runs, F16 | (streams)},
 #include "targets/chips.def"
 #undef CHIP
 #undef FAMILY
@@ -37,7 +40,7 @@ static const struct chip {
     int family;
 } chips[] = {
 #define CHIP(name, family) {name, family},
-#define FAMILY(number, streams)
+#define FAMILY(number, runs, streams)
 #include "targets/chips.def"
 #undef CHIP
 #undef FAMILY
@@ -86,10 +89,20 @@ int chip_family(const char *name)
     return chip ? chip->family : 0;
 }
 
+static bool is_known(int family)
+{
+    return family >= 0 && family < FAMILY_END;
+}
+
+bool family_runs(int family)
+{
+    return is_known(family) && families[family].runs;
+}
+
 bool family_streams(int family, anf_encoding e)
 {
-    return family >= 0 && family < FAMILY_END && (unsigned)e <= ANF_ENCODING_BLOCKWISE &&
-           (streams_of[family] >> e & 1);
+    return is_known(family) && (unsigned)e <= ANF_ENCODING_BLOCKWISE &&
+           (families[family].streams >> e & 1);
 }
 
 const char *chip_names(char *text, size_t cap)

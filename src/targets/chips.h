@@ -11,6 +11,9 @@ const char *chip_find(const char *name);
 /* The family of a chip; 0 if unknown. */
 int chip_family(const char *name);
 
+/* Whether chips of a family run compiled programs.  False for an unknown family. */
+bool family_runs(int family);
+
 /* Whether chips of a family read weights of this encoding as they are: float16 always.  False for
  * an unknown family. */
 bool family_streams(int family, anf_encoding e);

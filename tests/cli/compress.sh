@@ -32,6 +32,7 @@ t compile --compress huffman net.graph -o x.anf
 t compile --compress blockwise --block-size 0 net.graph -o x.anf
 t compile --compress int4 --compress-atol -1 net.graph -o x.anf
 t compile --compress auto --target m1 net.graph -o x.anf
+t compile --compress int8 --target h12 net.graph -o x.anf
 t compile --target h13 net.graph -o x.anf
 t info net.graph
 t info a b

@@ -228,6 +228,18 @@ static void options_are_checked(void **state)
         assert_string_equal(anf_last_error(), cases[i].message);
         assert_null(m);
     }
+    const char *const before_h13[] = {"h11", "h12", "M9", " t0 "};
+    for (size_t i = 0; i < sizeof before_h13 / sizeof *before_h13; i++) {
+        char message[96];
+        anf_model *m;
+        snprintf(message, sizeof message, "compile: target '%s' runs no compiled program, needs "
+                 "H13+ (h13 or later)", before_h13[i]);
+        assert_int_equal(anf_compile(y, &(anf_compile_opts){.compress = ANF_COMPRESS_INT8,
+                                                            .target = before_h13[i]}, &m),
+                         ANF_E_UNSUPPORTED);
+        assert_string_equal(anf_last_error(), message);
+        assert_null(m);
+    }
     /* A program of the first version knows nothing of what came behind. */
     anf_compile_opts first = {.size = offsetof(anf_compile_opts, compress),
                               .compress = (anf_compress)77, .block_size = -1};

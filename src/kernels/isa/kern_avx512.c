@@ -50,6 +50,7 @@ ENTER_AVX512
 #include "kernels/common/direct.inc.c"
 #include "kernels/common/depthwise.inc.c"
 #include "kernels/common/winograd.inc.c"
+#include "kernels/common/columns.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/max_pool.inc.c"
 #include "kernels/common/transpose.inc.c"

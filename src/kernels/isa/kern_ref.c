@@ -36,6 +36,7 @@
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/rows.inc.c"
 #include "kernels/common/scores.inc.c"
+#include "kernels/common/columns.inc.c"
 #include "kernels/common/pool.inc.c"
 #include "kernels/common/max_pool.inc.c"
 #include "kernels/common/transpose.inc.c"

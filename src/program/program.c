@@ -90,6 +90,18 @@ anf_status program_weight(struct program *p, const struct weight_record *w, cons
     return ANF_OK;
 }
 
+/* The most bytes that an instruction takes of an operand: a move may pick from all over a buffer. */
+static uint64_t most_bytes(enum instr_op op, const void *param)
+{
+    const struct move_param *m = param;
+    uint64_t n = sizeof(f16);
+    if (op != INSTR_MOVE)
+        return UINT64_MAX;
+    for (int64_t d = 0; d < m->rank; d++)
+        n *= (uint64_t)m->dims[d];
+    return n;
+}
+
 anf_status program_instr(struct program *p, enum instr_op op, const struct operand *operands,
                          int n_operands, const void *param, size_t param_bytes, uint32_t tile,
                          const char *source, uint64_t flops)
@@ -108,12 +120,14 @@ anf_status program_instr(struct program *p, enum instr_op op, const struct opera
                        .flops = flops};
     TRY(add_name(p, source, &in.source));
     uint32_t at = (uint32_t)p->n_instrs;
+    const uint64_t most = most_bytes(op, param);
     for (int i = 0; i < n_operands; i++) {
         struct buffer *b = &p->buffers[operands[i].buf];
         if (operands[i].buf && b->first == UINT32_MAX)
             b->first = at;
         b->last = at;
-        in.bytes += operands[i].buf ? b->n_bytes - operands[i].offset : 0;
+        const uint64_t behind = operands[i].buf ? b->n_bytes - operands[i].offset : 0;
+        in.bytes += behind < most ? behind : most;
         p->operands[p->n_operands + (size_t)i] = operands[i];
     }
     if (n_param)

@@ -203,6 +203,25 @@ anf_status lower_attention(struct lowering *lw, node_id id)
     return lower_emit(lw, id, INSTR_ATTENTION, operands, count, &p, sizeof p);
 }
 
+static void swap(int64_t *a, int64_t *b)
+{
+    const int64_t was = *a;
+    *a = *b;
+    *b = was;
+}
+
+/* Images of one column, under a kernel of one, lie in memory as images of one row do, and kernels
+ * vectorise along rows.  Such kernels are never Winograd's, so the sums are the same. */
+static void lay_column_down(struct conv_param *p)
+{
+    if (p->in_w != 1 || p->out_w != 1 || p->kw != 1 || p->pad_w != 0)
+        return;
+    swap(&p->in_h, &p->in_w);
+    swap(&p->out_h, &p->out_w);
+    swap(&p->kh, &p->kw);
+    swap(&p->pad_h, &p->pad_w);
+}
+
 static anf_status lower_conv_like(struct lowering *lw, node_id id, bool transposed)
 {
     const struct node *n = lower_node(lw, id);
@@ -222,6 +241,7 @@ static anf_status lower_conv_like(struct lowering *lw, node_id id, bool transpos
         p.pad_h = a->dilation * (p.kh - 1) - a->pad;
         p.pad_w = a->dilation * (p.kw - 1) - a->pad;
     }
+    lay_column_down(&p);
     struct pack_param pack = {.kind = transposed ? PACK_CONV_T : PACK_CONV, .groups = p.groups,
                               .cout = p.cout, .cin = p.cin, .kh = p.kh, .kw = p.kw,
                               .up = p.up, .dil = a->dilation};

@@ -520,6 +520,7 @@ static const struct op_case conv_cases[] = {
     {"[1,40,6,6] w[33,40,3,3] w[33]", "pad=1"},
     {"[1,3,16,16] w[4,3,7,7]", "stride=4, pad=3"},
     {"[1,2,6,6] [3,2,3,3] [3]", ""},
+    {"[2,6,50,1] w[4,3,3,1] w[4]", "groups=2, stride=2"}, /* one column */
     {"[1,32,13,15] w[35,32,3,3] w[35]", "pad=1"},         /* Winograd: odd sizes */
     {"[1,32,17,18] w[33,32,3,3] w[33]", "pad=1"},         /* tiles of 6x6 */
     {"[3,33,11,10] w[32,33,3,3]", ""},                    /* strips over several images */
@@ -563,6 +564,7 @@ static const struct op_case conv_transpose_cases[] = {
     {"[2,4,6,5] w[4,1,3,4] w[4]", "stride=2, dilation=3, groups=4"}, /* depthwise */
     {"[1,2,4,3] w[2,3,4,5]", "stride=6, dilation=4, pad=2"}, /* a common divisor */
     {"[1,2,1,2] w[2,3,1,1] w[3]", "stride=5"},            /* fewer pixels than the stride */
+    {"[1,4,9,1] w[4,3,4,1] w[6]", "stride=2, groups=2"},  /* one column */
     {"[1,4,6,6] w[4,2,3,3] w[4]", "stride=2, dilation=2, groups=2"}, /* residues without taps */
 };
 

@@ -40,6 +40,7 @@ enum {
     ANF_DIRECT_FLOATS = 24 * 1024, /* of its patches: 96 KiB, L2-resident */
     ANF_LANES_PIXELS = 512,  /* of the patch of depthwise_lanes: 32 KiB */
     ANF_LANES_COLUMNS = 256, /* of its input, of which whole rows are turned */
+    ANF_POOL_HALVES = (1024 + 8) * ANF_PANEL, /* of the input of avg_pool_planes: 32 KiB */
 };
 
 /* ---- conversions and stores ------------------------------------------------------------------ */
@@ -345,8 +346,13 @@ typedef void channel_affine_fn(const f16 *x, f16 *y, size_t n, float mean, float
  * oy1.
  * max: an element takes the place of a smaller one, +0 that of -0, a NaN of any; padded cells never
  * win.
- * avg: taps added in order u, v (padding as zeros), then divided by (float)(kh*kw). */
+ * avg: taps added in order u, v (padding as zeros), then divided by (float)(kh*kw); stride_w is 1
+ * or 2. */
 typedef void pool_fn(const struct conv_geom *g, const f16 *x, f16 *y, size_t oy0, size_t oy1);
+/* The same averages with any stride, of n_planes <= 16 planes: plane i is x + i*x_plane, and its
+ * results are y + i*out_h*out_w.  `scratch` is ANF_POOL_HALVES. */
+typedef void pool_planes_fn(const struct conv_geom *g, const f16 *x, size_t x_plane,
+                            size_t n_planes, f16 *y, size_t oy0, size_t oy1, f16 *scratch);
 
 /* ---- moves ----------------------------------------------------------------------------------- */
 /* y[c*ldy + r] = x[r*ldx + c] for r < rows, c < cols. */

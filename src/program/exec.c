@@ -454,15 +454,20 @@ void exec_affine(struct exec *x, const struct instr *i)
     run_rows(x, i, (size_t)(p->images * p->channels), (size_t)p->run, affine_task);
 }
 
+static struct conv_geom pool_geom(const struct pool_param *p)
+{
+    return (struct conv_geom){
+        .cin = 1, .in_h = (size_t)p->in_h, .in_w = (size_t)p->in_w, .out_h = (size_t)p->out_h,
+        .out_w = (size_t)p->out_w, .kh = (size_t)p->k, .kw = (size_t)p->k,
+        .stride_h = (size_t)p->stride, .stride_w = (size_t)p->stride, .dil_h = 1, .dil_w = 1,
+        .pad_h = (ptrdiff_t)p->pad, .pad_w = (ptrdiff_t)p->pad};
+}
+
 static void pool_task(void *arg, size_t task, size_t thread)
 {
     const struct row_call *c = arg;
     const struct pool_param *p = PARAM(c->x->p, c->i, pool_param);
-    struct conv_geom g = {.cin = 1, .in_h = (size_t)p->in_h, .in_w = (size_t)p->in_w,
-                          .out_h = (size_t)p->out_h, .out_w = (size_t)p->out_w, .kh = (size_t)p->k,
-                          .kw = (size_t)p->k, .stride_h = (size_t)p->stride,
-                          .stride_w = (size_t)p->stride, .dil_h = 1, .dil_w = 1,
-                          .pad_h = (ptrdiff_t)p->pad, .pad_w = (ptrdiff_t)p->pad};
+    const struct conv_geom g = pool_geom(p);
     pool_fn *fn = p->kind == POOL_MAX ? c->x->kern->max_pool : c->x->kern->avg_pool;
     const f16 *x = at(c->x, c->i, 1);
     f16 *y = at(c->x, c->i, 0);
@@ -476,10 +481,90 @@ static void pool_task(void *arg, size_t task, size_t thread)
     }
 }
 
+/* Sixteen planes at a time as lanes, or rows of results where planes are few: a lane is what a row
+ * reads, if no padding makes rows differ. */
+struct pool_lanes {
+    struct conv_geom geom; /* of a lane */
+    size_t x_lane, n_lanes, n_sets, x_set;
+    size_t columns; /* of results from which on avg_pool is faster, where no lane is empty */
+};
+
+static struct pool_lanes pool_lanes(const struct pool_param *p)
+{
+    struct pool_lanes l = {.geom = pool_geom(p), .n_lanes = (size_t)p->planes, .n_sets = 1,
+                           .columns = 21};
+    l.x_lane = l.geom.in_h * l.geom.in_w;
+    if (l.n_lanes < ANF_PANEL / 2 && l.n_lanes < l.geom.out_h && !p->pad) {
+        l.n_sets = l.n_lanes;
+        l.x_set = l.x_lane;
+        l.n_lanes = l.geom.out_h;
+        l.x_lane = l.geom.stride_h * l.geom.in_w;
+        l.geom.in_h = l.geom.kh;
+        l.geom.out_h = 1;
+        l.columns = 9;
+    }
+    return l;
+}
+
+static bool pool_has_lanes(const struct pool_param *p)
+{
+    const struct pool_lanes l = pool_lanes(p);
+    const size_t room = size_round_up(l.n_lanes, ANF_PANEL);
+    const bool short_rows = 2 * l.n_lanes >= room && l.geom.out_w * room < l.columns * l.n_lanes;
+    return p->kind == POOL_AVG && (p->stride > 2 || short_rows);
+}
+
+/* Groups of the lanes of a set, of which all are even and, where there are not many units of work,
+ * a multiple of the threads. */
+static size_t pool_groups(const struct exec *x, const struct pool_lanes *l)
+{
+    const size_t threads = (size_t)pool_threads(x->pool);
+    const size_t groups = (l->n_lanes + ANF_PANEL - 1) / ANF_PANEL;
+    if (l->n_sets * groups * l->geom.out_h >= BLOCK_FINE * threads)
+        return groups;
+    return block_least(l->n_lanes, size_round_up(groups, threads));
+}
+
+static void pool_lanes_task(void *arg, size_t task, size_t thread)
+{
+    const struct row_call *c = arg;
+    const struct pool_lanes l = pool_lanes(PARAM(c->x->p, c->i, pool_param));
+    const struct conv_geom *g = &l.geom;
+    const size_t groups = pool_groups(c->x, &l), y_lane = g->out_h * g->out_w;
+    size_t from, count; /* output rows, of all groups of all sets */
+    row_range(c, task, &from, &count);
+    for (size_t left = count, n; left; from += n, left -= n) {
+        const size_t group = from / g->out_h % groups, set = from / g->out_h / groups;
+        const size_t oy = from % g->out_h, lane = block_start(l.n_lanes, groups, group);
+        n = block_least(g->out_h - oy, left);
+        c->x->kern->avg_pool_planes(
+            g, (const f16 *)at(c->x, c->i, 1) + set * l.x_set + lane * l.x_lane, l.x_lane,
+            block_start(l.n_lanes, groups, group + 1) - lane,
+            (f16 *)at(c->x, c->i, 0) + (set * l.n_lanes + lane) * y_lane, oy, oy + n,
+            own_scratch(c->x, thread));
+    }
+}
+
 void exec_pool(struct exec *x, const struct instr *i)
 {
     const struct pool_param *p = PARAM(x->p, i, pool_param);
-    run_rows(x, i, (size_t)(p->planes * p->out_h), (size_t)(p->out_w * p->k), pool_task);
+    const size_t k = (size_t)p->k, out_w = (size_t)p->out_w;
+    if (pool_has_lanes(p)) {
+        const struct pool_lanes l = pool_lanes(p);
+        run_rows(x, i, l.n_sets * pool_groups(x, &l) * l.geom.out_h, ANF_PANEL * out_w * k * k,
+                 pool_lanes_task);
+    } else {
+        run_rows(x, i, (size_t)(p->planes * p->out_h), out_w * k, pool_task);
+    }
+}
+
+struct scratch_bytes scratch_pool(const struct program *p, const struct instr *i,
+                                  const struct kern *k, size_t n_threads)
+{
+    (void)k;
+    (void)n_threads;
+    const bool lanes = pool_has_lanes(PARAM(p, i, pool_param));
+    return (struct scratch_bytes){.own = lanes ? ANF_POOL_HALVES * sizeof(f16) : 0};
 }
 
 /* ---- moves ----------------------------------------------------------------------------------- */

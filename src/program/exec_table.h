@@ -7,7 +7,7 @@
 exec_fn exec_gemm, exec_conv, exec_attention, exec_reduce, exec_softmax, exec_norm, exec_affine,
     exec_pool, exec_tile, exec_move, exec_pack;
 
-scratch_fn scratch_gemm, scratch_conv, scratch_attention, scratch_softmax;
+scratch_fn scratch_gemm, scratch_conv, scratch_attention, scratch_softmax, scratch_pool;
 
 text_fn text_gemm, text_conv, text_attention, text_reduce, text_softmax, text_norm, text_affine,
     text_pool, text_move;

@@ -484,8 +484,8 @@ static anf_status check_pack(const struct program *p, const struct instr *i)
                   .text = text_norm
 #define INFO_AFFINE .param_count = COUNT(affine_param), .check = check_affine, \
                     .run = exec_affine, .text = text_affine
-#define INFO_POOL .param_count = COUNT(pool_param), .check = check_pool, .run = exec_pool, \
-                  .text = text_pool
+#define INFO_POOL .param_count = COUNT(pool_param), .check = check_pool, \
+                  .scratch = scratch_pool, .run = exec_pool, .text = text_pool
 #define INFO_TILE .param_count = 0, .check = check_tile_instr, .run = exec_tile
 #define INFO_MOVE .param_count = COUNT(move_param), .check = check_move, .run = exec_move, \
                   .text = text_move

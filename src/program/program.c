@@ -90,7 +90,7 @@ anf_status program_weight(struct program *p, const struct weight_record *w, cons
     return ANF_OK;
 }
 
-/* The most bytes that an instruction takes of an operand: a move may pick from all over a buffer. */
+/* The most bytes that an instruction takes of an operand: a move may pick some from all over it. */
 static uint64_t most_bytes(enum instr_op op, const void *param)
 {
     const struct move_param *m = param;

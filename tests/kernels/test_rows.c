@@ -511,7 +511,7 @@ static void check_pool(const struct kern *k, const struct conv_geom *g, enum kin
     size_t in = g->in_h * g->in_w, out = g->out_h * g->out_w;
     f16 *x = guarded(0, in * sizeof *x), *y = guarded(1, out * sizeof *y);
     make_rows(x, g->in_h, g->in_w, kind);
-    for (int max = 0; max < 2; max++) {
+    for (int max = g->stride_w > 2; max < 2; max++) { /* avg_pool takes no longer steps */
         pool_fn *fn = max ? k->max_pool : k->avg_pool;
         memset(y, 0xcd, out * sizeof *y);
         size_t cut = g->out_h / 2;
@@ -523,6 +523,17 @@ static void check_pool(const struct kern *k, const struct conv_geom *g, enum kin
             assert_int_equal(y[i], slow_pool(max, g, x, i / g->out_w, i % g->out_w));
         assert_true(frame_intact(y));
     }
+}
+
+/* Results of windows that fit; false where none does. */
+static bool pool_outputs(struct conv_geom *g)
+{
+    const size_t h = g->in_h + 2 * (size_t)g->pad_h, w = g->in_w + 2 * (size_t)g->pad_w;
+    if (h < g->kh || w < g->kw)
+        return false;
+    g->out_h = (h - g->kh) / g->stride_h + 1;
+    g->out_w = (w - g->kw) / g->stride_w + 1;
+    return true;
 }
 
 static void test_pooling(void **state)
@@ -541,11 +552,8 @@ static void test_pooling(void **state)
                         g.kw = kernel, g.kh = 1 + next_random() % 5;
                         g.stride_w = stride, g.stride_h = 1 + next_random() % 3;
                         g.pad_w = (ptrdiff_t)pad, g.pad_h = (ptrdiff_t)(next_random() % 3);
-                        if (g.in_w + 2 * pad < g.kw || g.in_h + 2 * (size_t)g.pad_h < g.kh)
-                            continue;
-                        g.out_w = (g.in_w + 2 * pad - g.kw) / stride + 1;
-                        g.out_h = (g.in_h + 2 * (size_t)g.pad_h - g.kh) / g.stride_h + 1;
-                        check_pool(kern_tables[t], &g, (enum kind)(next_random() % KINDS));
+                        if (pool_outputs(&g))
+                            check_pool(kern_tables[t], &g, (enum kind)(next_random() % KINDS));
                     }
         /* Windows wider than one strip, and strides wider than any vector. */
         check_pool(kern_tables[t], &(struct conv_geom){.in_h = 3, .in_w = 400, .kh = 2, .kw = 300,
@@ -556,16 +564,78 @@ static void test_pooling(void **state)
     close_regions();
 }
 
+/* n planes that begin x_plane apart: neighbours, or some that overlap or have gaps between them. */
+static void check_pool_planes(const struct kern *k, const struct conv_geom *g, size_t n,
+                              size_t x_plane, enum kind kind)
+{
+    const size_t out = g->out_h * g->out_w, cut = g->out_h / 2;
+    const size_t n_x = (n - 1) * x_plane + g->in_h * g->in_w, n_y = n * out;
+    f16 *x = guarded(0, n_x * sizeof *x), *y = guarded(1, n_y * sizeof *y);
+    f16 *scratch = guarded(2, ANF_POOL_HALVES * sizeof *scratch);
+    make_rows(x, 1, n_x, kind);
+    memset(y, 0xcd, n_y * sizeof *y);
+    memset(scratch, 0x7e, ANF_POOL_HALVES * sizeof *scratch); /* NaN everywhere */
+    k->avg_pool_planes(g, x, x_plane, n, y, cut, g->out_h, scratch);
+    for (size_t i = 0; i < n_y; i++)
+        assert_true(i % out >= cut * g->out_w || y[i] == 0xcdcd);
+    k->avg_pool_planes(g, x, x_plane, n, y, 0, cut, scratch);
+    for (size_t i = 0; i < n_y; i++)
+        assert_int_equal(y[i], slow_pool(false, g, x + i / out * x_plane, i % out / g->out_w,
+                                         i % out % g->out_w));
+    assert_true(frame_intact(y) && frame_intact(scratch));
+}
+
+static void test_pooling_planes(void **state)
+{
+    (void)state;
+    static const size_t sides[12] = {1, 2, 3, 4, 7, 8, 9, 15, 33, 57, 65, 90};
+    /* Pieces of some rows, of parts of a row; more results than a block has; gaps. */
+    static const struct conv_geom large[] = {
+        {.in_h = 50, .in_w = 50, .kh = 50, .kw = 50, .stride_h = 50, .stride_w = 50},
+        {.in_h = 47, .in_w = 70, .kh = 40, .kw = 33, .stride_h = 3, .stride_w = 3, .pad_h = 5,
+         .pad_w = 9},
+        {.in_h = 2, .in_w = 2500, .kh = 2, .kw = 2300, .stride_h = 1, .stride_w = 60},
+        {.in_h = 2, .in_w = 3000, .kh = 3, .kw = 7, .stride_h = 2, .stride_w = 25, .pad_h = 1,
+         .pad_w = 3},
+        {.in_h = 7, .in_w = 400, .kh = 3, .kw = 3, .stride_h = 3, .stride_w = 3},
+        {.in_h = 9, .in_w = 400, .kh = 2, .kw = 3, .stride_h = 7, .stride_w = 90, .pad_w = 2},
+        {.in_h = 900, .in_w = 3, .kh = 5, .kw = 3, .stride_h = 2, .stride_w = 1, .pad_w = 1},
+    };
+    open_regions();
+    for (size_t t = 0; kern_tables[t]; t++) {
+        const struct kern *k = kern_tables[t];
+        for (size_t round = 0; k->available() && round < 6000; round++) {
+            struct conv_geom g = {.in_h = sides[next_random() % 12],
+                                  .in_w = sides[next_random() % 12]};
+            g.kh = 1 + next_random() % (next_random() % 4 ? 5 : 14);
+            g.kw = 1 + next_random() % (next_random() % 4 ? 5 : 14);
+            g.stride_h = 1 + next_random() % 9, g.stride_w = 1 + round % 9;
+            g.pad_h = (ptrdiff_t)(next_random() % (g.kh + 1));
+            g.pad_w = (ptrdiff_t)(next_random() % (g.kw + 1));
+            const size_t plane = g.in_h * g.in_w, n = 1 + round % ANF_PANEL;
+            const size_t apart = round % 3 == 0 ? 1 + next_random() % (2 * plane) : plane;
+            if (pool_outputs(&g) && n * g.out_h * g.out_w <= 8000 && n * plane <= 40000)
+                check_pool_planes(k, &g, n, apart, (enum kind)(next_random() % KINDS));
+        }
+        for (size_t i = 0; k->available() && i < 4 * (sizeof large / sizeof *large); i++) {
+            struct conv_geom g = large[i / 4];
+            assert_true(pool_outputs(&g));
+            check_pool_planes(k, &g, 1 + i % 4 * 5, g.in_h * g.in_w, i % 4 ? ORDINARY : WIDE);
+        }
+    }
+    close_regions();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reductions),       cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_softmax_beside),
-        cmocka_unit_test(test_attention_scores), cmocka_unit_test(test_scaled_scores),
-        cmocka_unit_test(test_special_scaled_scores), cmocka_unit_test(test_masked_softmax),
+        cmocka_unit_test(test_softmax_beside),   cmocka_unit_test(test_attention_scores),
+        cmocka_unit_test(test_scaled_scores),    cmocka_unit_test(test_special_scaled_scores),
+        cmocka_unit_test(test_masked_softmax),
         cmocka_unit_test(test_norms),            cmocka_unit_test(test_channel_affine),
         cmocka_unit_test(test_softmax_accuracy), cmocka_unit_test(test_norm_accuracy),
-        cmocka_unit_test(test_pooling),
+        cmocka_unit_test(test_pooling),          cmocka_unit_test(test_pooling_planes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

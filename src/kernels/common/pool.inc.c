@@ -1,4 +1,4 @@
-/* Means of windows of one plane, vectorised along the output row.
+/* Means of windows of one plane at steps of 1 or 2, vectorised along the output row.
  *
  * An output row is made in chunks of at most POOL_VECS vectors.  For each tap (u, v), in order, the
  * chunk's accumulators meet elements v, v + stride, v + 2 stride, ... of an input row.  At the left
@@ -70,25 +70,6 @@ VFN void ISA(pool_taps)(vf *acc, const size_t vecs, const f16 *x, size_t taps, c
     }
 }
 
-/* One input row, any stride, element by element into the strip. */
-VFN void ISA(pool_taps_wide)(vf *acc, const size_t vecs, size_t outs, const f16 *row, ptrdiff_t x0,
-                             const struct conv_geom *g, f16 *strip)
-{
-    for (size_t v = 0; v < g->kw; v++) {
-        POOL_UNROLL
-        for (size_t k = 0; k < vecs; k++)
-            v_store_f16(strip + k * VL, v_zero());
-        for (size_t i = 0; i < outs; i++) {
-            ptrdiff_t ix = x0 + (ptrdiff_t)(v + i * g->stride_w);
-            if (ix >= 0 && ix < (ptrdiff_t)g->in_w)
-                strip[i] = row[ix];
-        }
-        POOL_UNROLL
-        for (size_t k = 0; k < vecs; k++)
-            acc[k] = v_add(acc[k], v_load_f16(strip + k * VL));
-    }
-}
-
 /* The `outs` outputs of row oy from ox on, which take `vecs` vectors: a constant at every call, so
  * that the accumulators are registers. */
 VFN void ISA(pool_chunk)(const size_t vecs, const struct conv_geom *g, const f16 *x, f16 *y,
@@ -108,10 +89,6 @@ VFN void ISA(pool_chunk)(const size_t vecs, const struct conv_geom *g, const f16
         if (iy < 0 || iy >= (ptrdiff_t)g->in_h)
             continue;
         const f16 *row = x + (size_t)iy * g->in_w;
-        if (stride > 2) {
-            ISA(pool_taps_wide)(acc, vecs, outs, row, x0, g, strip);
-            continue;
-        }
         for (size_t v = 0; v < g->kw; v += POOL_TAPS) {
             size_t taps = g->kw - v < POOL_TAPS ? g->kw - v : POOL_TAPS;
             ptrdiff_t from = x0 + (ptrdiff_t)v, offset = iy * (ptrdiff_t)g->in_w + from;

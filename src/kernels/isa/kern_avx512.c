@@ -52,6 +52,7 @@ ENTER_AVX512
 #include "kernels/common/winograd.inc.c"
 #include "kernels/common/columns.inc.c"
 #include "kernels/common/pool.inc.c"
+#include "kernels/common/pool_planes.inc.c"
 #include "kernels/common/max_pool.inc.c"
 #include "kernels/common/transpose.inc.c"
 #include "kernels/common/sparse_t.inc.c"

@@ -31,6 +31,7 @@
 #include "kernels/common/exp2.inc.c"
 #include "kernels/common/columns.inc.c"
 #include "kernels/common/pool.inc.c"
+#include "kernels/common/pool_planes.inc.c"
 #include "kernels/common/max_pool.inc.c"
 #include "kernels/common/transpose.inc.c"
 #include "kernels/common/sparse_t.inc.c"

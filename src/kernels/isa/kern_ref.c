@@ -38,6 +38,7 @@
 #include "kernels/common/scores.inc.c"
 #include "kernels/common/columns.inc.c"
 #include "kernels/common/pool.inc.c"
+#include "kernels/common/pool_planes.inc.c"
 #include "kernels/common/max_pool.inc.c"
 #include "kernels/common/transpose.inc.c"
 #include "kernels/common/sparse_t.inc.c"

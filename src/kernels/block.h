@@ -1,4 +1,4 @@
-/* What the drivers of gemm, convolution and attention have in common.
+/* What the drivers of gemm, convolution, attention and pools have in common.
  *
  * A driver cuts a job into tasks, which run in any order and on any threads:
  *

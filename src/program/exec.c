@@ -7,6 +7,7 @@
 
 #include "kernels/block_attention.h"
 #include "kernels/block_conv.h"
+#include "kernels/block_pool.h"
 #include "kernels/move.h"
 #include "kernels/winograd.h"
 #include "program/exec_table.h"
@@ -454,117 +455,47 @@ void exec_affine(struct exec *x, const struct instr *i)
     run_rows(x, i, (size_t)(p->images * p->channels), (size_t)p->run, affine_task);
 }
 
-static struct conv_geom pool_geom(const struct pool_param *p)
-{
-    return (struct conv_geom){
-        .cin = 1, .in_h = (size_t)p->in_h, .in_w = (size_t)p->in_w, .out_h = (size_t)p->out_h,
-        .out_w = (size_t)p->out_w, .kh = (size_t)p->k, .kw = (size_t)p->k,
-        .stride_h = (size_t)p->stride, .stride_w = (size_t)p->stride, .dil_h = 1, .dil_w = 1,
-        .pad_h = (ptrdiff_t)p->pad, .pad_w = (ptrdiff_t)p->pad};
-}
-
-static void pool_task(void *arg, size_t task, size_t thread)
-{
-    const struct row_call *c = arg;
-    const struct pool_param *p = PARAM(c->x->p, c->i, pool_param);
-    const struct conv_geom g = pool_geom(p);
-    pool_fn *fn = p->kind == POOL_MAX ? c->x->kern->max_pool : c->x->kern->avg_pool;
-    const f16 *x = at(c->x, c->i, 1);
-    f16 *y = at(c->x, c->i, 0);
-    size_t from, count; /* output rows, of all planes */
-    (void)thread;
-    row_range(c, task, &from, &count);
-    for (size_t left = count, n; left; from += n, left -= n) {
-        const size_t plane = from / g.out_h, oy = from % g.out_h;
-        n = block_least(g.out_h - oy, left);
-        fn(&g, x + plane * g.in_h * g.in_w, y + plane * g.out_h * g.out_w, oy, oy + n);
-    }
-}
-
-/* Sixteen planes at a time as lanes, or rows of results where planes are few: a lane is what a row
- * reads, if no padding makes rows differ. */
-struct pool_lanes {
-    struct conv_geom geom; /* of a lane */
-    size_t x_lane, n_lanes, n_sets, x_set;
-    size_t columns; /* of results from which on avg_pool is faster, where no lane is empty */
+/* ---- pools ----------------------------------------------------------------------------------- */
+struct pool_call {
+    struct exec *x;
+    struct pool_job job;
 };
 
-static struct pool_lanes pool_lanes(const struct pool_param *p)
+static void pool_worker(void *arg, size_t task, size_t thread)
 {
-    struct pool_lanes l = {.geom = pool_geom(p), .n_lanes = (size_t)p->planes, .n_sets = 1,
-                           .columns = 21};
-    l.x_lane = l.geom.in_h * l.geom.in_w;
-    if (l.n_lanes < ANF_PANEL / 2 && l.n_lanes < l.geom.out_h && !p->pad) {
-        l.n_sets = l.n_lanes;
-        l.x_set = l.x_lane;
-        l.n_lanes = l.geom.out_h;
-        l.x_lane = l.geom.stride_h * l.geom.in_w;
-        l.geom.in_h = l.geom.kh;
-        l.geom.out_h = 1;
-        l.columns = 9;
-    }
-    return l;
+    struct pool_call *c = arg;
+    pool_task(c->x->kern, &c->job, task, own_scratch(c->x, thread));
 }
 
-static bool pool_has_lanes(const struct pool_param *p)
+static struct pool_job pool_job_of(const struct program *p, const struct instr *i)
 {
-    const struct pool_lanes l = pool_lanes(p);
-    const size_t room = size_round_up(l.n_lanes, ANF_PANEL);
-    const bool short_rows = 2 * l.n_lanes >= room && l.geom.out_w * room < l.columns * l.n_lanes;
-    return p->kind == POOL_AVG && (p->stride > 2 || short_rows);
-}
-
-/* Groups of the lanes of a set, of which all are even and, where there are not many units of work,
- * a multiple of the threads. */
-static size_t pool_groups(const struct exec *x, const struct pool_lanes *l)
-{
-    const size_t threads = (size_t)pool_threads(x->pool);
-    const size_t groups = (l->n_lanes + ANF_PANEL - 1) / ANF_PANEL;
-    if (l->n_sets * groups * l->geom.out_h >= BLOCK_FINE * threads)
-        return groups;
-    return block_least(l->n_lanes, size_round_up(groups, threads));
-}
-
-static void pool_lanes_task(void *arg, size_t task, size_t thread)
-{
-    const struct row_call *c = arg;
-    const struct pool_lanes l = pool_lanes(PARAM(c->x->p, c->i, pool_param));
-    const struct conv_geom *g = &l.geom;
-    const size_t groups = pool_groups(c->x, &l), y_lane = g->out_h * g->out_w;
-    size_t from, count; /* output rows, of all groups of all sets */
-    row_range(c, task, &from, &count);
-    for (size_t left = count, n; left; from += n, left -= n) {
-        const size_t group = from / g->out_h % groups, set = from / g->out_h / groups;
-        const size_t oy = from % g->out_h, lane = block_start(l.n_lanes, groups, group);
-        n = block_least(g->out_h - oy, left);
-        c->x->kern->avg_pool_planes(
-            g, (const f16 *)at(c->x, c->i, 1) + set * l.x_set + lane * l.x_lane, l.x_lane,
-            block_start(l.n_lanes, groups, group + 1) - lane,
-            (f16 *)at(c->x, c->i, 0) + (set * l.n_lanes + lane) * y_lane, oy, oy + n,
-            own_scratch(c->x, thread));
-    }
+    const struct pool_param *q = PARAM(p, i, pool_param);
+    const size_t k = (size_t)q->k, stride = (size_t)q->stride;
+    const ptrdiff_t pad = (ptrdiff_t)q->pad;
+    return (struct pool_job){
+        .planes = (size_t)q->planes, .mean = q->kind == POOL_AVG, .n_threads = 1,
+        .geom = {.cin = 1, .in_h = (size_t)q->in_h, .in_w = (size_t)q->in_w,
+                 .out_h = (size_t)q->out_h, .out_w = (size_t)q->out_w, .kh = k, .kw = k,
+                 .stride_h = stride, .stride_w = stride, .dil_h = 1, .dil_w = 1, .pad_h = pad,
+                 .pad_w = pad}};
 }
 
 void exec_pool(struct exec *x, const struct instr *i)
 {
-    const struct pool_param *p = PARAM(x->p, i, pool_param);
-    const size_t k = (size_t)p->k, out_w = (size_t)p->out_w;
-    if (pool_has_lanes(p)) {
-        const struct pool_lanes l = pool_lanes(p);
-        run_rows(x, i, l.n_sets * pool_groups(x, &l) * l.geom.out_h, ANF_PANEL * out_w * k * k,
-                 pool_lanes_task);
-    } else {
-        run_rows(x, i, (size_t)(p->planes * p->out_h), out_w * k, pool_task);
-    }
+    struct pool_call c = {.x = x, .job = pool_job_of(x->p, i)};
+    c.job.x = at(x, i, 1);
+    c.job.y = at(x, i, 0);
+    if (pool_work(&c.job) >= SERIAL_ROW_ELEMENTS)
+        c.job.n_threads = (size_t)pool_threads(x->pool);
+    run_tasks(x, c.job.n_threads, pool_tasks(x->kern, &c.job), pool_worker, &c);
 }
 
 struct scratch_bytes scratch_pool(const struct program *p, const struct instr *i,
                                   const struct kern *k, size_t n_threads)
 {
-    (void)k;
-    (void)n_threads;
-    const bool lanes = pool_has_lanes(PARAM(p, i, pool_param));
-    return (struct scratch_bytes){.own = lanes ? ANF_POOL_HALVES * sizeof(f16) : 0};
+    struct pool_job job = pool_job_of(p, i);
+    job.n_threads = n_threads;
+    return (struct scratch_bytes){.own = pool_thread_bytes(k, &job)};
 }
 
 /* ---- moves ----------------------------------------------------------------------------------- */

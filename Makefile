@@ -37,6 +37,12 @@ bench: bench-build
 bench-scaling: bench-build
 	python3 bench/scaling.py --worker $(BUILD)/bench/bench_worker --out $(BUILD)/bench-results
 
+# Every operator by itself, beside PyTorch: build/bench-results/operators.md.
+bench-operators:
+	@cmake -G Ninja -S . -B $(BUILD) -DANEFORGE_PYTHON=ON $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS)
+	PYTHONPATH=$(BUILD)/python python3 bench/operators.py --out $(BUILD)/bench-results
+
 # The figures of docs/performance.md, from one session of about half an hour.
 bench-docs: bench bench-scaling
 	python3 bench/compare.py --worker $(BUILD)/bench/bench_worker --out $(BUILD)/bench-results-avx2 \
@@ -57,4 +63,4 @@ install: build
 clean:
 	rm -rf build build-*
 
-.PHONY: all build test test-full generate bench bench-scaling bench-docs bench-build bench-peers install clean
+.PHONY: all build test test-full generate bench bench-scaling bench-operators bench-docs bench-build bench-peers install clean

@@ -138,7 +138,7 @@ def versions_text(results):
     for r in results["workloads"]:
         for name, e in _peers(r).items():
             seen[name] = e["version"]
-    return ", ".join(f"{name} {version}" for name, version in seen.items())
+    return ", ".join(f"{name} {version}" for name, version in seen.items()) or "none"
 
 
 def losses_text(results):

@@ -6,9 +6,9 @@
  *     transpose  the last dimension is contiguous in the destination, the one before in the source;
  *     fill       the last dimension repeats one source element;
  *     strided    anything else: two plain nested loops.
- * An odometer over the other dimensions calls that inner move.  Tasks cut one dimension into
- * ranges, so each is a smaller geometry of the same kind, and every element is written by exactly
- * one of them. */
+ * An odometer over the other dimensions calls that inner move, or copies what the one before wrote.
+ * Tasks cut one dimension into ranges, so each is a smaller geometry of the same kind, and every
+ * element is written by exactly one of them. */
 #include "kernels/move.h"
 
 #include <string.h>
@@ -122,11 +122,13 @@ static size_t count(const struct move_geom *g)
     return n;
 }
 
-/* The dimension tasks cut: the outermost if it gives even shares, else the longest. */
+/* The dimension tasks cut: the outermost if it gives even shares, else the longest.  The short side
+ * of a single transpose is left whole: parts of it are slower than all of it. */
 static int cut_dim(const struct move_geom *g, size_t n_tasks)
 {
     int longest = 0;
-    if (g->rank && (g->dims[0] >= 4 * n_tasks || g->dims[0] == n_tasks))
+    const bool even = g->rank && (g->dims[0] >= 4 * n_tasks || g->dims[0] == n_tasks);
+    if (even && (g->rank > 2 || g->dims[0] >= 8 * n_tasks || inner_kind(g) != MOVE_TRANSPOSE))
         return 0;
     for (int d = 1; d < g->rank; d++)
         if (g->dims[d] > g->dims[longest])
@@ -144,27 +146,31 @@ size_t move_tasks(const struct move_geom *g, size_t n_threads)
     return n < most ? n : most;
 }
 
+/* Rows of unit <= n <= 2 * unit elements: the first `unit` and the last, which may overlap.  A
+ * constant unit makes each a single instruction or two. */
+static inline void copy_ends(const f16 *src, ptrdiff_t ss, f16 *dst, ptrdiff_t ds, size_t rows,
+                             size_t n, size_t unit)
+{
+    for (; rows; rows--, src += ss, dst += ds) {
+        memcpy(dst, src, unit * sizeof *dst);
+        memcpy(dst + n - unit, src + n - unit, unit * sizeof *dst);
+    }
+}
+
+/* Short rows are common in pixel and head layouts, and take less time than a call of memcpy. */
 static void copy_rows(const f16 *src, ptrdiff_t ss, f16 *dst, ptrdiff_t ds, size_t rows, size_t n)
 {
-    /* Constant sizes become single instructions; short rows are common in pixel and head
-     * layouts. */
-    switch (n) {
-    case 2:
-        for (; rows; rows--, src += ss, dst += ds)
-            memcpy(dst, src, 4);
-        break;
-    case 4:
-        for (; rows; rows--, src += ss, dst += ds)
-            memcpy(dst, src, 8);
-        break;
-    case 8:
-        for (; rows; rows--, src += ss, dst += ds)
-            memcpy(dst, src, 16);
-        break;
-    default:
+    if (n == 1 || n > 32)
         for (; rows; rows--, src += ss, dst += ds)
             memcpy(dst, src, n * sizeof *dst);
-    }
+    else if (n <= 4)
+        copy_ends(src, ss, dst, ds, rows, n, 2);
+    else if (n <= 8)
+        copy_ends(src, ss, dst, ds, rows, n, 4);
+    else if (n <= 16)
+        copy_ends(src, ss, dst, ds, rows, n, 8);
+    else
+        copy_ends(src, ss, dst, ds, rows, n, 16);
 }
 
 static void fill(f16 *dst, f16 value, size_t n)
@@ -208,6 +214,15 @@ static void move_inner(const struct kern *k, enum move_kind kind, const struct m
     }
 }
 
+/* Whether dimension `outside`, the one before the last two, only repeats them and they are one run
+ * of the destination: rows of an upsampled image.  A copy of the run is faster than its move. */
+static bool repeats_run(const struct move_geom *g, enum move_kind kind, int outside)
+{
+    const int in = g->rank - 1;
+    return (kind == MOVE_TRANSPOSE || kind == MOVE_FILL) && outside >= 0
+           && g->src_stride[outside] == 0 && g->dst_stride[in - 1] == (ptrdiff_t)g->dims[in];
+}
+
 void move_task(const struct kern *k, const struct move_geom *g, const f16 *src, f16 *dst,
                size_t task, size_t n_tasks)
 {
@@ -232,9 +247,15 @@ void move_task(const struct kern *k, const struct move_geom *g, const f16 *src, 
 
     size_t index[MOVE_MAX_RANK] = {0};
     ptrdiff_t from = 0, to = 0;
+    const int outside = part.rank - 3;
+    const bool repeats = repeats_run(&part, kind, outside);
     for (;;) {
-        move_inner(k, kind, &part, src + from, dst + to);
-        int d = part.rank - 3;
+        if (repeats && index[outside] > 0)
+            memcpy(dst + to, dst + to - part.dst_stride[outside],
+                   part.dims[outside + 1] * part.dims[outside + 2] * sizeof *dst);
+        else
+            move_inner(k, kind, &part, src + from, dst + to);
+        int d = outside;
         for (; d >= 0; d--) {
             from += part.src_stride[d];
             to += part.dst_stride[d];

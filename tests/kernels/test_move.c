@@ -61,6 +61,22 @@ static void check_transpose(const struct kern *k, size_t rows, size_t cols, size
     }
 }
 
+/* As rows and as columns, packed and not, and as repeats of one row.  Matrices end at the fence,
+ * so their alignment changes with n. */
+static void check_short_side(const struct kern *k, size_t side, size_t n)
+{
+    static const size_t gaps[] = {0, 1, 5};
+    for (size_t i = 0; i < 3; i++) {
+        const size_t ld = side + gaps[i];
+        check_transpose(k, side, n, 0, ld);
+        check_transpose(k, n, side, 0, n);
+        for (size_t j = 0; j < 3; j++) {
+            check_transpose(k, side, n, n + gaps[j], ld);
+            check_transpose(k, n, side, ld, n + gaps[j]);
+        }
+    }
+}
+
 static void test_transpose(void **state)
 {
     (void)state;
@@ -72,15 +88,14 @@ static void test_transpose(void **state)
         for (size_t rows = 1; rows <= 40; rows++)
             for (size_t cols = 1; cols <= 40; cols++)
                 check_transpose(k, rows, cols, cols + below(3), rows + below(3));
-        for (size_t n = 1; n <= 70; n++) {
-            check_transpose(k, 2, n, 0, 2);
-            check_transpose(k, 2, n, n, 2);
-            check_transpose(k, n, 2, 2, n);
-            check_transpose(k, 3, n, 0, 3);
-        }
+        for (size_t side = 1; side <= 9; side++)
+            for (size_t n = 1; n <= 70; n++)
+                check_short_side(k, side, n);
         check_transpose(k, 333, 131, 131, 333);
         check_transpose(k, 131, 333, 400, 140);
         k->transpose(NULL, 0, NULL, 0, 0, 0);
+        k->transpose(NULL, 0, NULL, 0, 0, 9);
+        k->transpose(NULL, 0, NULL, 0, 9, 0);
     }
     close_regions();
 }
@@ -244,6 +259,14 @@ static void test_named_moves(void **state)
         {4, {3, 9, 21, 2}, {189, 21, 1, 0}, {756, 84, 2, 1}},         /* each pixel twice */
         {5, {3, 9, 2, 21, 2}, {189, 21, 0, 1, 0}, {756, 84, 42, 2, 1}}, /* upsample by 2 */
         {5, {3, 9, 3, 21, 3}, {189, 21, 0, 1, 0}, {1701, 189, 63, 3, 1}}, /* by 3 */
+        {5, {3, 9, 5, 21, 5}, {189, 21, 0, 1, 0}, {4725, 525, 105, 5, 1}}, /* by 5 */
+        {5, {3, 9, 4, 21, 4}, {189, 21, 0, 1, 0}, {6048, 672, 168, 4, 1}}, /* by 4, with gaps */
+        {5, {2, 3, 17, 5, 17}, {15, 5, 0, 1, 0}, {4335, 1445, 85, 17, 1}}, /* by 17 */
+        {3, {1, 5, 40000}, {1, 0, 1}, {200000, 40000, 1}},            /* one row again and again */
+        {3, {2, 30000, 2}, {60000, 1, 30000}, {60000, 2, 1}},         /* to pixels of 2 channels */
+        {2, {2, 30000}, {1, 2}, {30000, 1}},                          /* and back, of one image */
+        {2, {9, 5000}, {1, 9}, {5000, 1}},                            /* of 9 channels */
+        {5, {5, 7, 3, 19, 3}, {1197, 19, 399, 1, 133}, {1197, 171, 57, 3, 1}}, /* pixel shuffle */
         {5, {5, 7, 2, 19, 2}, {532, 19, 266, 1, 133}, {532, 76, 38, 2, 1}}, /* pixel shuffle by 2 */
         {5, {5, 2, 2, 7, 19}, {532, 38, 1, 76, 2}, {532, 266, 133, 19, 1}}, /* and back */
         {3, {6, 40, 40}, {1600, 40, 1}, {5000, 40, 1}},               /* concat */
@@ -255,6 +278,11 @@ static void test_named_moves(void **state)
         if (kern_tables[t]->available())
             for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
                 check_move(kern_tables[t], &cases[i]);
+    for (size_t n = 1; n <= 70; n++) {
+        const ptrdiff_t row = (ptrdiff_t)n;
+        const struct move_geom short_rows = {2, {13, n}, {row + 3, 1}, {row + 1, 1}};
+        check_move(any_table(), &short_rows);
+    }
 }
 
 static void test_prepare(void **state)

@@ -151,7 +151,7 @@ static void start_softmax(const struct task *t, struct block *b)
 {
     const struct attention_job *job = t->job;
     const f16 one = 0x3c00, by = job->has_scale ? job->scale : one;
-    const bool in_softmax = !job->mask && is_power(by);
+    const bool in_softmax = !job->mask && !t->kern->score_halves && is_power(by);
     float scale;
     t->kern->f32_from_f16(&by, &scale, 1);
     if (!in_softmax) {

@@ -24,7 +24,6 @@ enum {
     FINE_FEW = 8, /* as BLOCK_FINE, for few rows */
     LEAST_TILES = 2, /* side by side in a part that is cut for the balance only */
     MAX_A_FLOATS = 1 << 22, /* packed A of one thread: 16 MiB */
-    MOST_L2_FLOATS = 1 << 17, /* of packed rows, half a MiB */
     EPILOGUE_RUN = 4096,    /* elements that are handed on together */
     /* The most columns of a last panel that are computed one by one, and the rows from which on one
      * of them costs less than its share of the panel. */
@@ -396,7 +395,7 @@ static void multiply(const struct block *s)
     const size_t slices = s->job->k ? (s->job->k + s->kc - 1) / s->kc : 1;
     const size_t groups = (s->n_panels + s->nv - 1) / s->nv, last = groups * slices - 1;
     const size_t panels = (s->job->n + ANF_PANEL - 1) / ANF_PANEL;
-    const bool k_inside = s->rows * s->job->k <= MOST_L2_FLOATS;
+    const bool k_inside = s->rows * s->job->k <= s->kern->l2_floats;
     for (size_t step = 0, v = 0, k0 = 0; step <= last; step++) {
         const size_t after = step + 1; /* the last one is followed by the next columns */
         const size_t next_v = (k_inside ? after / slices : after % groups) * s->nv;

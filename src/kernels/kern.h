@@ -411,8 +411,11 @@ struct kern {
     size_t sparse_rows; /* most rows of gemm_sparse_t */
     size_t rows_mr, rows_nv; /* the same of gemm_tile_rows */
     bool rows_beside;        /* whether it works on `beside` */
+    bool score_halves;       /* whether score_rows computes in binary16: cheaper than a scale in
+                                score_start */
     size_t kc;          /* k-block: a B sliver of nv panels stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
+    size_t l2_floats;   /* of packed rows that stay in L2 beside what else is there */
     uop_fn *uops[UOP_COUNT];
 #define K(slot, type, doc) type *slot;
 #include "kernels/kernels.def"
@@ -422,8 +425,7 @@ struct kern {
 /* The tile sizes of a table, which the files of common/ define in an ISA file. */
 #define KERN_TILES                                                                                 \
     .mr = TILE_MR, .nv = TILE_NV, .tall_mr = TALL_MR, .tall_nv = TALL_NV, .row_nv = ROW_NV,        \
-    .few_rows = TILE_FEW, .sparse_rows = SPARSE_ROWS, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV,      \
-    .rows_beside = ROWS_BESIDE
+    .few_rows = TILE_FEW, .sparse_rows = SPARSE_ROWS, .rows_mr = ROWS_MR, .rows_nv = ROWS_NV
 
 /* Best first; the last, "ref", is always available. NULL-terminated. */
 extern const struct kern *const kern_tables[];

@@ -10,24 +10,19 @@
  *     AVX2      6 x 1 panel    12 of 16 ymm
  *     NEON      6 x 1 panel    24 of 32 q
  *
- * Multiply-adds leave units of a CPU idle: additions, maxima, conversions, shifts and permutations
- * cost nothing beside them on AMD Zen 4.  So where there are registers enough, the largest tile
- * also works on the softmax of other rows, which takes half of the time there that it takes
- * alone. */
+ * Multiply-adds leave units of some CPUs idle: additions, maxima, conversions, shifts and
+ * permutations cost nothing beside them on AMD Zen 4.  So where there are registers enough, the
+ * largest tile can also work on the softmax of other rows, which takes half of the time there that
+ * it takes alone. */
 #if VL == 16
 #define ROWS_MR 6
 #define ROWS_NV 4
-#define ROWS_BESIDE true
 #elif VL == 1
 #define ROWS_MR 4
 #define ROWS_NV 1
 #else
 #define ROWS_MR 6
 #define ROWS_NV 1
-#endif
-
-#ifndef ROWS_BESIDE
-#define ROWS_BESIDE false
 #endif
 
 _Static_assert(ROWS_MR * ROWS_NV <= TILE_MR * TILE_NV, "tile_body has room for the sums");

@@ -81,6 +81,62 @@ VFN void ISA(turn_six)(const f16 *x, size_t ldx, size_t kc, f16 *t)
 }
 #endif
 
+#if VL == 16
+/* Nine to sixteen rows.  A register has eight k's of rows i and i + 8, and the next eight k's of
+ * both, so that turned it is all rows for two k's; loads bring its parts together.  Eight of those
+ * are TURN_K k's, which lie in memory before they are widened: there the upper half of a register
+ * takes no shuffle. */
+enum { TURN_K = 16, TURN_HALVES = TURN_K * 16 };
+
+/* Where the k's begin that are to begin at k: the last ones do some of those before once more. */
+VFN size_t ISA(turn_from)(size_t k, size_t kc)
+{
+    return k + TURN_K <= kc ? k : kc - TURN_K;
+}
+
+/* Elements of rows at p and q, eight apart. */
+VFN u16x32 ISA(load_parts)(const f16 *p, const f16 *q)
+{
+    u16x8 part[4];
+    __builtin_memcpy(&part[0], p, sizeof part[0]);
+    __builtin_memcpy(&part[1], q, sizeof part[1]);
+    __builtin_memcpy(&part[2], p + 8, sizeof part[2]);
+    __builtin_memcpy(&part[3], q + 8, sizeof part[3]);
+    __m512i r = _mm512_castsi128_si512((__m128i)part[0]);
+    r = _mm512_inserti32x4(r, (__m128i)part[1], 1);
+    r = _mm512_inserti32x4(r, (__m128i)part[2], 2);
+    return (u16x32)_mm512_inserti32x4(r, (__m128i)part[3], 3);
+}
+
+/* a[k*a_k + i] = widen(row[i][k]) for i < rows, k < kc, kc >= TURN_K. */
+VFN void ISA(pack_sixteen)(const f16 *const row[16], size_t rows, size_t kc, float *a, size_t a_k)
+{
+    _Alignas(64) f16 turned[PACK_K / TURN_K * TURN_HALVES];
+    for (size_t k0 = 0, nk; k0 < kc; k0 += nk) {
+        nk = kc - k0 < PACK_K ? kc - k0 : PACK_K;
+        const size_t blocks = (nk + TURN_K - 1) / TURN_K;
+        for (size_t n = 0; n < blocks; n++) {
+            const size_t k = ISA(turn_from)(k0 + n * TURN_K, kc);
+            u16x32 r[8];
+            UNROLL for (size_t i = 0; i < 8; i++)
+                r[i] = ISA(load_parts)(row[i] + k, row[i + 8] + k);
+            ISA(turn_32)(r);
+            __builtin_memcpy(turned + n * TURN_HALVES, r, sizeof r);
+        }
+        for (size_t n = 0; n < blocks; n++) {
+            float *to = a + ISA(turn_from)(k0 + n * TURN_K, kc) * a_k;
+            UNROLL for (size_t k = 0; k < TURN_K; k++, to += a_k) {
+                const vf y = v_load_f16(turned + n * TURN_HALVES + k % 8 * 32 + k / 8 * 16);
+                if (rows == 16)
+                    v_store(to, y);
+                else
+                    v_store_n(to, y, rows);
+            }
+        }
+    }
+}
+#endif
+
 /* Of `left` k's, how many to turn now, so that no few are left for the last time. */
 VFN size_t ISA(turn_depth)(size_t left)
 {
@@ -92,6 +148,18 @@ VFN void ISA(pack_strip)(const f16 *x, size_t ldx, size_t rows, size_t ld, size_
                          size_t a_k)
 {
     f16 turned[(PACK_K + 8) * 16];
+#if VL == 16
+    if (ld == 16 && kc >= TURN_K) {
+        const f16 *row[16];
+        for (size_t i = 0; i < 16; i++)
+            row[i] = x + (i < rows ? i : 0) * ldx;
+        if (rows == 16)
+            ISA(pack_sixteen)(row, 16, kc, a, a_k);
+        else
+            ISA(pack_sixteen)(row, rows, kc, a, a_k);
+        return;
+    }
+#endif
     for (size_t k = 0, nk; k < kc; k += nk) {
         nk = ISA(turn_depth)(kc - k);
 #if TILE_MR == 6
@@ -160,17 +228,16 @@ static void ISA(pack_panels_t)(const f16 *x, size_t ldx, size_t kc, size_t n, fl
     f16 turned[(PACK_K + 8) * ANF_PANEL];
     for (size_t j = 0; j < n; j += ANF_PANEL, b += b_panel) {
         const size_t rows = n - j < ANF_PANEL ? n - j : ANF_PANEL;
+        if (rows == ANF_PANEL) {
+            ISA(pack_strip)(x + j * ldx, ldx, ANF_PANEL, ANF_PANEL, kc, b, ANF_PANEL);
+            continue;
+        }
         for (size_t k = 0, nk; k < kc; k += nk) {
             nk = ISA(turn_depth)(kc - k);
             const f16 *from = x + j * ldx + k;
-            if (rows == ANF_PANEL) {
-                ISA(turn_rows)(from, ldx, 8, nk, turned, ANF_PANEL);
-                ISA(turn_rows)(from + 8 * ldx, ldx, 8, nk, turned + 8, ANF_PANEL);
-            } else {
-                ISA(turn_rows)(from, ldx, rows, nk, turned, ANF_PANEL);
-                ISA(turn_rows)(rows > 8 ? from + 8 * ldx : from, ldx, rows > 8 ? rows - 8 : 0, nk,
-                               turned + 8, ANF_PANEL);
-            }
+            ISA(turn_rows)(from, ldx, rows, nk, turned, ANF_PANEL);
+            ISA(turn_rows)(rows > 8 ? from + 8 * ldx : from, ldx, rows > 8 ? rows - 8 : 0, nk,
+                           turned + 8, ANF_PANEL);
             for (size_t i = 0; i < nk * ANF_PANEL; i += VL)
                 v_store(b + k * ANF_PANEL + i, v_load_f16(turned + i));
         }

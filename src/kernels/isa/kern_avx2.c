@@ -72,6 +72,7 @@ const struct kern kern_avx2 = {
     .kc = 384,
     .mc = 240,
     .nc = 192,
+    .l2_floats = 1 << 17,
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U

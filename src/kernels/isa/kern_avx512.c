@@ -71,17 +71,19 @@ ENTER_AVX512
 
 LEAVE_AVX512
 
-/* A slice of tall tiles is 3/2 kc deep: 256 of a depth that is a power of two, of which the two
- * panels of a tile take 32 KiB of L1. */
-#define BLOCKS .kc = 172, .mc = 112, .nc = 384
-
 extern const struct kern kern_avx512;
 const struct kern kern_avx512 = {
     .name = "avx512",
     .needs = "AVX-512 F, BW, VL, DQ",
     .available = cpu_has_avx512,
     KERN_TILES,
-    BLOCKS,
+    .rows_beside = true,
+    /* A slice of tall tiles is 3/2 kc deep: 256 of a depth that is a power of two, of which the two
+     * panels of a tile take 32 KiB of L1. */
+    .kc = 172,
+    .mc = 112,
+    .nc = 384,
+    .l2_floats = 1 << 17,
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U
@@ -127,7 +129,13 @@ const struct kern kern_avx512fp16 = {
     .needs = "AVX-512 F, BW, VL, DQ, VBMI2, FP16",
     .available = cpu_has_avx512fp16,
     KERN_TILES,
-    BLOCKS,
+    .score_halves = true,
+    /* The first CPUs that have FP16, Intel's from Sapphire Rapids on, have twice the L2 or more,
+     * and two ports for all that vectors of 512 bits compute: nothing is free beside a tile. */
+    .kc = 342,
+    .mc = 168,
+    .nc = 384,
+    .l2_floats = 1 << 18,
 #define UOP_SET(x) x##_avx512fp16
 #include "kernels/common/uops_exact.inc.c"
 #undef UOP_SET

@@ -57,6 +57,7 @@ const struct kern kern_neon = {
     .kc = 256,
     .mc = 240,
     .nc = 192,
+    .l2_floats = 1 << 17,
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U

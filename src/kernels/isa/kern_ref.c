@@ -52,6 +52,7 @@ const struct kern kern_ref = {
     .kc = 256,
     .mc = 96,
     .nc = 192,
+    .l2_floats = 1 << 17,
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U

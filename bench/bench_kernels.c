@@ -20,7 +20,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MOST_THREADS = 64, PEAK_STEPS = 10000 };
+enum { MOST_THREADS = 64, PEAK_STEPS = 100000 };
 
 static struct pool *pool;
 static size_t n_threads;
@@ -89,6 +89,7 @@ static const struct workload workloads[] = {
     {"conv1x1s2 256-512@14", CONV, {1, 256, 512, 14, 1, 2, 0, 1}},
     {"depthwise3x3 144@56", CONV, {1, 1, 1, 56, 3, 1, 1, 144}},
     {"depthwise3x3 960@7", CONV, {1, 1, 1, 7, 3, 1, 1, 960}},
+    {"attention 12x128x32", ATTENTION, {12, 128, 32}},
     {"attention 12x128x64", ATTENTION, {12, 128, 64}},
     {"attention 12x512x64", ATTENTION, {12, 512, 64}},
     {"attention 12x2048x64", ATTENTION, {12, 2048, 64}},

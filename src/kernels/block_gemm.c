@@ -275,11 +275,13 @@ static void tile_panels(const struct kern *kern, const struct gemm_job *job,
                                      .cols = block_least(nv * ANF_PANEL, job->n - j0)};
         kern->gemm_tile_f16(rows, nv, &(struct gemm_tile){
             .kc = job->k, .a = a, .a_k = rows, .b = job->b + j0 * job->k,
-            .b_panel = job->k * ANF_PANEL, .out = &out});
+            .b_panel = job->k * ANF_PANEL, .b_ahead = kern->weights_ahead, .out = &out});
         return;
     }
-    for (size_t v = 0; v < nv; v++)
+    for (size_t v = 0; v < nv; v++) {
         panels[v] = encoded_panel(job, q + v);
+        panels[v].ahead = kern->weights_ahead;
+    }
     tile(rows, nv, a, panels, c, ldc);
 }
 

@@ -124,6 +124,7 @@ struct gemm_tile {
     size_t a_k;
     const void *b;
     size_t b_panel; /* from panel to panel, in what B consists of */
+    size_t b_ahead; /* bytes, as weight_panel.ahead; of gemm_tile_f16 with mr = 1 */
     float *c;
     size_t ldc;
     bool accumulate;
@@ -159,6 +160,8 @@ typedef void gemm_columns_fn(const struct gemm_rows *a, const f16 *b, const stru
 struct weight_panel {
     const void *w, *side;
     size_t k, block; /* rows of the whole panel; rows that share a scale (blockwise) */
+    size_t ahead;    /* bytes from what is read to the cache lines that are asked for meanwhile:
+                        table.weights_ahead */
 };
 /* b[16i + j] = W[k0 + i][j] for i < kc. */
 typedef void widen_weights_fn(const struct weight_panel *panel, size_t k0, size_t kc, float *b);
@@ -416,6 +419,9 @@ struct kern {
     size_t kc;          /* k-block: a B sliver of nv panels stays in L1 */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
     size_t l2_floats;   /* of packed rows that stay in L2 beside what else is there */
+    /* How far ahead lines are asked for, in bytes, where a single row, or encoded weights, take
+     * many panels side by side. */
+    size_t weights_ahead;
     uop_fn *uops[UOP_COUNT];
 #define K(slot, type, doc) type *slot;
 #include "kernels/kernels.def"

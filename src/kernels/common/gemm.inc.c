@@ -51,10 +51,6 @@ enum {
     /* B is read once by the binary16 tile; two cache lines of every panel are asked for this far
      * ahead, because the hardware does not follow a panel over a page end. */
     TILE_AHEAD = 1024,
-    /* The same in bytes where a single row, or encoded panels, take many panels side by side.
-     * Those lie apart by powers of two and share cache sets, with the row as well: of the eight
-     * ways of AMD Zen 4, lines that are asked for long before are gone when they are needed. */
-    WEIGHTS_AHEAD = 320,
     /* Steps of k in one turn of the loop, which asks ahead once.  Instructions that are no
      * multiply-adds cost time where two programs share a core. */
     TILE_STEPS = VL >= 8 ? 4 : 1,
@@ -202,7 +198,7 @@ VFN void ISA(tile_step)(const struct gemm_tile *t, struct tile_at *at, const vbo
     if (kind == HALVES && u % HALVES_ASK == 0)
         UNROLL for (size_t v = 0; v < nv; v++)
             __builtin_prefetch((const f16 *)at->b + v * t->b_panel +
-                               (mr == 1 ? WEIGHTS_AHEAD / sizeof(f16) : TILE_AHEAD));
+                               (mr == 1 ? t->b_ahead / sizeof(f16) : TILE_AHEAD));
     if (VL == 8 && kind >= WIDENING) /* or stores wait for their lines, on AMD Zen 3 */
         UNROLL for (size_t v = 0; v < nv; v++)
             __builtin_prefetch(at->wide + v * wide_panel + WIDE_AHEAD * ANF_PANEL, 1);

@@ -2,14 +2,14 @@
 VFN void ISA(tile_int4)(const struct weight_tile *t, size_t mr, size_t nv)
 {
     const size_t k = t->panels[0].k;
-    const size_t panel = weight_words(k) * ANF_PANEL;
+    const size_t panel = weight_words(k) * ANF_PANEL, ahead = t->panels[0].ahead;
     const uint32_t *w = t->panels[0].w;
     const vbook book = v_book(t->panels[0].side);
     const float *a = t->a;
     vf acc[TILE_ACC], b, c;
     weight_start(acc, mr, nv);
     for (size_t left = k; left; w += ANF_PANEL) {
-        weight_ahead(w, nv, panel * sizeof *w, left * (ANF_PANEL / 2));
+        weight_ahead(w, ahead, nv, panel * sizeof *w, left * (ANF_PANEL / 2));
         if (left < WEIGHT_PER_WORD) {
             UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD - 1; r++)
                 if (r < left)

@@ -17,7 +17,7 @@ VFN size_t ISA(sparse_ahead)(const struct weight_tile *t, size_t nv, size_t left
     const struct weight_panel *first = &t->panels[0], *last = &t->panels[nv - 1];
     const size_t others = (*(const uint64_t *)last->side - *(const uint64_t *)first->side) *
                           sizeof(f16); /* bytes of all panels but one */
-    return WEIGHTS_AHEAD + (left * others <= WEIGHTS_AHEAD * (nv - 1) * first->k ? others : 0);
+    return first->ahead + (left * others <= first->ahead * (nv - 1) * first->k ? others : 0);
 }
 
 VFN void ISA(tile_sparse)(const struct weight_tile *t, size_t mr, size_t nv)
@@ -62,14 +62,14 @@ VFN void ISA(tile_sparse)(const struct weight_tile *t, size_t mr, size_t nv)
 WEIGHT_TILE(sparse, WEIGHT_UP_TO_ROW_NV)
 
 /* ---- lists ----------------------------------------------------------------------------------- */
-VFN void ISA(list_block)(struct list_at *at, vf *acc)
+VFN void ISA(list_block)(struct list_at *at, size_t ahead, vf *acc)
 {
     const f16 *block = at->block, *values = block + LIST_VALUES;
     const uint8_t *rows = (const uint8_t *)(block + LIST_ROWS);
     const uint32_t *codes = (const uint32_t *)(const void *)block;
     vf b[PANEL_VECS], c[PANEL_VECS], x[PANEL_VECS];
     UNROLL for (size_t e = 0; e < 3 * CACHE_LINE; e += CACHE_LINE)
-        __builtin_prefetch((const char *)block + WEIGHTS_AHEAD + e);
+        __builtin_prefetch((const char *)block + ahead + e);
     UNROLL for (size_t t = 0; t < LIST_STEPS; t += 2) {
         const uint32_t two = ISA(two_masks)(block + LIST_MASKS, t);
         v_expand_2(two, values, b, c);
@@ -83,18 +83,18 @@ VFN void ISA(list_block)(struct list_at *at, vf *acc)
         UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
             acc[e] = v_fma(x[e], c[e], acc[e]);
     }
-    __builtin_prefetch((const char *)values + WEIGHTS_AHEAD);
+    __builtin_prefetch((const char *)values + ahead);
     at->block = block + ((size_t)(values - block) + 1) / 2 * 2;
 }
 
 /* The rest of a panel of which c holds the sums so far. */
-static void ISA(list_rest)(struct list_at at, uint64_t blocks, float *c)
+static void ISA(list_rest)(struct list_at at, uint64_t blocks, size_t ahead, float *c)
 {
     vf acc[PANEL_VECS];
     UNROLL for (size_t e = 0; e < PANEL_VECS; e++)
         acc[e] = v_load(c + e * VL);
     while (blocks-- > 0)
-        ISA(list_block)(&at, acc);
+        ISA(list_block)(&at, ahead, acc);
     panel_store(c, acc);
 }
 
@@ -113,10 +113,11 @@ VFN void ISA(list_panels)(const float *a, const struct weight_panel *panels, siz
     }
     for (uint64_t i = 0; i < together; i++)
         UNROLL for (size_t v = 0; v < nv; v++)
-            ISA(list_block)(&at[v], &acc[v * PANEL_VECS]);
+            ISA(list_block)(&at[v], panels->ahead, &acc[v * PANEL_VECS]);
     UNROLL for (size_t v = 0; v < nv; v++) {
         panel_store(c + v * ANF_PANEL, &acc[v * PANEL_VECS]);
-        ISA(list_rest)(at[v], ((const uint64_t *)panels[v].side)[1] - together, c + v * ANF_PANEL);
+        ISA(list_rest)(at[v], ((const uint64_t *)panels[v].side)[1] - together, panels->ahead,
+                       c + v * ANF_PANEL);
     }
 }
 

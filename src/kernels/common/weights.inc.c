@@ -48,13 +48,13 @@ VFN void weight_start(vf *acc, size_t mr, size_t nv)
         acc[i] = v_zero();
 }
 
-/* Asks for what is read WEIGHTS_AHEAD bytes later: the hardware does not follow a panel over a page
- * end.  `left` bytes are to come of these nv panels, which lie `panel` bytes apart; behind them
- * come those of the next tile. */
-VFN void weight_ahead(const void *w, size_t nv, size_t panel, size_t left)
+/* Asks for what is read `ahead` bytes later: the hardware does not follow a panel over a page end.
+ * `left` bytes are to come of these nv panels, which lie `panel` bytes apart; behind them come
+ * those of the next tile. */
+VFN void weight_ahead(const void *w, size_t ahead, size_t nv, size_t panel, size_t left)
 {
-    const char *next = (const char *)w + WEIGHTS_AHEAD;
-    if (left <= WEIGHTS_AHEAD)
+    const char *next = (const char *)w + ahead;
+    if (left <= ahead)
         next += (nv - 1) * panel;
     UNROLL for (size_t v = 0; v < nv; v++)
         __builtin_prefetch(next + v * panel);
@@ -92,6 +92,7 @@ VFN void ISA(tile_bytes)(const struct weight_tile *t, size_t mr, size_t nv, bool
 {
     const size_t k = t->panels[0].k, block = scaled ? t->panels[0].block : k;
     const size_t panel = k * ANF_PANEL, scales = scaled ? k / block * ANF_PANEL : 0;
+    const size_t ahead = t->panels[0].ahead;
     const int8_t *w = t->panels[0].w;
     const f16 *scale = t->panels[0].side;
     const float *a = t->a;
@@ -103,7 +104,7 @@ VFN void ISA(tile_bytes)(const struct weight_tile *t, size_t mr, size_t nv, bool
             UNROLL for (size_t e = 0; e < nv * PANEL_VECS; e++)
                 s[e] = v_load_f16(scale + e / PANEL_VECS * scales + e % PANEL_VECS * VL);
         for (; r + LINE_INT8 <= block; r += LINE_INT8) {
-            weight_ahead(w, nv, panel, (k - k0 - r) * ANF_PANEL);
+            weight_ahead(w, ahead, nv, panel, (k - k0 - r) * ANF_PANEL);
             UNROLL for (size_t e = 0; e < LINE_INT8; e++, a += mr, w += ANF_PANEL)
                 ISA(byte_row)(w, panel, scaled, s, a, mr, nv, acc);
         }

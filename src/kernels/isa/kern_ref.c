@@ -53,6 +53,7 @@ const struct kern kern_ref = {
     .mc = 96,
     .nc = 192,
     .l2_floats = 1 << 17,
+    .weights_ahead = 320,
 #define U(op, n_in, n_p, doc) .uops[UOP_##op] = ISA(uop_##op),
 #include "kernels/uops.def"
 #undef U

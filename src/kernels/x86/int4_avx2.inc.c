@@ -122,15 +122,15 @@ VFN void int4_start(struct int4_groups *x, const struct weight_tile *t,
 }
 
 /* Before a group is multiplied.  Behind the last one nothing is read. */
-VFN void int4_next(struct int4_groups *x, size_t mr, size_t nv)
+VFN void int4_next(struct int4_groups *x, size_t ahead, size_t mr, size_t nv)
 {
     const size_t step = x->left > 1 ? 1 : 0;
     x->w += step * ANF_PANEL;
     x->a += step * WEIGHT_PER_WORD * mr;
     int4_scale(x->a, mr, x->scaled[(x->left - 1) % 2]);
-    x->ahead = WEIGHTS_AHEAD; /* as weight_ahead does */
-    if (x->left * CACHE_LINE <= WEIGHTS_AHEAD)
-        x->ahead += (nv - 1) * x->panel * sizeof *x->w;
+    /* As weight_ahead does. */
+    const size_t others = x->left * CACHE_LINE <= ahead ? (nv - 1) * x->panel * sizeof *x->w : 0;
+    x->ahead = ahead + others;
 }
 
 /* Adds `groups` > 0 groups of one row and nv panels to c, half a group of all vectors at a time:
@@ -141,7 +141,7 @@ VFN void int4_row_of_panels(const struct weight_tile *t, const struct int4_book 
     struct int4_groups x;
     int4_start(&x, t, book, groups, 1, nv);
     for (; x.left; x.left--) {
-        int4_next(&x, 1, nv);
+        int4_next(&x, t->panels[0].ahead, 1, nv);
         UNROLL for (size_t half = 0; half < 2; half++) {
             const float *a = x.scaled[x.left % 2] + half * INT4_HALF;
             const uint32_t *from = x.w;
@@ -185,7 +185,7 @@ VFN void int4_rows(const struct weight_tile *t, const struct int4_book *book, si
         const float *a = x.scaled[x.left % 2];
         const __m256i *now = x.words[x.left % 2];
         __m256i *next = x.words[(x.left - 1) % 2];
-        int4_next(&x, mr, 1);
+        int4_next(&x, t->panels[0].ahead, mr, 1);
         __builtin_prefetch((const char *)x.w + x.ahead);
         UNROLL for (size_t r = 0; r < WEIGHT_PER_WORD; r++) {
             UNROLL for (size_t e = 0; e < PANEL_VECS; e++) {

@@ -226,22 +226,24 @@ static void multiply(const struct block *b, size_t k0, size_t kc, const float *w
 {
     const struct kern *kern = b->kern;
     const struct conv_cut *cut = b->cut;
-    const float *patches = b->patches + panel * cut->patch_panel;
     const size_t p = (panel - s->first) * ANF_PANEL;
-    struct gemm_out out = {.ldy = cut->pixels, .relu = b->job->relu,
+    struct gemm_out out = {.y = conv_output(b->job, s->image, b->group, b->c0 * ANF_PANEL,
+                                            s->p0 + p),
+                           .ldy = cut->pixels, .relu = b->job->relu, .row_bias = b->bias,
                            .cols = block_least(n_panels * ANF_PANEL, s->n - p)};
+    struct gemm_tile t = {.kc = kc, .a_k = ANF_PANEL, .b = b->patches + panel * cut->patch_panel,
+                          .b_panel = cut->patch_panel, .c = b->sums + panel * ANF_PANEL,
+                          .ldc = cut->ld, .accumulate = k0 > 0,
+                          .out = k0 + kc < cut->k ? NULL : &out};
     for (size_t c = 0; c < b->n_channels; c++) {
         const size_t rows = panel_channels(b, c), strips = (rows + kern->mr - 1) / kern->mr;
         for (size_t i = 0, r = 0, m; i < strips; i++, r += m) {
-            const size_t channel = c * ANF_PANEL + r;
             m = block_start(rows, strips, i + 1) - r;
-            out.y = conv_output(b->job, s->image, b->group, b->c0 * ANF_PANEL + channel, s->p0 + p);
-            out.row_bias = b->bias ? b->bias + channel : NULL;
-            kern->gemm_tile(m, n_panels, &(struct gemm_tile){
-                .kc = kc, .a = wide + c * kc * ANF_PANEL + r, .a_k = ANF_PANEL, .b = patches,
-                .b_panel = cut->patch_panel, .ldc = cut->ld, .accumulate = k0 > 0,
-                .c = b->sums + channel * cut->ld + panel * ANF_PANEL,
-                .out = k0 + kc < cut->k ? NULL : &out});
+            t.a = wide + c * kc * ANF_PANEL + r;
+            kern->gemm_tile(m, n_panels, &t);
+            t.c += m * t.ldc;
+            out.y += m * out.ldy;
+            out.row_bias += b->bias ? m : 0;
         }
     }
 }

@@ -85,7 +85,7 @@ static struct gemm_cut gemm_cut(const struct kern *kern, const struct gemm_job *
         cut.grid.n_cols *= 2;
     cut.block_rows = (job->m + cut.grid.n_rows - 1) / cut.grid.n_rows;
     cut.block_panels = block_least(cut.panels, kern->nc / ANF_PANEL);
-    cut.kc = nonzeros ? WEIGHT_GROUP : block_even(job->k, kern->kc * kern->nv / cut.nv);
+    cut.kc = nonzeros ? WEIGHT_GROUP : block_even(job->k, tall ? kern->tall_kc : kern->kc);
     if (job->b_kind == GEMM_B_INT4) /* its tile begins with a whole word of indices */
         cut.kc = weight_words(cut.kc) * WEIGHT_PER_WORD;
     /* Odd: the rows of a tile must not share cache sets. */

@@ -417,6 +417,7 @@ struct kern {
     bool score_halves;       /* whether score_rows computes in binary16: cheaper than a scale in
                                 score_start */
     size_t kc;          /* k-block: a B sliver of nv panels stays in L1 */
+    size_t tall_kc;     /* the same of tall_nv panels */
     size_t mc, nc;      /* row and column blocks of the drivers (nc a multiple of 16) */
     size_t l2_floats;   /* of packed rows that stay in L2 beside what else is there */
     /* How far ahead lines are asked for, in bytes, where a single row, or encoded weights, take

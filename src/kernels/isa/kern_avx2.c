@@ -70,6 +70,7 @@ const struct kern kern_avx2 = {
     .available = cpu_has_avx2,
     KERN_TILES,
     .kc = 384,
+    .tall_kc = 384,
     .mc = 240,
     .nc = 192,
     .l2_floats = 1 << 17,

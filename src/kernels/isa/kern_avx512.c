@@ -78,9 +78,8 @@ const struct kern kern_avx512 = {
     .available = cpu_has_avx512,
     KERN_TILES,
     .rows_beside = true,
-    /* A slice of tall tiles is 3/2 kc deep: 256 of a depth that is a power of two, of which the two
-     * panels of a tile take 32 KiB of L1. */
     .kc = 172,
+    .tall_kc = 258, /* 256 of a depth that is a power of two, of which two panels take 32 KiB */
     .mc = 112,
     .nc = 384,
     .l2_floats = 1 << 17,
@@ -134,8 +133,10 @@ const struct kern kern_avx512fp16 = {
     KERN_TILES,
     .score_halves = true,
     /* The first CPUs that have FP16, Intel's from Sapphire Rapids on, have twice the L2 or more,
-     * and two ports for all that vectors of 512 bits compute: nothing is free beside a tile. */
-    .kc = 342,
+     * which a tall tile may read panels from, and two ports for all that vectors of 512 bits
+     * compute: nothing is free beside a tile. */
+    .kc = 172,
+    .tall_kc = 516,
     .mc = 168,
     .nc = 384,
     .l2_floats = 1 << 18,

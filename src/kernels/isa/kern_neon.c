@@ -55,6 +55,7 @@ const struct kern kern_neon = {
     .available = cpu_has_neon,
     KERN_TILES,
     .kc = 256,
+    .tall_kc = 256,
     .mc = 240,
     .nc = 192,
     .l2_floats = 1 << 17,

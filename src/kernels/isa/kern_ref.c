@@ -50,6 +50,7 @@ const struct kern kern_ref = {
     .available = cpu_has_any,
     KERN_TILES,
     .kc = 256,
+    .tall_kc = 256,
     .mc = 96,
     .nc = 192,
     .l2_floats = 1 << 17,

@@ -121,7 +121,7 @@ VFN void ISA(tile_finish)(const struct gemm_out *out, size_t mr, size_t nvec, vf
  * a twentieth of the time; with one panel nothing is loaded twice.  Up to four rows are few
  * multiply-adds for what is widened: there a broadcast more costs an eighth, on AMD Zen 4.  With
  * four panels an element is used four times, and a broadcast saves three loads: a twentieth of the
- * time, on Intel Granite Rapids. */
+ * time, on an Intel Xeon with FP16. */
 VFN bool ISA(tile_reads)(size_t i, size_t mr, size_t nv)
 {
     if (nv == 4 && mr > 4)

@@ -149,7 +149,7 @@ VFN void ISA(widen_phases)(const struct conv_patch *p, const f16 *x, size_t left
     }
 }
 
-/* The same for larger strides. */
+/* The same for larger strides; x is the whole row of the input. */
 VFN void ISA(widen_far)(const struct conv_geom *g, const struct conv_patch *p, const f16 *x,
                         float *y)
 {
@@ -192,7 +192,7 @@ static __attribute__((noinline)) void ISA(patch_split)(const struct conv_geom *g
         else if (g->stride_w == 2)
             ISA(widen_phases)(p, x + at, in_h * g->in_w - at, y);
         else
-            ISA(widen_far)(g, p, x + at, y);
+            ISA(widen_far)(g, p, x + row * g->in_w, y);
     }
     ISA(widen_zeros)(y, 0, VL);
 }

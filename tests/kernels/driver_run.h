@@ -111,8 +111,8 @@ static inline double *widened(const f16 *x, size_t n)
 /* A size of random shapes: mostly small, sometimes up to `most`. */
 static inline size_t draw(size_t most)
 {
-    const size_t small = most < 5 ? most : 5;
-    return 1 + next() % (next() % 3 ? small : most);
+    const size_t small = most < 5 ? most : 5, below = next() % 3 ? small : most;
+    return 1 + next() % below;
 }
 
 #endif

@@ -62,6 +62,7 @@ struct conv_shape {
 
 static const struct conv_shape conv_shapes[] = {
     {1, 1, 2, 2, 3, 34, 1, 4, 3, -1, 1, 1},   {2, 5, 2, 2, 3, 34, 1, 4, 3, -1, 1, 1},
+    {1, 1, 1, 2, 1, 20000, 1, 4, 3, 0, 1, 1}, {1, 1, 1, 2, 2, 14000, 2, 5, 2, 1, 1, 1},
     {1, 1, 3, 8, 9, 11, 3, 3, 1, 1, 1, 1},    {1, 1, 5, 17, 7, 7, 3, 3, 1, 1, 1, 1},
     {3, 1, 20, 33, 7, 7, 3, 3, 1, 1, 1, 1},   {2, 1, 4, 40, 14, 14, 3, 3, 1, 1, 1, 1},
     {1, 1, 3, 16, 33, 29, 7, 7, 2, 3, 1, 1},  {1, 1, 6, 10, 14, 15, 1, 1, 2, 0, 1, 1},
@@ -329,14 +330,23 @@ static void test_transposed_conv(void **state)
 static void test_random_conv(void **state)
 {
     for (int done = 0; done < 120;) {
-        struct conv_shape s = {.images = draw(3), .groups = draw(20), .cin = draw(40),
-                               .cout = draw(80), .h = draw(24), .w = draw(40), .kh = draw(6),
-                               .kw = draw(6), .stride = 1, .dil = draw(3), .up = 1};
+        struct conv_shape s = {.stride = 1, .up = 1};
+        /* One by one: the order within an initialiser is the compiler's. */
+        s.images = draw(3);
+        s.groups = draw(20);
+        s.cin = draw(40);
+        s.cout = draw(80);
+        s.h = draw(24);
+        s.w = draw(40);
+        s.kh = draw(6);
+        s.kw = draw(6);
+        s.dil = draw(3);
         if (next() % 2)
             s.up = draw(5);
         else
             s.stride = draw(4);
-        s.pad = (ptrdiff_t)(next() % (s.dil * s.kh + 2)) - (next() % 4 == 0);
+        s.pad = (ptrdiff_t)(next() % (s.dil * s.kh + 2));
+        s.pad -= next() % 4 == 0;
         const ptrdiff_t h = (ptrdiff_t)((s.h - 1) * s.up) + 2 * s.pad;
         const ptrdiff_t w = (ptrdiff_t)((s.w - 1) * s.up) + 2 * s.pad;
         if (h < (ptrdiff_t)(s.dil * (s.kh - 1)) || w < (ptrdiff_t)(s.dil * (s.kw - 1)))
@@ -344,7 +354,8 @@ static void test_random_conv(void **state)
         const struct conv_geom g = geometry(&s);
         if (s.images * s.groups * s.cin * s.cout * s.kh * s.kw * g.out_h * g.out_w > 100000)
             continue;
-        conv_case(&s, next() % 2, next() % 4 == 0);
+        const bool biased = next() % 2, poisoned = next() % 4 == 0;
+        conv_case(&s, biased, poisoned);
         done++;
     }
     (void)state;

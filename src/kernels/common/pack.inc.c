@@ -94,20 +94,6 @@ VFN size_t ISA(turn_from)(size_t k, size_t kc)
     return k + TURN_K <= kc ? k : kc - TURN_K;
 }
 
-/* Elements of rows at p and q, eight apart. */
-VFN u16x32 ISA(load_parts)(const f16 *p, const f16 *q)
-{
-    u16x8 part[4];
-    __builtin_memcpy(&part[0], p, sizeof part[0]);
-    __builtin_memcpy(&part[1], q, sizeof part[1]);
-    __builtin_memcpy(&part[2], p + 8, sizeof part[2]);
-    __builtin_memcpy(&part[3], q + 8, sizeof part[3]);
-    __m512i r = _mm512_castsi128_si512((__m128i)part[0]);
-    r = _mm512_inserti32x4(r, (__m128i)part[1], 1);
-    r = _mm512_inserti32x4(r, (__m128i)part[2], 2);
-    return (u16x32)_mm512_inserti32x4(r, (__m128i)part[3], 3);
-}
-
 /* a[k*a_k + i] = widen(row[i][k]) for i < rows, k < kc, kc >= TURN_K. */
 VFN void ISA(pack_sixteen)(const f16 *const row[16], size_t rows, size_t kc, float *a, size_t a_k)
 {
@@ -119,7 +105,8 @@ VFN void ISA(pack_sixteen)(const f16 *const row[16], size_t rows, size_t kc, flo
             const size_t k = ISA(turn_from)(k0 + n * TURN_K, kc);
             u16x32 r[8];
             UNROLL for (size_t i = 0; i < 8; i++)
-                r[i] = ISA(load_parts)(row[i] + k, row[i + 8] + k);
+                r[i] = (u16x32)vi_load_parts(row[i] + k, row[i + 8] + k, row[i] + k + 8,
+                                             row[i + 8] + k + 8);
             ISA(turn_32)(r);
             __builtin_memcpy(turned + n * TURN_HALVES, r, sizeof r);
         }

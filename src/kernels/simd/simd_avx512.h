@@ -72,6 +72,16 @@ VFN void v_store_f16_n(f16 *p, vf a, size_t n)
 }
 VFN vf v_round_f16(vf a) { return f16_widen(_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)); }
 
+/* Eight elements from each, side by side: loads that take no shuffle, unlike what compilers make of
+ * vectors put together. */
+VFN vi vi_load_parts(const f16 *a, const f16 *b, const f16 *c, const f16 *d)
+{
+    vi x = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)a));
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)b), 1);
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)c), 2);
+    return _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)d), 3);
+}
+
 VFN void v_load_f16_pair(const f16 *p, vf *even, vf *odd)
 {
     const __m512i index =
